@@ -1,0 +1,60 @@
+"""The errors that a user can cause or meet. Each message names what is wrong and what to do next; `gt` exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MOST_SHOWN = 30  # words in one message
+
+
+class GtError(Exception):
+    """The base of our errors: bad input, or a machine that cannot do what was asked. Nothing has been started."""
+
+
+class SelectionError(GtError):
+    """A group, an id or a GPU kind that is unknown, contradictory or leaves nothing to run."""
+
+
+class HostError(GtError):
+    """No host here can run what was selected."""
+
+
+class ArtifactError(GtError):
+    """A directory that should hold an artifact does not."""
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One mistake in a case file; `case` and `key` are empty where the whole file is meant."""
+
+    file: str
+    line: int
+    case: str
+    key: str
+    expected: str
+
+    def __str__(self) -> str:
+        where = " ".join(part for part in (self.case, self.key) if part)
+        return f"{self.file}:{self.line}: {where + ': ' if where else ''}{self.expected}"
+
+
+class CatalogueError(GtError):
+    """Every mistake of every case file, one line each."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = sorted(mistakes)
+        count = len(self.mistakes)
+        head = f"{count} mistake{'s' if count > 1 else ''} in the case files; nothing was started"
+        super().__init__("\n".join([head, *map(str, self.mistakes)]))
+
+
+def near(word: str, allowed: Iterable[str]) -> str:
+    """Say what was probably meant: the near matches of `word`, or all allowed words where nothing is near."""
+    words = sorted(allowed)
+    matches = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    if matches:
+        return f"did you mean {' or '.join(matches)}?"
+    shown = ", ".join(words[:MOST_SHOWN])
+    return f"allowed: {shown}{', …' if len(words) > MOST_SHOWN else ''}" if words else "there are none"
