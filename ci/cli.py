@@ -1,0 +1,232 @@
+"""`gt`: the local command. Thin over the planning core and the runner; verbs and options as in the Dagger module."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from . import artifact, catalogue, host, jobs, local, manifest, publishing
+from .case import Case
+from .catalogue import Catalogue
+from .errors import GtError, SelectionError, near
+from .progress import Bars
+from .selection import Selection, select
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Ground truth for diffusion serving engines, made by the official implementation of each model.",
+)
+cases_app = typer.Typer(no_args_is_help=True, help="List, show and validate cases.")
+app.add_typer(cases_app, name="cases")
+
+Official = Annotated[bool, typer.Option("--official", help="Official cases; without it, the native mode's.")]
+CaseIds = Annotated[str, typer.Option(help="Only these cases; ids separated by spaces or commas.")]
+SourceGroup = Annotated[str, typer.Option(help="all, diffusers, wan21, ltx, ltx23, smoke or a group of your own.")]
+CasesDir = Annotated[
+    Path, typer.Option("--cases", help="A folder of case files, instead of ours.", show_default="ours")
+]
+On = Annotated[str | None, typer.Option(help="Run on this GPU kind whatever a case needs: cpu, h100, …, or any.")]
+PerCase = Annotated[bool, typer.Option("--per-case", help="A job for each case, instead of one for each model.")]
+Ref = Annotated[str, typer.Option(help="Ref of the CI run.", envvar="GITHUB_REF")]
+OutputName = Annotated[str, typer.Option(help="Name of the run's output.")]
+TargetDir = Annotated[str, typer.Option(help="Publish here, instead of the mode's directory.")]
+OURS = catalogue.CASES
+
+
+def main() -> None:
+    """Run the command; our own errors become one clear message and exit status 2."""
+    try:
+        app()
+    except GtError as error:
+        print(f"gt: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+def _chosen(folder: Path, selection: Selection) -> list[Case]:
+    return select(catalogue.load(folder), selection)
+
+
+@app.command()
+def generate(
+    official: Official = False,
+    case_ids: CaseIds = "",
+    source_group: SourceGroup = "",
+    cases: CasesDir = OURS,
+    models: Annotated[
+        Path | None, typer.Option(help="DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")
+    ] = None,
+    on: On = None,
+    per_case: PerCase = False,
+    previous: Annotated[Path | None, typer.Option(help="An earlier artifact; what it holds is not made again.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make every case again, whatever is there already.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The artifact's directory.")] = Path("gt"),
+) -> None:
+    """Generate on this machine: images and manifest.json in the output directory.
+
+    Exits with 0 when every case is there, 1 when some failed (the artifact is whole all the same), 2 on bad input.
+    """
+    for folder in (models, previous):
+        if folder is not None and not folder.is_dir():
+            raise GtError(f"{folder} is no directory")
+    selection = Selection(official, case_ids, source_group)
+    chosen = _chosen(cases, selection)
+    here = host.this_host()
+    host.place(chosen, here, on)
+    planned = jobs.plan(chosen, per_case=per_case, on=on)
+    run = local.LocalRun(selection, chosen, planned, here, on, models, previous, fresh)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Bars(console, len(chosen)) as bars:
+            outcome = local.generate(run, bars.show, quiet=True)
+    else:
+        outcome = local.generate(run, lambda _: None, quiet=False)
+    said = artifact.write(output, outcome.manifest, outcome.results)
+    raise typer.Exit(_report(outcome, output, said))
+
+
+def _report(outcome: local.Outcome, output: Path, said: Sequence[str]) -> int:
+    records = outcome.manifest.cases
+    bad = [f"{name}: {record.status}: {record.reason}" for name, record in records.items() if record.status != "ok"]
+    made, total = len(outcome.manifest.run.made), len(records)
+    for line in [*said, *bad]:
+        typer.echo(f"gt: {line}", err=True)
+    reused = total - made - len(bad)
+    typer.echo(
+        f"gt: {total - len(bad)} of {total} cases are in {output} ({made} made now, {reused} made before)", err=True
+    )
+    return 130 if outcome.interrupted else 1 if bad else 0
+
+
+@app.command()
+def plan(
+    official: Official = False,
+    case_ids: CaseIds = "",
+    source_group: SourceGroup = "",
+    cases: CasesDir = OURS,
+    on: On = None,
+    per_case: PerCase = False,
+) -> None:
+    """Show what would run: case, model, GPU kind, host and expected time."""
+    planned = _planned(official, case_ids, source_group, cases, on, per_case)
+    here = host.this_host()
+    table = Table(title=f"{sum(len(job.cases) for job in planned)} cases in {len(planned)} jobs")
+    for column in ("job", "case", "model", "GPU", "host", "minutes"):
+        table.add_column(column, justify="right" if column == "minutes" else "left", overflow="fold")
+    for job in planned:
+        fits = job.gpu in (host.ANY, host.CPU, here.kind) and job.gpus <= max(1, here.gpus)
+        for case in job.cases:
+            where = "this machine" if fits else f"none here ({job.runner_label} in CI)"
+            gpu = job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
+            table.add_row(job.name, case.id, case.model, gpu, where, f"{case.spec.needs.minutes:g}")
+        table.add_section()
+    console = Console()
+    console.print(table) if console.is_terminal else Console(width=200).print(table)
+
+
+@app.command()
+def matrix(
+    official: Official = False,
+    case_ids: CaseIds = "",
+    source_group: SourceGroup = "",
+    cases: CasesDir = OURS,
+    on: On = None,
+    per_case: PerCase = False,
+) -> None:
+    """Print the jobs as CI matrix JSON: {"include": [...]}."""
+    typer.echo(json.dumps(jobs.matrix(_planned(official, case_ids, source_group, cases, on, per_case))))
+
+
+def _planned(
+    official: bool, case_ids: str, source_group: str, cases: Path, on: str | None, per_case: bool
+) -> list[jobs.Job]:
+    chosen = _chosen(cases, Selection(official, case_ids, source_group))
+    host.known(on)
+    return jobs.plan(chosen, per_case=per_case, on=on)
+
+
+@app.command()
+def verdict(
+    artifact: Annotated[Path, typer.Option(help="The artifact's directory.")] = Path("gt"),
+) -> None:
+    """Exit with 1, and a line for each, if a selected case failed or is missing."""
+    problems = manifest.verdict(artifact)
+    for problem in problems:
+        typer.echo(f"gt: {problem}", err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(f"gt: {artifact} is whole")
+
+
+@app.command("concurrency-key")
+def concurrency_key(
+    ref: Ref = "",
+    output_name: OutputName = "",
+    case_ids: CaseIds = "",
+    official_case_ids: Annotated[str, typer.Option(help="The workflow's second filter, for official cases.")] = "",
+    source_group: SourceGroup = "",
+    official: Official = False,
+    publish_target_dir: TargetDir = "",
+    all_inputs: Annotated[
+        bool, typer.Option("--all-inputs", help="A key over all inputs, not the first one set.")
+    ] = False,
+) -> None:
+    """Print the key of a CI run: a newer run of the same key cancels the older one."""
+    inputs = publishing.WorkflowInputs(
+        ref, output_name, case_ids, official_case_ids, source_group, official, publish_target_dir
+    )
+    typer.echo(publishing.concurrency_key(inputs, all_inputs=all_inputs))
+
+
+@app.command("publish-target")
+def publish_target(official: Official = False, publish_target_dir: TargetDir = "") -> None:
+    """Print the directory of the data repository that a run publishes to."""
+    inputs = publishing.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
+    typer.echo(publishing.publish_target(inputs))
+
+
+@cases_app.command("list")
+def list_cases(cases: CasesDir = OURS, source_group: SourceGroup = "") -> None:
+    """List the ids of all cases, or of a group."""
+    known = catalogue.load(cases)
+    group = source_group.strip()
+    groups = known.groups | {case.source for case in known.cases.values()}
+    if group and group != "all" and group not in groups:
+        raise SelectionError(f"no group is named {group!r}; {near(group, groups)}")
+    for case in known.cases.values():
+        if group in ("", "all", case.source, *case.spec.groups):
+            typer.echo(case.id)
+
+
+@cases_app.command()
+def show(case_id: str, cases: CasesDir = OURS) -> None:
+    """Print one case, whole, as YAML."""
+    typer.echo(
+        yaml.safe_dump(_one(catalogue.load(cases), case_id).data(), sort_keys=False, allow_unicode=True), nl=False
+    )
+
+
+def _one(known: Catalogue, case_id: str) -> Case:
+    if case_id in known.cases:
+        return known.cases[case_id]
+    if case_id in known.unavailable:
+        raise SelectionError(f"case {case_id!r} has no official reference: {known.unavailable[case_id]}")
+    raise SelectionError(f"no case is named {case_id!r}; {near(case_id, known.cases)}")
+
+
+@cases_app.command()
+def validate(cases: CasesDir = OURS) -> None:
+    """Check every case file; exits with 2 and all mistakes, each with file, line, case and key."""
+    known = catalogue.load(cases)
+    sources = sorted({case.source for case in known.cases.values()})
+    typer.echo(f"gt: {len(known.cases)} cases of {', '.join(sources)} are valid")

@@ -1,0 +1,43 @@
+"""The rules of the seed's workflow, exactly."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci.publishing import WorkflowInputs, concurrency_key, publish_target
+
+words = st.text("abc /_-", max_size=6)
+some_inputs = st.builds(WorkflowInputs, words, words, words, words, words, st.booleans(), words)
+
+
+@pytest.mark.parametrize("present", itertools.product([True, False], repeat=5))
+def test_the_key_holds_the_first_input_that_is_not_empty(present: tuple[bool, ...]) -> None:
+    names = ("output_name", "case_ids", "official_case_ids", "source_group")
+    given_words = {name: name.upper() for name, there in zip(names, present, strict=False) if there}
+    inputs = WorkflowInputs(ref="refs/heads/main", official=present[4], **given_words)
+    values = [*given_words.values(), *(["true"] if present[4] else []), "default"]
+    assert concurrency_key(inputs) == f"diffusion-ci-gt-gen-refs/heads/main-{values[0]}"
+
+
+@given(one=some_inputs, other=some_inputs)
+def test_the_key_over_all_inputs_differs_whenever_an_input_does(one: WorkflowInputs, other: WorkflowInputs) -> None:
+    same = concurrency_key(one, all_inputs=True) == concurrency_key(other, all_inputs=True)
+    assert same == (one == other)
+
+
+def test_the_seeds_key_lets_two_runs_of_one_output_name_meet() -> None:
+    one = WorkflowInputs(ref="main", output_name="out", case_ids="a")
+    assert concurrency_key(one) == concurrency_key(replace(one, case_ids="b"))
+    assert concurrency_key(one, all_inputs=True) != concurrency_key(replace(one, case_ids="b"), all_inputs=True)
+
+
+def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
+    base = "diffusion-ci/consistency_gt"
+    assert publish_target(WorkflowInputs(official=True)) == f"{base}/official_generated"
+    assert publish_target(WorkflowInputs(official=False)) == f"{base}/sglang_generated"
+    assert publish_target(WorkflowInputs(official=True, publish_target_dir="mine/here")) == "mine/here"
