@@ -1,4 +1,4 @@
-"""The promises of the artifact: just images and a manifest, nothing stale unseen, a verdict that sees what is missing."""
+"""The promises of the artifact: just images and a manifest, nothing stale unseen, and a verdict on what is missing."""
 
 from __future__ import annotations
 
