@@ -1,0 +1,17 @@
+"""What can go wrong in the runner, each with a message that tells the user what to do next."""
+
+
+class RunnerError(Exception):
+    """The base of every error that the runner raises on purpose; its text is the reason in the manifest."""
+
+
+class FetchError(RunnerError):
+    """Weights, code or an input could not be had, or are not what was pinned."""
+
+
+class SourceError(RunnerError):
+    """The implementation that a case names is missing, or cannot do what the case asks."""
+
+
+class NetworkUsedError(RunnerError):
+    """A case tried to open a network socket after the fetch phase."""

@@ -1,0 +1,150 @@
+"""The repository of an official implementation at its pin, made by git, or a local folder that stands in for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..errors import FetchError
+from ..job import Case, Code
+from .hub import identity
+from .index import Record, digest, sha256_of
+from .local import files_of
+from .network import persistently
+from .places import Places
+
+BASE_URL = "https://github.com/"  # a mirror stands in through git's own url.<mirror>.insteadOf
+
+_LASTING = (  # what git says of failures that trying again does not mend
+    "not our ref",
+    "not found",
+    "could not read Username",
+    "Authentication failed",
+    "does not appear to be a git repository",
+    "unable to write",
+    "No space left",
+)
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # never ask; messages that `_LASTING` can be found in
+_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set in a git hook; they would lead git to that repository
+_SETTINGS = (
+    "--no-optional-locks",  # a local checkout may be read-only
+    *("-c", "core.autocrlf=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"),  # bytes per second, seconds: a stalled download
+    *("-c", "advice.detachedHead=false"),
+)
+
+
+def fetch_code(case: Case, places: Places) -> tuple[str | None, str | None]:
+    """The path of the checkout and its identity; None and None for a case without code.
+
+    Raises FetchError where the pin cannot be had, or a local checkout is not at it.
+    """
+    code = case.get("code")
+    if code is None:
+        return None, None
+    folder = places.stand_in(code["repo"])
+    if folder is not None and all((folder / path).is_dir() for path in code["paths"]):
+        return str(folder.absolute()), _local_identity(folder, code)
+    checkout = _checkout(code, places.cache / "code")
+    for path in code["paths"]:
+        if not (checkout / path).is_dir():
+            raise FetchError(f"{code['repo']} has no folder {path} at {code['commit']}; correct the case's code.paths")
+    return str(checkout.absolute()), identity(code["commit"])
+
+
+def _local_identity(folder: Path, code: Code) -> str:
+    if (folder / ".git").exists():
+        _check_pin(folder, code, f"{code['repo']} in the --models folder")
+        return identity(code["commit"])
+    records: dict[str, Record] = {}
+    for path in code["paths"]:
+        for name, found in files_of(folder / path).items():
+            records[f"{path}/{name}"] = Record(found.st_size, sha256_of(folder / path / name))
+    return digest(records)
+
+
+def _checkout(code: Code, folder: Path) -> Path:
+    name = f"{code['repo'].replace('/', '--')}@{code['commit']}"
+    final, partial = folder / name, folder / f".{name}.partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f".{name}.lock"):
+        if not final.exists():
+            shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+            try:
+                _clone(code, partial)
+                partial.rename(final)
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+    _check_pin(final, code, f"{name} under code/ in the cache")
+    return final
+
+
+def _clone(code: Code, folder: Path) -> None:
+    def get() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        _git(folder, "init", "--quiet", "--template=")
+        _git(folder, "fetch", "--quiet", "--depth", "1", f"{BASE_URL}{code['repo']}", code["commit"])
+        _git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+
+    try:
+        persistently(get)
+    except _GitError as error:
+        raise FetchError(
+            f"{code['repo']} at {code['commit']}: git says: {error}; check the case's code and the network, or put a "
+            "checkout into the --models folder"
+        ) from error
+
+
+def _check_pin(folder: Path, code: Code, name: str) -> None:
+    """Raises FetchError unless the checkout is at the pin, and no file of it was changed."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code["paths"])
+    except _GitError as error:
+        raise FetchError(f"{name} is no whole git checkout ({error}); remove it") from error
+    if head != code["commit"]:
+        raise FetchError(
+            f"{name} is at {head}, the case pins {code['commit']}; check that commit out, or remove the folder"
+        )
+    if changed:
+        raise FetchError(
+            f"{name} was changed: {changed.splitlines()[0].strip()}; undo the changes, or remove the folder"
+        )
+
+
+class _GitError(Exception):
+    """Git failed; the message is the last line that it said."""
+
+
+class _PassingGitError(_GitError, ConnectionError):
+    """Git failed in a way that may pass."""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What git prints. Raises FetchError where there is no git, _GitError where it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    trusted = ("-c", f"safe.directory={folder.absolute()}")  # a mounted checkout belongs to another user
+    try:
+        done = subprocess.run(
+            ["git", *_SETTINGS, *trusted, "-C", str(folder), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=environment | _ENVIRONMENT,
+        )
+    except FileNotFoundError as error:
+        raise FetchError(
+            "git is needed to fetch an official implementation, and is not installed; install it"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        lasting = any(sign in error.stderr for sign in _LASTING)
+        raise (_GitError if lasting else _PassingGitError)(lines[-1]) from error
+    return done.stdout.strip()

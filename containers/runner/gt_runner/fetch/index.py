@@ -1,0 +1,149 @@
+"""What is known of the files of a repository, kept beside them so that gigabytes are hashed once, not once a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..errors import FetchError
+
+_VERSION = 1
+_BLOCK = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one file."""
+
+    size: int
+    sha256: str | None = None  # taken here, once; None: not yet
+    mtime_ns: int | None = None  # of a file in a local folder, when its sha256 was taken
+    lfs_sha256: str | None = None  # as the hub lists it, for large files
+    git_oid: str | None = None  # as the hub lists it, for small files
+
+
+class Index:
+    """A JSON file of records: `beside` the files where that is writable, else in our cache."""
+
+    def __init__(self, beside: Path, cache: Path) -> None:
+        place = hashlib.sha256(os.fsencode(beside.absolute())).hexdigest()[:32]
+        self._beside = beside
+        self._path = beside if _writable(beside.parent) else cache / "indexes" / f"{place}.json"
+        self._saving = threading.Lock()
+
+    def load(self) -> dict[str, Record]:
+        """The records by file name; empty where there are none, or none that this version can read."""
+        return _read(self._path) or _read(self._beside)
+
+    def save(self, records: Mapping[str, Record]) -> None:
+        """Replace the file in one step. Threads may call it at once."""
+        with self._saving:
+            files = {name: _compact(records[name]) for name in sorted(records)}
+            replace_text(self._path, json.dumps({"version": _VERSION, "files": files}, indent=1))
+
+    def lock(self) -> FileLock:
+        """Held by the one process that downloads or hashes; the others wait, then find its work done."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(f"{self._path}.lock")
+
+
+def digest(records: Mapping[str, Record]) -> str:
+    """`sha256:` of the sorted lines "name, NUL, size, NUL, sha256, newline"."""
+    lines = (f"{name}\0{records[name].size}\0{records[name].sha256}\n" for name in sorted(records))
+    return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
+
+
+def matching(names: Iterable[str], patterns: list[str] | None) -> list[str]:
+    """The names that match a glob pattern (None: all); as in huggingface_hub, `folder/` means all that is in it."""
+    if patterns is None:
+        return list(names)
+    globs = [f"{pattern}*" if pattern.endswith("/") else pattern for pattern in patterns]
+    return [name for name in names if any(fnmatchcase(name, glob) for glob in globs)]
+
+
+def select(names: Iterable[str], patterns: list[str] | None, repo: str) -> list[str]:
+    """The names that `patterns` ask for, sorted.
+
+    Raises FetchError where nothing matches, or where a name without wildcards is not there.
+    """
+    there = sorted(names)
+    exact = (name for name in patterns or [] if not set(name) & set("*?[") and not name.endswith("/"))
+    if missing := [name for name in exact if name not in there]:
+        raise FetchError(f"{repo} has no {', '.join(missing)}; check the case's `files`")
+    chosen = matching(there, patterns)
+    if not chosen:
+        wanted = "no files" if patterns is None else f"nothing that matches {', '.join(patterns)}"
+        raise FetchError(f"{repo} has {wanted}; check the case's `repo` and `files`")
+    return chosen
+
+
+def verify(path: Path, name: str, listed: Record, done: Callable[[int], None]) -> Record:
+    """The record with the sha256 of the file at `path`; `done` is told the bytes read so far.
+
+    Raises FetchError where the file is not what the hub lists.
+    """
+    size = path.stat().st_size
+    if size != listed.size:
+        raise FetchError(f"{name} has {size} bytes where the hub lists {listed.size}")
+    sha256 = sha256_of(path, done)
+    if listed.lfs_sha256 not in (None, sha256):
+        raise FetchError(f"{name} has sha256 {sha256} where the hub lists {listed.lfs_sha256}")
+    if listed.lfs_sha256 is None and listed.git_oid not in (None, _git_oid(path, size)):
+        raise FetchError(f"{name} is not the git object {listed.git_oid} that the hub lists")
+    return replace(listed, sha256=sha256)
+
+
+def sha256_of(path: Path, done: Callable[[int], None] = lambda _: None) -> str:
+    """The sha256 of a file as hex; `done` is told the bytes read so far, and may raise to stop."""
+    sha256, total, block = hashlib.sha256(), 0, memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(block):
+            sha256.update(block[:count])
+            total += count
+            done(total)
+    return sha256.hexdigest()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file so that readers see the old one or the new one, whatever is killed when."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+
+
+def _git_oid(path: Path, size: int) -> str:
+    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _compact(record: Record) -> dict[str, object]:
+    return {key: value for key, value in asdict(record).items() if value is not None}
+
+
+def _read(path: Path) -> dict[str, Record]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Record(**record) for name, record in data["files"].items()} if data["version"] == _VERSION else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # the files are there all the same: they are hashed once more
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(existing(folder), os.W_OK)

@@ -1,0 +1,152 @@
+"""The input images of a case, in a cache whose files are named by the sha256 of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import httpx2
+from filelock import FileLock
+
+from ..errors import FetchError
+from ..job import Case, FetchedInput, Input
+from .index import replace_text, sha256_of
+from .meter import Progress
+from .network import TIMEOUT_S, may_pass, persistently, reason
+from .places import Places
+
+MAX_BYTES = 64 * 1024 * 1024  # images are a few MB: what is larger is another file, and would only fill the disk
+
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
+_HEADERS = {"User-Agent": "diffusion-gt", "Accept-Encoding": "identity"}  # some hosts refuse a library's own name
+
+logger = logging.getLogger(__name__)
+
+
+def fetch_inputs(case: Case, places: Places, progress: Progress) -> list[FetchedInput]:
+    """The inputs of a case, in its order, each with the sha256 of its bytes.
+
+    Raises FetchError where one cannot be had, or is not what was pinned.
+    """
+    return [_fetch(wanted, Path(case["base"]), places, progress) for wanted in case.get("inputs", [])]
+
+
+def _fetch(wanted: Input, base: Path, places: Places, progress: Progress) -> FetchedInput:
+    pin = wanted.get("sha256")
+    if "path" in wanted:
+        return _on_disk(_inside(base, wanted["path"]), wanted["path"], pin)
+    if "url" not in wanted:
+        raise FetchError("an input has neither url nor path; give it one of them")
+    url = _checked(wanted["url"])
+    name = unquote(PurePosixPath(url.path).name)
+    stand_in = None if places.local is None else places.local / "inputs" / name
+    if name not in ("", "..") and stand_in is not None and stand_in.is_file():
+        return _on_disk(stand_in, f"inputs/{name} in the --models folder", pin)
+    return _Cached(wanted["url"], url, places.cache / "inputs").get(pin, progress)
+
+
+class _Cached:
+    """One URL in the cache, and the lock under which one process at a time gets it."""
+
+    def __init__(self, url: str, parts: SplitResult, folder: Path) -> None:
+        key = hashlib.sha256(url.encode()).hexdigest()
+        self._url = url
+        self._shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without password and signature
+        suffix = PurePosixPath(parts.path).suffix.lower()
+        self._suffix = suffix if _SUFFIX.fullmatch(suffix) else ""
+        self._folder = folder
+        self._urls = folder / "urls"
+        self._record = self._urls / f"{key}.sha256"  # what an unpinned URL gave
+        self._partial = self._urls / f"{key}.partial"
+
+    def get(self, pin: str | None, progress: Progress) -> FetchedInput:
+        """The file, from the cache if it is there and whole, else from the network."""
+        self._urls.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._record.with_suffix(".lock")):
+            found = self._find(pin or self._recorded())
+            return found or self._download(pin, progress)
+
+    def _recorded(self) -> str | None:
+        return self._record.read_text(encoding="utf-8").strip() if self._record.is_file() else None
+
+    def _find(self, sha256: str | None) -> FetchedInput | None:
+        for path in self._folder.glob(f"{sha256}*") if sha256 else []:
+            if sha256_of(path) == sha256:
+                return _described(path, sha256)
+            logger.warning("input %s was damaged in the cache; fetching it again", self._shown)
+            path.unlink(missing_ok=True)
+        return None
+
+    def _download(self, pin: str | None, progress: Progress) -> FetchedInput:
+        try:
+            sha256 = persistently(lambda: self._stream(lambda done, total: progress(self._shown, done, total)))
+            if pin not in (None, sha256):
+                raise FetchError(
+                    f"{self._shown} is not what was pinned: expected sha256 {pin}, found {sha256}; look at it, then "
+                    "correct the case's pin or its url"
+                )
+            path = self._partial.replace(self._folder / f"{sha256}{self._suffix}")
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            again = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
+            raise FetchError(
+                f"{self._shown}: {reason(error)}{again}, or put the file into inputs/ of the --models folder"
+            ) from error
+        finally:
+            self._partial.unlink(missing_ok=True)
+        replace_text(self._record, sha256)
+        return _described(path, sha256)
+
+    def _stream(self, done: Callable[[int, int], None]) -> str:
+        """Writes the partial file from its start; returns its sha256."""
+        sha256, count = hashlib.sha256(), 0
+        with (
+            httpx2.stream("GET", self._url, headers=_HEADERS, follow_redirects=True, timeout=TIMEOUT_S) as answer,
+            self._partial.open("wb") as file,
+        ):
+            answer.raise_for_status()
+            total = int(answer.headers.get("Content-Length", 0))
+            for chunk in answer.iter_bytes():
+                count += len(chunk)
+                if max(count, total) > MAX_BYTES:
+                    raise FetchError(
+                        f"{self._shown} is larger than {MAX_BYTES} bytes; an input is one image: check the url"
+                    )
+                sha256.update(chunk)
+                file.write(chunk)
+                done(count, total)
+        return sha256.hexdigest()
+
+
+def _checked(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise FetchError(f"{url!r} is no http or https address; give a file on this machine as `path`")
+    return parts
+
+
+def _inside(base: Path, path: str) -> Path:
+    """The file that a case names. Raises FetchError if it is outside of the case file's folder, also through a link."""
+    folder = base.resolve()
+    file = (folder / path).resolve()
+    if not file.is_relative_to(folder):
+        raise FetchError(f"input {path} is outside of the case file's folder; copy it into that folder")
+    if not file.is_file():
+        raise FetchError(f"input {path} is not in the case file's folder; paths start from that folder")
+    return file
+
+
+def _on_disk(path: Path, name: str, pin: str | None) -> FetchedInput:
+    sha256 = sha256_of(path)
+    if pin not in (None, sha256):
+        raise FetchError(
+            f"{name} is not what was pinned: expected sha256 {pin}, found {sha256}; restore the file or correct the pin"
+        )
+    return _described(path, sha256)
+
+
+def _described(path: Path, sha256: str) -> FetchedInput:
+    return {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}

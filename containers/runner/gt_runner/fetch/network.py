@@ -1,0 +1,96 @@
+"""What may pass by itself is tried again with growing pauses; everything else is named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import httpx2
+import stamina
+from huggingface_hub.errors import OfflineModeIsEnabled
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # re-exported without saying so
+
+from ..errors import FetchError
+
+TIMEOUT_S = 30.0  # without an answer or a byte
+ATTEMPTS = 5
+PATIENCE_S = 300.0  # a server that asks for a longer pause is not waited for: the user decides
+
+T = TypeVar("T")
+
+_PASSING = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, ConnectionError, TimeoutError)
+_PASSING_STATUS = frozenset({408, 425, 429, *range(500, 600)})
+
+
+class UnreachableError(FetchError):
+    """The other side gave no usable answer, however often it was asked."""
+
+
+def persistently(action: Callable[[], T]) -> T:
+    """What `action` gives, tried up to ATTEMPTS times. Raises whatever its last try raised."""
+    # stamina brings jitter, caps and pauses that the server chose, which hand-made loops get wrong, and a test mode.
+    for attempt in stamina.retry_context(
+        _pause, attempts=ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=1.0
+    ):
+        with attempt:
+            return action()
+    raise AssertionError("stamina gives a result or raises")
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it was raised from: huggingface_hub wraps what happened in LocalEntryNotFoundError."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__
+
+
+def response_of(error: BaseException) -> httpx2.Response | None:
+    """The server's answer, where an answer is what went wrong."""
+    answers = (getattr(link, "response", None) for link in chain(error))
+    return next((answer for answer in answers if answer is not None), None)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed later: no answer, a cut, 429, 5xx."""
+    answer = response_of(error)
+    if answer is not None:
+        return answer.status_code in _PASSING_STATUS
+    return any(_passes(link) for link in chain(error))
+
+
+def reason(error: BaseException) -> str:
+    """What happened, in one line: the server's status where there is one, else the first error's text."""
+    answer = response_of(error)
+    if answer is not None:
+        return f"the server answered {answer.status_code} {answer.reason_phrase}".rstrip()
+    first = list(chain(error))[-1]
+    text = getattr(first, "strerror", None) or str(first).strip() or type(first).__name__  # strerror names no path
+    return str(text).splitlines()[0]
+
+
+def _passes(error: BaseException) -> bool:
+    if isinstance(error, OfflineModeIsEnabled):  # a ConnectionError by type, a setting by meaning
+        return False
+    # Two errors have no type of their own: hf-xet reports network trouble as RuntimeError, and a download of the wrong
+    # length is an OSError without a number.
+    bare = type(error) is RuntimeError or (type(error) is OSError and error.errno is None)
+    return bare or isinstance(error, _PASSING)
+
+
+def _pause(error: Exception) -> bool | float:
+    """For stamina: seconds to wait where the server said, True for its own back-off, False to give up."""
+    answer = response_of(error)
+    asked = None if answer is None else _asked_pause(answer)
+    if not may_pass(error) or asked is None:
+        return may_pass(error)
+    return asked if asked <= PATIENCE_S else False
+
+
+def _asked_pause(answer: httpx2.Response) -> float | None:
+    """The seconds that a busy server names: any server's Retry-After, or the hub's own rate limit."""
+    told = answer.headers.get("Retry-After", "")
+    if told.isdigit():
+        return float(told)
+    limit = parse_ratelimit_headers(answer.headers)
+    return float(limit.reset_in_seconds + 1) if limit is not None and limit.remaining == 0 else None

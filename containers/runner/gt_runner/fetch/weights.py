@@ -1,0 +1,127 @@
+"""The weights of a case: hub repositories, or local folders that stand in for them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from huggingface_hub import constants
+
+from ..errors import FetchError
+from ..job import Case, FetchedRepository, Lora, Repository, repositories
+from .hub import Snapshot, commit_of, identity
+from .index import existing, matching
+from .local import fetch_local, files_of
+from .meter import Progress
+from .places import Places
+
+_RESERVE = 1024**3  # bytes left free: hf-xet keeps chunks of what it downloads, and others write there too
+
+
+def wanted(case: Case) -> list[Repository]:
+    """The repositories that a case needs, each once: a text encoder or a LoRA may come from the model's own.
+
+    Raises FetchError for one repository at two revisions.
+    """
+    merged: dict[str, Repository] = {}
+    for repository in repositories(case):
+        name, files = repository["repo"], _files(repository)
+        this: Repository = {"repo": name, "revision": repository.get("revision")}
+        before = merged.setdefault(name, this)
+        if before["revision"] != this["revision"]:
+            raise FetchError(f"{name} is named at two revisions; give it the same one wherever the case names it")
+        if before is this and files is not None:
+            this["files"] = files
+        elif files is None:
+            before.pop("files", None)
+        elif "files" in before:
+            before["files"] = [*before["files"], *files]
+    return list(merged.values())
+
+
+def identify(case: Case, places: Places, progress: Progress) -> dict[str, FetchedRepository]:
+    """What a result's key needs of each repository: the commit, or the digest of a local folder. Downloads nothing.
+
+    Raises FetchError.
+    """
+    found: dict[str, FetchedRepository] = {}
+    for repository in wanted(case):
+        name = repository["repo"]
+        folder = _stand_in(repository, case, places)
+        if folder is not None:
+            found[name] = fetch_local(repository, folder, places, progress)
+            continue
+        commit = commit_of(name, repository.get("revision"))
+        found[name] = {
+            "repo": name,
+            "path": "",
+            "commit": commit,
+            "identity": identity(commit),
+            "digest": "",
+            "bytes": 0,
+        }
+    return found
+
+
+def fetch(
+    case: Case, places: Places, progress: Progress, commits: Mapping[str, str | None]
+) -> dict[str, FetchedRepository]:
+    """Every repository of a case, downloaded and verified; `commits` are those that are known already, by name.
+
+    Raises FetchError; for all repositories that are closed to the user at once, before the first byte.
+    """
+    found: dict[str, FetchedRepository] = {}
+    snapshots: list[Snapshot] = []
+    for repository in wanted(case):
+        name = repository["repo"]
+        folder = _stand_in(repository, case, places)
+        if folder is not None:
+            found[name] = fetch_local(repository, folder, places, progress)
+            continue
+        commit = commits.get(name) or commit_of(name, repository.get("revision"))
+        snapshots.append(Snapshot(repository, commit, places))
+    _obtain([snapshot for snapshot in snapshots if not snapshot.complete()], progress)
+    for snapshot in snapshots:
+        snapshot.remember()
+    return found | {snapshot.repo: snapshot.result() for snapshot in snapshots}
+
+
+def _obtain(snapshots: list[Snapshot], progress: Progress) -> None:
+    refusals: list[str] = []
+    for snapshot in snapshots:
+        try:
+            snapshot.look_up()
+        except FetchError as error:
+            refusals.append(str(error))
+    if refusals:
+        raise FetchError("\n".join(refusals))
+    _check_space(snapshots)
+    for snapshot in snapshots:
+        snapshot.obtain(progress)
+
+
+def _check_space(snapshots: list[Snapshot]) -> None:
+    needed = sum(snapshot.missing_bytes() for snapshot in snapshots)
+    free = shutil.disk_usage(existing(Path(constants.HF_HUB_CACHE))).free
+    if needed and needed + _RESERVE > free:
+        names = ", ".join(snapshot.repo for snapshot in snapshots)
+        raise FetchError(
+            f"{names}: {needed / 1e9:.1f} GB are to be downloaded and {_RESERVE / 1e9:.1f} GB must stay free, but "
+            f"{free / 1e9:.1f} GB are free; free space, or set HF_HOME to a folder on a larger disk"
+        )
+
+
+def _stand_in(repository: Repository, case: Case, places: Places) -> Path | None:
+    folder = places.stand_in(repository["repo"])
+    code = case.get("code")
+    if folder is None or code is None or code["repo"] != repository["repo"]:
+        return folder
+    # Lightricks/LTX-2 names both a hub repository and a code repository: a folder without weights is the code.
+    return folder if matching(files_of(folder), repository.get("files")) else None
+
+
+def _files(repository: Repository) -> list[str] | None:
+    file = cast("Lora", repository).get("file")  # repositories of LoRAs hold many: the one that is loaded is enough
+    return repository.get("files") or ([file] if file else None)

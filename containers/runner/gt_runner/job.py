@@ -1,0 +1,147 @@
+"""The data that the planner hands to the runner: cases as complete, validated JSON.
+
+The planner owns the model that validates a case (`ci/case.py`); these types only name what the runner reads. A key that
+a case leaves out is absent here too: nothing is filled in between the file and the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Repository(TypedDict):
+    """A repository on the model hub and the files of it that are needed."""
+
+    repo: str
+    revision: NotRequired[str | None]  # a commit; None or absent: resolved when fetched, and recorded
+    files: NotRequired[list[str]]  # glob patterns, all files if absent
+
+
+class Lora(Repository):
+    """A LoRA that is loaded into the pipeline."""
+
+    file: NotRequired[str]  # the weight file's name in the repository
+    strength: NotRequired[float]
+
+
+class Code(TypedDict):
+    """A git repository that holds an official implementation, at its pin."""
+
+    repo: str  # owner/name on GitHub
+    commit: str  # 40 hex digits
+    paths: list[str]  # folders in it that go on the import path
+
+
+class Input(TypedDict):
+    """An input image: by URL, or by path relative to the folder of the case's file."""
+
+    url: NotRequired[str]
+    path: NotRequired[str]
+    sha256: NotRequired[str | None]
+
+
+class Runtime(TypedDict):
+    """Everything about a run that changes bits or memory without being an argument of the call."""
+
+    dtype: str  # "bf16", "fp16" or "fp32"
+    generator_device: str  # "cuda" or "cpu"
+    attention: str  # "sdpa", or the name of another backend
+    quantization: NotRequired[str | None]  # e.g. "fp8-cast"
+    offload: NotRequired[str | None]  # "model" moves whole models off the GPU between phases
+
+
+class Output(TypedDict):
+    """What is kept of a result, and how it is encoded."""
+
+    kind: Literal["image", "video"]
+    format: Literal["jpg", "png"]
+    name_gpus: int  # the number in the published file name only
+    quality: NotRequired[int]  # JPEG quality 1..100
+    fps: NotRequired[int]  # frames per second of the intermediate video
+    codec: NotRequired[str]  # of the intermediate video, e.g. "libx264"
+    video_quality: NotRequired[int]  # imageio's quality scale, 0..10
+
+
+class Case(TypedDict):
+    """One request whose output is a reference. `call` holds just the arguments that the case names."""
+
+    id: str
+    source: str
+    model: Repository
+    inputs: NotRequired[list[Input]]
+    call: dict[str, Any]
+    runtime: Runtime
+    output: Output
+    needs: dict[str, Any]
+    loras: NotRequired[list[Lora]]
+    pipeline: NotRequired[str]  # class name, where the source has several
+    conditioning: NotRequired[str]  # the rule that sizes input and output, see `conditioning.py`
+    text_encoder: NotRequired[Repository]  # ltx: the Gemma repository
+    checkpoint: NotRequired[dict[str, Any]]  # ltx: file names inside the model repository
+    config: NotRequired[str]  # wan21: the key in the repository's WAN_CONFIGS
+    code: NotRequired[Code]
+    base: str  # folder that relative input paths start from; not part of the case's key
+
+
+class Job(TypedDict):
+    """Cases of one source, model and GPU kind: one process that loads the model once and runs them all."""
+
+    name: str
+    source: str
+    cases: list[Case]
+
+
+class FetchedRepository(TypedDict):
+    """A repository that lies on this machine."""
+
+    repo: str
+    path: str
+    commit: str | None  # None where a local folder stands in
+    identity: str  # what a result's key holds: "commit:…", or "sha256:…" of the content where a local folder stands in
+    digest: str  # sha256 over name, size and sha256 of each file
+    bytes: int
+    files: NotRequired[list[str]]  # those that the case needs, relative to path, for reading ahead
+
+
+class FetchedInput(TypedDict):
+    """An input that lies on this machine, with the digest of its bytes."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+class Fetched(TypedDict):
+    """What the fetch phase leaves behind for one case; paths are of this machine only."""
+
+    repositories: dict[str, FetchedRepository]  # by repo name
+    code: str | None  # path of the checkout; None: the implementation must be importable
+    code_identity: str | None  # as a repository's identity
+    inputs: list[FetchedInput]  # in the case's order
+
+
+class Prepared(TypedDict):
+    """A case whose files are on this machine."""
+
+    case: Case
+    key: str  # in the result store
+    fetched: Fetched
+    fetch_seconds: float
+
+
+def repositories(case: Case) -> Iterator[Repository]:
+    """Every hub repository that a case needs, the model's first."""
+    if "repo" in case["model"]:  # a smoke model is built, not fetched
+        yield case["model"]
+    if "text_encoder" in case:
+        yield case["text_encoder"]
+    yield from case.get("loras", [])
+
+
+PER_REQUEST = {"id", "call", "inputs", "output", "needs", "groups", "notes", "open", "base", "conditioning"}
+
+
+def load_spec(case: Case) -> dict[str, Any]:
+    """The part of a case that decides what is loaded; cases with equal specs share one loaded pipeline."""
+    return {key: value for key, value in case.items() if key not in PER_REQUEST}
