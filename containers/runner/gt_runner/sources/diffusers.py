@@ -1,0 +1,144 @@
+"""Runs cases through the Diffusers pipeline that a model's repository names."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from ..conditioning import condition
+from ..errors import SourceError
+from ..images import to_frames
+from ..job import Case, Fetched, Lora
+from . import Generated, Step
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
+    """Load the whole pipeline onto `device`. Raises SourceError if it is not the class that the case names."""
+    return from_folder(Path(fetched["repositories"][case["model"]["repo"]]["path"]), case, fetched, device)
+
+
+def from_folder(folder: Path, case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
+    """Load the pipeline that lies in a folder."""
+    dtype = DTYPES[case["runtime"]["dtype"]]
+    pipeline = DiffusionPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    name, expected = type(pipeline).__name__, case.get("pipeline")
+    if expected and name != expected:
+        raise SourceError(f"the repository's pipeline is {name}, the case expects {expected}")
+    for lora in case.get("loras", []):
+        _add_lora(pipeline, lora, fetched)
+    if case["runtime"].get("offload") == "model" and device == "cuda":
+        pipeline.enable_model_cpu_offload()
+    else:
+        pipeline.to(device)
+    _set_attention(pipeline, case["runtime"]["attention"])
+    return LoadedDiffusers(pipeline, device)
+
+
+def _add_lora(pipeline: Any, lora: Lora, fetched: Fetched) -> None:
+    folder = fetched["repositories"][lora["repo"]]["path"]
+    name = lora["repo"].replace("/", "--").replace(".", "_")  # an adapter name becomes a module name
+    options = {"weight_name": lora["file"]} if "file" in lora else {}
+    pipeline.load_lora_weights(folder, adapter_name=name, local_files_only=True, **options)
+    strengths = dict.fromkeys(pipeline.get_active_adapters(), 1.0) | {name: lora.get("strength", 1.0)}
+    pipeline.set_adapters(list(strengths), list(strengths.values()))
+
+
+def _set_attention(pipeline: Any, backend: str) -> None:
+    """Diffusers calls PyTorch's SDPA `native`; it is what every model starts with, so only another one is set."""
+    if backend == "sdpa":
+        return
+    for component in pipeline.components.values():
+        if hasattr(component, "set_attention_backend"):
+            try:
+                component.set_attention_backend(backend)
+            except (RuntimeError, ValueError, ImportError) as error:
+                raise SourceError(f"attention backend {backend!r} cannot be had here: {error}") from error
+
+
+class LoadedDiffusers:
+    """A pipeline on its device."""
+
+    def __init__(self, pipeline: Any, device: str) -> None:
+        self._pipeline = pipeline
+        self._device = device
+        self.pipeline = type(pipeline).__name__
+
+    def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
+        """Call the pipeline with just the arguments that the case names and the pipeline takes."""
+        arguments = self._arguments(case, inputs)
+        taken = inspect.signature(type(self._pipeline).__call__).parameters
+        dropped = sorted(name for name in arguments if name not in taken)
+        arguments = {name: value for name, value in arguments.items() if name in taken}
+        with _progress(self._pipeline, step):
+            result = self._pipeline(**arguments)
+        frames = to_frames(result.frames if hasattr(result, "frames") else result.images)
+        return Generated(frames, {name: _described(value) for name, value in arguments.items()}, dropped)
+
+    def _arguments(self, case: Case, inputs: list[Path]) -> dict[str, Any]:
+        call = dict(case["call"])
+        arguments = {**call.pop("extra", {}), **call}
+        device = case["runtime"]["generator_device"] if self._device == "cuda" else "cpu"
+        arguments["generator"] = torch.Generator(device).manual_seed(arguments.pop("seed"))
+        if inputs:
+            images, size = condition(case["conditioning"], [Image.open(path) for path in inputs])
+            arguments["image"] = images if len(images) > 1 else images[0]
+            arguments = {**size, **arguments}  # a size that the case gives wins
+        return arguments
+
+
+@contextmanager
+def _progress(pipeline: Any, step: Step) -> Iterator[None]:
+    """Report steps through the pipeline's own progress bar: a callback would be one more argument of the call."""
+    original = pipeline.progress_bar
+    pipeline.progress_bar = lambda iterable=None, total=None: _Bar(step, iterable, total)
+    try:
+        yield
+    finally:
+        pipeline.progress_bar = original
+
+
+class _Bar:
+    """What a pipeline uses of tqdm."""
+
+    def __init__(self, step: Step, iterable: Any, total: int | None) -> None:
+        self._step, self._iterable = step, iterable
+        self._total = total if total is not None else len(iterable)
+        self._done = 0
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._iterable:
+            yield item
+            self.update()
+
+    def update(self, n: int = 1) -> None:
+        self._done += n
+        self._step(self._done, self._total)
+
+    def set_postfix(self, *_: object, **__: object) -> None:
+        """Some pipelines show figures beside the bar."""
+
+
+def _described(value: Any) -> Any:
+    """An argument as JSON."""
+    if isinstance(value, torch.Generator):
+        return {"device": value.device.type, "seed": value.initial_seed()}
+    if isinstance(value, Image.Image):
+        return {"mode": value.mode, "width": value.width, "height": value.height}
+    if isinstance(value, list):
+        return [_described(item) for item in value]
+    return value
