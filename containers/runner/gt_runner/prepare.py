@@ -1,0 +1,76 @@
+"""The fetch phase of a job, in a process of its own: the only one with the network and the token."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TypedDict
+
+from . import fetch
+from .child import Emit
+from .errors import RunnerError
+from .job import Case, Fetched
+from .store import Store, case_key
+
+
+class Task(TypedDict):
+    """What the fetch phase is asked to do."""
+
+    cases: list[Case]
+    store: str
+    cache: str
+    models: str | None
+    gpu_kind: str
+    fresh: bool
+
+
+def prepare(task: Task, emit: Emit) -> None:
+    """Name each case's key, give back what the store has, fetch what the others need, and read it ahead.
+
+    Events: `reused` (with the record) or `failed` for a case that is settled; then `identified` with the ids that are
+    left; `ready` for each of them, or `failed`; last `read_ahead`.
+    """
+    places = fetch.Places(Path(task["cache"]), Path(task["models"]) if task["models"] else None)
+    store = Store(Path(task["store"]))
+    left: list[tuple[Case, str, Fetched]] = []
+    for case in task["cases"]:
+        try:
+            identified = fetch.identify(case, places)
+            key = case_key(case, identified, task["gpu_kind"])
+        except RunnerError as error:
+            _failed(case, error, emit)
+            continue
+        found = None if task["fresh"] else store.find(key)
+        if found is None:
+            left.append((case, key, identified))
+        else:
+            emit({"event": "reused", "case": case["id"], "record": found})
+    emit({"event": "identified", "left": [case["id"] for case, *_ in left]})
+    ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
+    started = time.perf_counter()
+    read = sum(fetch.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
+    emit({"event": "read_ahead", "bytes": read, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _fetch(case: Case, key: str, identified: Fetched, places: fetch.Places, emit: Emit) -> Fetched | None:
+    started = time.perf_counter()
+
+    def progress(what: str, done: int, total: int) -> None:
+        emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
+
+    try:
+        fetched = fetch.fetch(case, places, progress, identified)
+    except RunnerError as error:
+        _failed(case, error, emit)
+        return None
+    seconds = round(time.perf_counter() - started, 3)
+    emit({"event": "ready", "case": case["id"], "key": key, "fetched": fetched, "seconds": seconds})
+    return fetched
+
+
+def _failed(case: Case, error: RunnerError, emit: Emit) -> None:
+    emit({"event": "failed", "case": case["id"], "phase": "fetch", "reason": str(error)})
+
+
+def _weights(fetched: Fetched) -> tuple[str, ...]:
+    return tuple(sorted(found["path"] for found in fetched["repositories"].values()))

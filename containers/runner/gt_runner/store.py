@@ -1,0 +1,110 @@
+"""The result store: each finished case, whole, in a folder named by its key. What is there is never made again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .environment import digest, environment_digest, runner_digest
+from .job import Case, Fetched
+
+RECORD = "record.json"
+ABANDONED = 86_400  # seconds after which nobody works on a half-made result any more
+
+
+def case_key(case: Case, fetched: Fetched, gpu_kind: str) -> str:
+    """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU kind."""
+    return digest(
+        {
+            "case": {name: value for name, value in case.items() if name != "base"},
+            "weights": {repo: found["identity"] for repo, found in fetched["repositories"].items()},
+            "code": fetched["code_identity"],
+            "inputs": [found["sha256"] for found in fetched["inputs"]],
+            "runner": runner_digest(),
+            "environment": environment_digest(),
+            "gpu": gpu_kind,
+        }
+    )
+
+
+class Store:
+    """A folder of finished cases. Several processes may write to it: a case appears whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Where the case of this key lies once it is finished."""
+        return self.folder / key.removeprefix("sha256:")
+
+    def find(self, key: str) -> dict[str, Any] | None:
+        """The record of a finished case, or None; a folder whose files are not what its record says counts as none."""
+        folder = self.path(key)
+        try:
+            record: dict[str, Any] = json.loads((folder / RECORD).read_text())
+        except (OSError, ValueError):
+            return None
+        return record if _intact(record, folder) else None
+
+    def begin(self) -> Path:
+        """A fresh folder for the files of a case that is being made."""
+        folder = self._partial()
+        folder.mkdir()
+        return folder
+
+    def finish(self, folder: Path, record: Mapping[str, Any]) -> Path:
+        """Give a begun folder its key; replaces an earlier result of the same key (a fresh run is the newer truth)."""
+        (folder / RECORD).write_text(json.dumps(record, indent=1))
+        final = self.path(record["key"])
+        while True:
+            try:
+                folder.rename(final)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                self._remove(final)
+            else:
+                return final
+
+    def _remove(self, final: Path) -> None:
+        """Out of sight in one step, so that no reader sees half a result; another process may be as fast."""
+        away = self._partial()
+        with contextlib.suppress(FileNotFoundError):
+            final.rename(away)
+            shutil.rmtree(away)
+
+    def _partial(self) -> Path:
+        return self.folder / f".{uuid.uuid4().hex}.partial"
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half-made; a young folder may be another run's work."""
+        for folder in self.folder.glob(".*.partial"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > ABANDONED:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def adopt(self, record: Mapping[str, Any], files: Path) -> None:
+        """Take a finished case over from an earlier artifact, if its files are still what its record says."""
+        if self.find(record["key"]) is not None or not _intact(record, files):
+            return
+        folder = self.begin()
+        for file in record["files"]:
+            shutil.copyfile(files / file["name"], folder / file["name"])
+        self.finish(folder, record)
+
+
+def _intact(record: Mapping[str, Any], folder: Path) -> bool:
+    def same(file: Mapping[str, Any]) -> bool:
+        path = folder / file["name"]
+        return path.is_file() and bool(hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"])
+
+    return bool(record.get("files")) and all(same(file) for file in record["files"])

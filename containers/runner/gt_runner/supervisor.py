@@ -1,0 +1,286 @@
+"""Runs jobs one after the other: a process that fetches, a process that holds the model, and a watch over both.
+
+While one model generates, the next job's files are fetched and read ahead, and its process imports what it needs. A
+case that fails, hangs past its limit or kills its process is failed alone; a new process takes the rest of the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from . import privacy
+from .child import Child, Emit, Event, Hung
+from .job import Job, Prepared, load_spec
+from .store import Store
+
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
+
+
+class RunJob(Job):
+    """A job on this machine."""
+
+    device: str  # "cuda" or "cpu"
+    gpu_kind: str  # of the host; part of every case's key
+    gpus: int
+
+
+class Run(TypedDict):
+    """What a run is asked to do; folders are of this machine."""
+
+    jobs: list[RunJob]
+    store: str
+    cache: str
+    models: str | None
+    previous: str | None  # an earlier artifact, taken in as a store
+    fresh: bool
+    nonce: str | None
+
+
+class Preparation:
+    """The fetch phase of one job, under way in the background, and the warm worker that will take its cases."""
+
+    def __init__(self, run: Run, job: RunJob, folder: Path, emit: Emit) -> None:
+        self.job, self._emit = job, emit
+        self.ready: list[Prepared] = []
+        self.settled: set[str] = set()
+        self.log = folder / f"{job['name']}.log"
+        self._env = worker_env(job)
+        self._worker: Child | None = None
+        self._child = Child("fetch", dict(os.environ), self.log)
+        shared = {name: run[name] for name in ("store", "cache", "models", "fresh")}
+        self._child.send({"cases": job["cases"], "gpu_kind": job["gpu_kind"], **shared})
+        self._fetched = threading.Event()
+        self._cases = {case["id"]: case for case in job["cases"]}
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def wait(self) -> None:
+        """Until each case is settled or ready; reading ahead goes on in the background."""
+        while not self._fetched.wait(0.2):
+            pass  # a plain wait() would not let Ctrl-C through on every platform
+
+    def worker(self) -> Child:
+        """A process for the cases that are left: the warm one first, a new one after that."""
+        child, self._worker = self._worker, None
+        return child or Child("work", self._env, self.log, "--warm", self.job["source"])
+
+    def end(self) -> None:
+        """Stop what is still running."""
+        for child in (self._child, self._worker):
+            if child is not None:
+                child.end()
+
+    def _follow(self) -> None:
+        for event in self._child.events():
+            self._on(event)
+        for name in self._cases.keys() - self.settled - {prepared["case"]["id"] for prepared in self.ready}:
+            self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": "the fetch process ended early"})
+        self._fetched.set()
+
+    def _on(self, event: Event) -> None:
+        match event["event"]:
+            case "reused" | "failed":
+                self._settle(event)
+            case "identified" if event["left"]:
+                self._worker = self.worker()
+            case "ready":
+                case = self._cases[event["case"]]
+                self.ready.append(
+                    {"case": case, "key": event["key"], "fetched": event["fetched"], "fetch_seconds": event["seconds"]}
+                )
+            case "fetching":
+                self._emit(event)
+            case "read_ahead":
+                self._emit(event | {"job": self.job["name"]})
+        if len(self.ready) + len(self.settled) == len(self._cases):
+            self._fetched.set()
+
+    def _settle(self, event: Event) -> None:
+        self.settled.add(event["case"])
+        self._emit(event)
+
+
+class Supervisor:
+    """One run. `emit` gets every event; each case ends in exactly one of `reused`, `done`, `failed`, `skipped`."""
+
+    def __init__(self, run: Run, emit: Emit) -> None:
+        self._run = run
+        self._left = [case["id"] for job in run["jobs"] for case in job["cases"]]
+        self._forward = emit
+        self._lock = threading.Lock()
+        self._hidden = privacy.hidden(
+            (f"<{name}>", Path(folder)) for name in ("cache", "store", "models") if (folder := run[name])
+        )
+        self._following: Preparation | None = None
+        self._jobs = iter(run["jobs"])
+
+    def run(self) -> bool:
+        """All jobs; False when interrupted. What is left then ends as `skipped`."""
+        store = Store(Path(self._run["store"]))
+        store.sweep()
+        if self._run["previous"] and not self._run["fresh"]:
+            _adopt(store, Path(self._run["previous"]))
+        with tempfile.TemporaryDirectory(prefix="gt-logs-") as folder:
+            self._folder = Path(folder)
+            try:
+                self._prepare_next()
+                while (current := self._following) is not None:
+                    self._following = None
+                    self._job(current)
+                    if self._following is None:
+                        self._prepare_next()
+            except KeyboardInterrupt:
+                for name in list(self._left):
+                    self._emit({"event": "skipped", "case": name, "reason": "interrupted"})
+                return False
+            finally:
+                if self._following is not None:
+                    self._following.end()
+        return True
+
+    def _prepare_next(self) -> None:
+        job = next(self._jobs, None)
+        if job is not None:
+            self._following = Preparation(self._run, job, self._folder, self._emit)
+
+    def _job(self, current: Preparation) -> None:
+        with contextlib.closing(_Ending(current)):
+            current.wait()
+            left = sorted(current.ready, key=lambda each: json.dumps(load_spec(each["case"]), sort_keys=True))
+            while left:
+                finished = self._work(current, left)
+                left = [prepared for prepared in left if prepared["case"]["id"] not in finished]
+
+    def _work(self, current: Preparation, left: list[Prepared]) -> set[str]:
+        """One worker process; returns the cases that it settled, at least one."""
+        job, child = current.job, current.worker()
+        child.send(
+            {
+                "cases": left,
+                "store": self._run["store"],
+                "device": job["device"],
+                "gpu_kind": job["gpu_kind"],
+                "nonce": self._run["nonce"],
+            }
+        )
+        watch = _Watch(left)
+        reason = None
+        try:
+            for event in child.events(watch.deadline):
+                if event["event"] == "failed":
+                    self._fail(event | {"log": privacy.log_end(current.log, self._hidden)}, watch, left)
+                else:
+                    self._emit(event)
+                watch.on(event)
+                if event.get("phase") == "generate" and self._following is None:
+                    self._prepare_next()
+        except Hung:
+            reason = f"took longer than its limit of {watch.limit_minutes:g} minutes"
+        finally:
+            child.end()
+        if watch.unsettled and not watch.failed:
+            reason = reason or _death(child.process.returncode or 0)
+            failed = {"event": "failed", "case": watch.case, "phase": watch.phase, "reason": reason}
+            self._fail(failed | {"log": privacy.log_end(current.log, self._hidden)}, watch, left)
+        return watch.settled
+
+    def _fail(self, event: Event, watch: _Watch, left: list[Prepared]) -> None:
+        """A model that does not load fails every case that needs it; anything else fails one case."""
+        case = next(each["case"] for each in left if each["case"]["id"] == event["case"])
+        together = [case]
+        if event["phase"] == "load":
+            together = [each["case"] for each in left if load_spec(each["case"]) == load_spec(case)]
+        for each in together:
+            self._emit(event | {"case": each["id"]})
+            watch.settled.add(each["id"])
+        watch.failed = True
+
+    def _emit(self, event: Event) -> None:
+        with self._lock:
+            if event["event"] in ("reused", "done", "failed", "skipped"):
+                self._left.remove(event["case"])
+            if "reason" in event:
+                event = event | {"reason": privacy.scrub(event["reason"], self._hidden)}
+            self._forward(event)
+
+
+class _Ending:
+    """Closes a preparation's processes however its job ends."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self.close = preparation.end
+
+
+class _Watch:
+    """Which case a worker is at, and when it is over time."""
+
+    def __init__(self, left: list[Prepared]) -> None:
+        self.settled: set[str] = set()
+        self.failed = False
+        self.phase = "load"
+        self._cases = {prepared["case"]["id"]: prepared["case"] for prepared in left}
+        self.case = left[0]["case"]["id"]
+        self._since = time.monotonic()
+
+    @property
+    def unsettled(self) -> list[str]:
+        """The cases that have no outcome yet, in order."""
+        return [name for name in self._cases if name not in self.settled]
+
+    @property
+    def limit_minutes(self) -> float:
+        """The limit of the case at hand, from the start of its loading."""
+        return float(self._cases[self.case]["needs"].get("limit_minutes", 240))
+
+    def deadline(self) -> float:
+        """As a time.monotonic() value."""
+        return self._since + self.limit_minutes * 60
+
+    def on(self, event: Event) -> None:
+        """Follow a worker's event."""
+        if event["event"] == "phase":
+            self.phase = event["phase"]
+        elif event["event"] == "done":
+            self.settled.add(event["case"])
+            self.phase, self._since = "load", time.monotonic()
+            self.case = next(iter(self.unsettled), self.case)
+
+
+def worker_env(job: RunJob) -> dict[str, str]:
+    """The environment of a worker: no token, no hub, the job's GPUs, and what the official step sets for them."""
+    env = {name: value for name, value in os.environ.items() if name not in TOKENS}
+    env |= {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONHASHSEED": "0",
+    }
+    if job["device"] == "cuda":
+        given = env.get("CUDA_VISIBLE_DEVICES", "")
+        devices = given.split(",") if given else [str(number) for number in range(job["gpus"])]
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(devices[: job["gpus"]])
+        env.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    else:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    return env
+
+
+def _adopt(store: Store, artifact: Path) -> None:
+    manifest: Mapping[str, Any] = json.loads((artifact / "manifest.json").read_text())
+    for written in manifest["cases"].values():
+        if written["status"] == "ok":
+            store.adopt(written, artifact)
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        hint = " (often: out of memory)" if status == -9 else ""  # noqa: PLR2004  # SIGKILL, as the kernel's OOM killer sends it
+        return f"its process was killed by signal {-status}{hint}"
+    return f"its process ended with status {status} before the case was finished"

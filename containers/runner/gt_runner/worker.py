@@ -1,0 +1,125 @@
+"""The process that holds the model: load once, generate each case, save it whole. It has no network and no token."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import traceback
+from pathlib import Path
+from typing import Any, TypedDict
+
+from . import images, isolation, record, torch_state
+from .child import Emit
+from .errors import RunnerError
+from .job import Case, Fetched, Prepared, load_spec
+from .sources import Loaded, source
+from .store import Store
+
+FAILED = 3  # exit status: a case failed, and the supervisor starts a new process for the rest
+
+
+class Task(TypedDict):
+    """What a worker is asked to do."""
+
+    cases: list[Prepared]
+    store: str
+    device: str  # "cuda" or "cpu"
+    gpu_kind: str
+    nonce: str | None
+
+
+class Worker:
+    """Runs the cases of one task, one after the other."""
+
+    def __init__(self, task: Task, emit: Emit) -> None:
+        self._task, self._emit = task, emit
+        self._store = Store(Path(task["store"]))
+        self._loaded: Loaded | None = None
+        self._spec: dict[str, Any] | None = None
+        self._load_seconds = 0.0
+        self._isolation = isolation.isolate()
+
+    def run(self) -> int:
+        """All cases; returns the exit status. A failed case ends the process, so that none inherits its state."""
+        for prepared in self._task["cases"]:
+            case = prepared["case"]
+            try:
+                self._one(prepared)
+            except Exception as error:  # noqa: BLE001  # whatever a pipeline raises is that case's failure
+                traceback.print_exc()
+                phase = "generate" if load_spec(case) == self._spec else "load"
+                self._emit({"event": "failed", "case": case["id"], "phase": phase, "reason": _reason(error)})
+                return FAILED
+        return 0
+
+    def _one(self, prepared: Prepared) -> None:
+        case, name = prepared["case"], prepared["case"]["id"]
+        clock = record.Clock()
+        self._emit({"event": "phase", "case": name, "phase": "load"})
+        loaded = self._load(case, prepared["fetched"])
+        clock.lap("load")
+        self._emit({"event": "phase", "case": name, "phase": "generate"})
+        refused = isolation.attempts()
+        torch_state.seed_everything(case["call"]["seed"])
+        generators = torch_state.global_generators()
+        made = loaded.generate(
+            case,
+            [Path(found["path"]) for found in prepared["fetched"]["inputs"]],
+            lambda done, total: self._emit({"event": "step", "case": name, "done": done, "total": total}),
+        )
+        isolation.check(since=refused)
+        advanced = [name for name, state in torch_state.global_generators().items() if generators.get(name) != state]
+        clock.lap("generate")
+        self._emit({"event": "phase", "case": name, "phase": "save"})
+        folder = self._store.begin()
+        files = images.save(made.frames, case, folder)
+        written = record.finished(case, prepared["key"], prepared["fetched"], made, files) | {
+            "pipeline": loaded.pipeline,
+            "generator_device": _generator_device(case, self._task["device"]),
+            "global_rng_used": advanced,
+            "isolation": self._isolation,
+            "gpu": record.gpu(self._task["device"], self._task["gpu_kind"]),
+            "peak_memory": record.peak_memory(self._task["device"]),
+            "process": record.process(self._task["nonce"]),
+        }
+        clock.lap("save")
+        written["seconds"] = {"fetch": prepared["fetch_seconds"], **clock.seconds, "load": self._load_seconds}
+        self._store.finish(folder, written)
+        self._emit({"event": "done", "case": name, "record": written})
+
+    def _load(self, case: Case, fetched: Fetched) -> Loaded:
+        spec = load_spec(case)
+        if self._loaded is not None and spec == self._spec:
+            return self._loaded
+        self._loaded = self._spec = None
+        gc.collect()
+        clock = record.Clock()
+        implementation = source(case["source"])
+        on_gpu = self._task["device"] == "cuda"
+        torch_state.reset_gpu() if on_gpu else torch_state.fix_threads()
+        loaded = implementation.load(case, fetched, self._task["device"])
+        if on_gpu:
+            torch_state.wait_for_gpu()
+        self._load_seconds = clock.lap("load")
+        self._loaded, self._spec = loaded, spec
+        return loaded
+
+
+def warm(name: str) -> None:
+    """Import a source while its weights are still on their way: a cold import of torch and diffusers costs 17 s."""
+    with contextlib.suppress(ImportError, RunnerError):  # loading the first case says what is missing
+        source(name)
+
+
+def _generator_device(case: Case, device: str) -> str:
+    return case["runtime"]["generator_device"] if device == "cuda" else "cpu"
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).strip()
+    if isinstance(error, RunnerError):
+        return text
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which a source without torch does not know
+        return f"out of GPU memory: {text.splitlines()[0]}"
+    first = text.splitlines()[0] if text else "no message"
+    return f"{type(error).__name__}: {first}"

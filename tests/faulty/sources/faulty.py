@@ -1,0 +1,72 @@
+"""A source that does what a case's `call.does` says: draws seeded noise, or misbehaves as real ones do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from gt_runner.job import Case, Fetched
+from gt_runner.sources import Generated, Step
+
+
+def _open_socket(case: Case) -> None:
+    socket.create_connection((case["call"]["host"], case["call"]["port"]), timeout=5)
+
+
+def _swallow(case: Case) -> None:
+    with suppress(OSError):
+        _open_socket(case)
+
+
+def _curl(case: Case) -> None:
+    assert os.system(f"curl -s --max-time 5 http://{case['call']['host']}:{case['call']['port']}/") != 0  # noqa: S605
+
+
+def _raise(_: Case) -> None:
+    raise ValueError("broken on purpose in " + os.getcwd())  # noqa: PTH109
+
+
+MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
+    "raise": _raise,
+    "hang": lambda _: time.sleep(3600),
+    "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda _: os._exit(7),
+    "socket": _open_socket,
+    "swallow": _swallow,
+    "curl": _curl,
+    "slow": lambda _: time.sleep(1.0),
+    "global": lambda _: np.random.random(),
+    "token": lambda _: print(os.environ.get("HF_TOKEN", "no token here")),  # noqa: T201
+}
+
+
+class Faulty:
+    """Uniform noise of the case's seed, or of no seed at all."""
+
+    pipeline = "Faulty"
+
+    def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
+        does = case["call"].get("does", "")
+        step(1, 2)
+        if does in MISBEHAVIOUR:
+            MISBEHAVIOUR[does](case)
+        step(2, 2)
+        generator = np.random.default_rng(None if does == "unseeded" else case["call"]["seed"])
+        return Generated(generator.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), dict(case["call"]))
+
+
+def load(case: Case, fetched: Fetched, device: str) -> Faulty:
+    counter = os.environ.get("FAULTY_LOADS")
+    if counter:
+        with Path(counter).open("a") as file:
+            file.write(case["id"] + "\n")
+    if case["call"].get("does") == "load":
+        raise ValueError("weights are broken on purpose")
+    return Faulty()
