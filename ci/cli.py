@@ -17,6 +17,7 @@ from . import artifact, catalogue, host, jobs, local, manifest, publishing
 from .case import Case
 from .catalogue import Catalogue
 from .errors import GtError, SelectionError, near
+from .generation import Generation
 from .progress import Bars
 from .selection import Selection, select
 
@@ -70,6 +71,9 @@ def generate(
     per_case: PerCase = False,
     previous: Annotated[Path | None, typer.Option(help="An earlier artifact; what it holds is not made again.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every case again, whatever is there already.")] = False,
+    skip_preflight: Annotated[
+        bool, typer.Option("--skip-preflight", help="Do not look first whether models and disk are there for the run.")
+    ] = False,
     output: Annotated[Path, typer.Option("-o", "--output", help="The artifact's directory.")] = Path("gt"),
 ) -> None:
     """Generate on this machine: images and manifest.json in the output directory.
@@ -83,14 +87,14 @@ def generate(
     chosen = _chosen(cases, selection)
     here = host.this_host()
     host.place(chosen, here, on)
-    planned = jobs.plan(chosen, per_case=per_case, on=on)
-    run = local.LocalRun(selection, chosen, planned, here, on, models, previous, fresh)
+    run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh)
+    places = local.Places(models, previous)
     console = Console(stderr=True)
     if console.is_terminal:
         with Bars(console, len(chosen)) as bars:
-            outcome = local.generate(run, bars.show, quiet=True)
+            outcome = local.generate(run, places, bars.show, quiet=True, preflight=not skip_preflight)
     else:
-        outcome = local.generate(run, lambda _: None, quiet=False)
+        outcome = local.generate(run, places, lambda _: None, quiet=False, preflight=not skip_preflight)
     said = artifact.write(output, outcome.manifest, outcome.results)
     raise typer.Exit(_report(outcome, output, said))
 

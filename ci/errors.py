@@ -21,6 +21,13 @@ class HostError(GtError):
     """No host here can run what was selected."""
 
 
+class AccessError(GtError):
+    """Models that are closed to the user, or no room for them: found before any GPU time is used."""
+
+    def __init__(self, obstacles: Iterable[str]) -> None:
+        super().__init__("\n".join(["nothing was started (--skip-preflight runs what can be run):", *obstacles]))
+
+
 class ArtifactError(GtError):
     """A directory that should hold an artifact does not."""
 

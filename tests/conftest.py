@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import huggingface_hub
 import pytest
+import stamina
 import yaml
+from huggingface_hub import constants
 
 from ci import catalogue as catalogues
 from ci.catalogue import Catalogue
+from tests.fake_hub import FILES, MODEL, FakeHub, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -66,3 +71,23 @@ def gt(tmp_path: Path) -> Gt:
 def gt_command(*arguments: str) -> Sequence[str]:
     """The command line of `gt` in this environment."""
     return [str(Path(sys.executable).parent / "gt"), *arguments]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+    """A hub with one model, an empty cache of huggingface_hub, no token, and no pauses between tries."""
+    server = FakeHub()
+    server.push(MODEL, FILES)
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(
+        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    )
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # else what came before a cut stays in its buffer
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(sleep=lambda _: None))
+    with serving(server), stamina.set_testing(True, attempts=3, cap=True):
+        yield server
+        huggingface_hub.close_session()

@@ -19,6 +19,14 @@ from urllib.parse import unquote, urlsplit
 
 LFS_FROM = 1000  # bytes
 
+MODEL = "owner/model"
+FILES = {
+    "model_index.json": b'{"_class_name": "FluxPipeline"}',
+    "transformer/config.json": b"{}",
+    "transformer/a.safetensors": bytes(range(256)) * 1200,
+    "vae/b.safetensors": b"vae" * 5000,
+}
+
 
 @dataclass
 class Answer:

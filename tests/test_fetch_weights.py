@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,37 +27,10 @@ from hypothesis import strategies as st
 from gt_runner.errors import FetchError
 from gt_runner.fetch import Places, fetch, identify, index, local, read_ahead, weights
 from gt_runner.job import Case, Fetched, FetchedRepository
-from tests.fake_hub import FakeHub, Fault, serving
+from tests.fake_hub import FILES, MODEL, FakeHub, Fault
 
-MODEL = "owner/model"
-FILES = {
-    "model_index.json": b'{"_class_name": "FluxPipeline"}',
-    "transformer/config.json": b"{}",
-    "transformer/a.safetensors": bytes(range(256)) * 1200,
-    "vae/b.safetensors": b"vae" * 5000,
-}
 SIZE = sum(len(body) for body in FILES.values())
 LARGE = "transformer/a.safetensors"
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    """A hub with one model, an empty cache of huggingface_hub, no token, and no pauses between tries."""
-    server = FakeHub()
-    server.push(MODEL, FILES)
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
-    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)  # else what came before a cut stays in its buffer
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    for module in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):
-        monkeypatch.setattr(f"{module}.time", SimpleNamespace(sleep=lambda _: None))
-    with serving(server), stamina.set_testing(True, attempts=3, cap=True):
-        yield server
-        huggingface_hub.close_session()
 
 
 @pytest.fixture

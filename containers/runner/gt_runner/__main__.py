@@ -1,9 +1,13 @@
-"""The runner's command line, for programs: `run` supervises jobs, `fetch` and `work` are its steps.
+"""The runner's command line, for programs.
 
-    python -m gt_runner run RUN.json     events as JSON lines on standard output, lines for people on standard error
-    python -m gt_runner run -            the same, the run read from standard input; ends when that closes
+    python -m gt_runner run RUN.json          supervise jobs; RUN.json holds a `Run`
+    python -m gt_runner run -                 the same, the run read from standard input; ends when that closes
+    python -m gt_runner prepare RUN.json      only the fetch phase of a run's jobs, where another machine has the GPU
+    python -m gt_runner preflight RUN.json    what stands in a run's way, as a JSON list, before anything is fetched
+    python -m gt_runner environment           what this environment is, as JSON
 
-Exit status of `run`: 0 all cases are there, 1 some are not, 130 interrupted.
+`run` and `prepare` write events as JSON lines to standard output, lines for people to standard error; their exit status
+is 0 when no case failed, 1 when some did, 130 when interrupted. `fetch` and `work` are steps of `run`.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from . import child, lines
 
@@ -25,14 +29,23 @@ def main() -> int:
         prog="gt_runner", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run").add_argument("file")
+    for command in ("run", "prepare", "preflight"):
+        commands.add_parser(command).add_argument("file")
+    commands.add_parser("environment")
     for step in ("fetch", "work"):
         sub = commands.add_parser(step)
         sub.add_argument("--events", type=int, required=True)
         sub.add_argument("--warm", default=None)
     arguments = parser.parse_args()
-    if arguments.command == "run":
-        return _run(arguments.file)
+    match arguments.command:
+        case "run":
+            return _run(arguments.file)
+        case "prepare":
+            return _prepare(arguments.file)
+        case "preflight":
+            return _preflight(arguments.file)
+        case "environment":
+            return _environment()
     emit = child.emitter(arguments.events)
     if arguments.command == "fetch":
         from .prepare import prepare  # noqa: PLC0415  # each step imports what it needs and no more
@@ -49,17 +62,62 @@ def _run(file: str) -> int:
     from .supervisor import Supervisor  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run = _watched() if file == "-" else json.loads(Path(file).read_text())
-    missing = False
+    run = _watched() if file == "-" else _read(file)
+    told = Told(run)
+    finished = Supervisor(run, told.emit).run()
+    return 130 if not finished else int(told.missing)
 
-    def emit(event: child.Event) -> None:
-        nonlocal missing
-        missing |= event["event"] in ("failed", "skipped")
+
+def _prepare(file: str) -> int:
+    from .prepare import Task, prepare  # noqa: PLC0415
+    from .store import Store  # noqa: PLC0415
+
+    run = _read(file)
+    told = Told(run)
+    store = Store(Path(run["store"]))
+    store.sweep()
+    if run["previous"] and not run["fresh"]:
+        store.adopt(Path(run["previous"]))
+    for job in run["jobs"]:
+        places = {name: run[name] for name in ("store", "cache", "models", "fresh")}
+        prepare(cast("Task", {"job": job, **places}), told.emit)
+    return int(told.missing)
+
+
+def _preflight(file: str) -> int:
+    from .preflight import obstacles  # noqa: PLC0415
+
+    print(json.dumps(obstacles(_read(file))))  # noqa: T201
+    return 0
+
+
+def _environment() -> int:
+    from .environment import environment_digest, runner_digest  # noqa: PLC0415
+
+    print(json.dumps({"environment": environment_digest(), "runner": runner_digest()}))  # noqa: T201
+    return 0
+
+
+class Told:
+    """Tells events to programs and people, and delivers each finished case where the run says so."""
+
+    def __init__(self, run: Any) -> None:
+        self.missing = False
+        self._store, self._deliver = run["store"], run.get("deliver")
+
+    def emit(self, event: child.Event) -> None:
+        """Tell one event."""
+        from .store import Store  # noqa: PLC0415
+
+        self.missing |= event["event"] in ("failed", "skipped")
+        if self._deliver and "record" in event:
+            Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
         lines.show(event)
         print(json.dumps(event), flush=True)  # noqa: T201  # the events are the output
 
-    finished = Supervisor(run, emit).run()
-    return 130 if not finished else int(missing)
+
+def _read(file: str) -> Any:
+    return json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
 
 
 def _watched() -> Any:
@@ -68,7 +126,7 @@ def _watched() -> Any:
     main_thread = threading.get_ident()
 
     def interrupt_at_end() -> None:
-        sys.stdin.buffer.read()
+        child.wait_for_end_of_input()
         signal.pthread_kill(main_thread, signal.SIGINT)
 
     threading.Thread(target=interrupt_at_end, daemon=True).start()

@@ -101,8 +101,14 @@ def task() -> Any:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    wait_for_end_of_input()
     os._exit(1)
+
+
+def wait_for_end_of_input() -> None:
+    """Until standard input is closed; not through sys.stdin, whose lock a waiting thread would hold at our own end."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
 
 
 def emitter(descriptor: int) -> Emit:

@@ -9,6 +9,14 @@ class FetchError(RunnerError):
     """Weights, code or an input could not be had, or are not what was pinned."""
 
 
+class AccessError(FetchError):
+    """A model is closed to the user: no token, the wrong one, or a licence that was not accepted."""
+
+
+class SpaceError(FetchError):
+    """The disk has no room for what is to be downloaded."""
+
+
 class SourceError(RunnerError):
     """The implementation that a case names is missing, or cannot do what the case asks."""
 

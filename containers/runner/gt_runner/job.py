@@ -84,11 +84,24 @@ class Case(TypedDict):
     base: str  # folder that relative input paths start from; not part of the case's key
 
 
+class Image(TypedDict):
+    """The container image that a job runs in, as the manifest names it."""
+
+    reference: str
+    digest: NotRequired[str]  # where it was pulled by digest
+    recipe: NotRequired[str]  # where it was built: base digest, lock files, runner code
+
+
 class Job(TypedDict):
     """Cases of one source, model and GPU kind: one process that loads the model once and runs them all."""
 
     name: str
     source: str
+    device: str  # "cuda" or "cpu"
+    gpu_kind: str  # of the host; part of every case's key
+    gpus: int
+    image: NotRequired[Image]  # absent: a run without containers
+    environment: NotRequired[str]  # digest of the worker's environment; absent: it is this process's own
     cases: list[Case]
 
 

@@ -9,18 +9,17 @@ from typing import TypedDict
 from . import fetch
 from .child import Emit
 from .errors import RunnerError
-from .job import Case, Fetched
+from .job import Case, Fetched, Job
 from .store import Store, case_key
 
 
 class Task(TypedDict):
     """What the fetch phase is asked to do."""
 
-    cases: list[Case]
+    job: Job
     store: str
     cache: str
     models: str | None
-    gpu_kind: str
     fresh: bool
 
 
@@ -33,10 +32,10 @@ def prepare(task: Task, emit: Emit) -> None:
     places = fetch.Places(Path(task["cache"]), Path(task["models"]) if task["models"] else None)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
-    for case in task["cases"]:
+    for case in task["job"]["cases"]:
         try:
             identified = fetch.identify(case, places)
-            key = case_key(case, identified, task["gpu_kind"])
+            key = case_key(case, identified, task["job"])
         except RunnerError as error:
             _failed(case, error, emit)
             continue

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from .environment import digest, environment_digest, runner_digest
-from .job import Case, Fetched
+from .job import Case, Fetched, Job
 
 RECORD = "record.json"
 ABANDONED = 86_400  # seconds after which nobody works on a half-made result any more
 
 
-def case_key(case: Case, fetched: Fetched, gpu_kind: str) -> str:
+def case_key(case: Case, fetched: Fetched, job: Job) -> str:
     """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU kind."""
+    image = job.get("image", {})
     return digest(
         {
             "case": {name: value for name, value in case.items() if name != "base"},
@@ -29,8 +30,9 @@ def case_key(case: Case, fetched: Fetched, gpu_kind: str) -> str:
             "code": fetched["code_identity"],
             "inputs": [found["sha256"] for found in fetched["inputs"]],
             "runner": runner_digest(),
-            "environment": environment_digest(),
-            "gpu": gpu_kind,
+            "environment": job.get("environment") or environment_digest(),
+            "image": image.get("digest") or image.get("recipe"),
+            "gpu": job["gpu_kind"],
         }
     )
 
@@ -92,14 +94,24 @@ class Store:
                 if time.time() - folder.stat().st_mtime > ABANDONED:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def adopt(self, record: Mapping[str, Any], files: Path) -> None:
-        """Take a finished case over from an earlier artifact, if its files are still what its record says."""
-        if self.find(record["key"]) is not None or not _intact(record, files):
-            return
-        folder = self.begin()
-        for file in record["files"]:
-            shutil.copyfile(files / file["name"], folder / file["name"])
-        self.finish(folder, record)
+    def adopt(self, artifact: Path) -> None:
+        """Take the finished cases of an earlier artifact over, if their files are still what their records say."""
+        manifest: Mapping[str, Any] = json.loads((artifact / "manifest.json").read_text())
+        for record in manifest["cases"].values():
+            if record["status"] == "ok" and self.find(record["key"]) is None and _intact(record, artifact):
+                folder = self.begin()
+                _copy(record, artifact, folder)
+                self.finish(folder, record)
+
+    def deliver(self, record: Mapping[str, Any], folder: Path) -> None:
+        """Copy the files of a finished case into a folder that leaves the machine."""
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(record, self.path(record["key"]), folder)
+
+
+def _copy(record: Mapping[str, Any], source: Path, target: Path) -> None:
+    for file in record["files"]:
+        shutil.copyfile(source / file["name"], target / file["name"])
 
 
 def _intact(record: Mapping[str, Any], folder: Path) -> bool:

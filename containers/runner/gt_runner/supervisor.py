@@ -12,9 +12,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import NotRequired, TypedDict
 
 from . import privacy
 from .child import Child, Emit, Event, Hung
@@ -27,9 +26,7 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 class RunJob(Job):
     """A job on this machine."""
 
-    device: str  # "cuda" or "cpu"
-    gpu_kind: str  # of the host; part of every case's key
-    gpus: int
+    prepared: NotRequired[list[Prepared]]  # by an earlier fetch phase, elsewhere; absent: it is this run's to do
 
 
 class Run(TypedDict):
@@ -42,6 +39,7 @@ class Run(TypedDict):
     previous: str | None  # an earlier artifact, taken in as a store
     fresh: bool
     nonce: str | None
+    deliver: NotRequired[str]  # a folder that gets the files of each finished case
 
 
 class Preparation:
@@ -54,12 +52,21 @@ class Preparation:
         self.log = folder / f"{job['name']}.log"
         self._env = worker_env(job)
         self._worker: Child | None = None
-        self._child = Child("fetch", dict(os.environ), self.log)
-        shared = {name: run[name] for name in ("store", "cache", "models", "fresh")}
-        self._child.send({"cases": job["cases"], "gpu_kind": job["gpu_kind"], **shared})
+        self._child: Child | None = None
         self._fetched = threading.Event()
         self._cases = {case["id"]: case for case in job["cases"]}
-        threading.Thread(target=self._follow, daemon=True).start()
+        if "prepared" in job:
+            self.ready = job["prepared"]
+            self._fetched.set()
+            self._worker = self.worker()
+        else:
+            self._fetch(run)
+
+    def _fetch(self, run: Run) -> None:
+        child = self._child = Child("fetch", dict(os.environ), self.log)
+        shared = {name: run[name] for name in ("store", "cache", "models", "fresh")}
+        child.send({"job": self.job, **shared})
+        threading.Thread(target=self._follow, args=(child,), daemon=True).start()
 
     def wait(self) -> None:
         """Until each case is settled or ready; reading ahead goes on in the background."""
@@ -77,8 +84,8 @@ class Preparation:
             if child is not None:
                 child.end()
 
-    def _follow(self) -> None:
-        for event in self._child.events():
+    def _follow(self, child: Child) -> None:
+        for event in child.events():
             self._on(event)
         for name in self._cases.keys() - self.settled - {prepared["case"]["id"] for prepared in self.ready}:
             self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": "the fetch process ended early"})
@@ -126,7 +133,7 @@ class Supervisor:
         store = Store(Path(self._run["store"]))
         store.sweep()
         if self._run["previous"] and not self._run["fresh"]:
-            _adopt(store, Path(self._run["previous"]))
+            store.adopt(Path(self._run["previous"]))
         with tempfile.TemporaryDirectory(prefix="gt-logs-") as folder:
             self._folder = Path(folder)
             try:
@@ -161,15 +168,8 @@ class Supervisor:
     def _work(self, current: Preparation, left: list[Prepared]) -> set[str]:
         """One worker process; returns the cases that it settled, at least one."""
         job, child = current.job, current.worker()
-        child.send(
-            {
-                "cases": left,
-                "store": self._run["store"],
-                "device": job["device"],
-                "gpu_kind": job["gpu_kind"],
-                "nonce": self._run["nonce"],
-            }
-        )
+        shared = {"store": self._run["store"], "nonce": self._run["nonce"]}
+        child.send({"job": {**job, "cases": [], "prepared": []}, "cases": left, **shared})
         watch = _Watch(left)
         reason = None
         try:
@@ -270,13 +270,6 @@ def worker_env(job: RunJob) -> dict[str, str]:
     else:
         env["CUDA_VISIBLE_DEVICES"] = ""
     return env
-
-
-def _adopt(store: Store, artifact: Path) -> None:
-    manifest: Mapping[str, Any] = json.loads((artifact / "manifest.json").read_text())
-    for written in manifest["cases"].values():
-        if written["status"] == "ok":
-            store.adopt(written, artifact)
 
 
 def _death(status: int) -> str:

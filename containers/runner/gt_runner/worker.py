@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from . import images, isolation, record, torch_state
 from .child import Emit
 from .errors import RunnerError
-from .job import Case, Fetched, Prepared, load_spec
+from .job import Case, Fetched, Job, Prepared, load_spec
 from .sources import Loaded, source
 from .store import Store
 
@@ -21,10 +21,9 @@ FAILED = 3  # exit status: a case failed, and the supervisor starts a new proces
 class Task(TypedDict):
     """What a worker is asked to do."""
 
-    cases: list[Prepared]
+    job: Job
+    cases: list[Prepared]  # those of the job that are not settled
     store: str
-    device: str  # "cuda" or "cpu"
-    gpu_kind: str
     nonce: str | None
 
 
@@ -32,7 +31,7 @@ class Worker:
     """Runs the cases of one task, one after the other."""
 
     def __init__(self, task: Task, emit: Emit) -> None:
-        self._task, self._emit = task, emit
+        self._task, self._job, self._emit = task, task["job"], emit
         self._store = Store(Path(task["store"]))
         self._loaded: Loaded | None = None
         self._spec: dict[str, Any] | None = None
@@ -75,11 +74,12 @@ class Worker:
         files = images.save(made.frames, case, folder)
         written = record.finished(case, prepared["key"], prepared["fetched"], made, files) | {
             "pipeline": loaded.pipeline,
-            "generator_device": _generator_device(case, self._task["device"]),
+            "generator_device": _generator_device(case, self._job["device"]),
+            "image": self._job.get("image"),
             "global_rng_used": advanced,
             "isolation": self._isolation,
-            "gpu": record.gpu(self._task["device"], self._task["gpu_kind"]),
-            "peak_memory": record.peak_memory(self._task["device"]),
+            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"]),
+            "peak_memory": record.peak_memory(self._job["device"]),
             "process": record.process(self._task["nonce"]),
         }
         clock.lap("save")
@@ -95,9 +95,9 @@ class Worker:
         gc.collect()
         clock = record.Clock()
         implementation = source(case["source"])
-        on_gpu = self._task["device"] == "cuda"
+        on_gpu = self._job["device"] == "cuda"
         torch_state.reset_gpu() if on_gpu else torch_state.fix_threads()
-        loaded = implementation.load(case, fetched, self._task["device"])
+        loaded = implementation.load(case, fetched, self._job["device"])
         if on_gpu:
             torch_state.wait_for_gpu()
         self._load_seconds = clock.lap("load")

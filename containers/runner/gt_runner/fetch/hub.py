@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._xet import abort_xet_session  # what huggingface_hub itself calls on Ctrl-C
 
-from ..errors import FetchError
+from ..errors import AccessError, FetchError
 from ..job import FetchedRepository, Repository
 from .index import Index, Record, digest, replace_text, select, verify
 from .meter import Meter, Progress, in_parallel
@@ -222,16 +222,16 @@ def _explained(repo: str, revision: str, error: Exception) -> FetchError:
     return FetchError(f"{repo}: {reason(error)}; check the network, HF_ENDPOINT and the case's `repo`")
 
 
-def _no_access(repo: str, *, gated: bool) -> FetchError:
+def _no_access(repo: str, *, gated: bool) -> AccessError:
     page = f"{constants.ENDPOINT}/{repo}"
     if gated:
         account = "of the account that did" if _token() is False else "of that account: the present one has no access"
-        return FetchError(f"{repo} is gated: accept its licence at {page} and set HF_TOKEN to a token {account}")
+        return AccessError(f"{repo} is gated: accept its licence at {page} and set HF_TOKEN to a token {account}")
     if _token() is False:
-        return FetchError(
+        return AccessError(
             f"{repo} is not there or is private: check the name, or set HF_TOKEN to a token that may read it"
         )
-    return FetchError(f"{repo} is not there, or HF_TOKEN may not read it: check both, or ask for access at {page}")
+    return AccessError(f"{repo} is not there, or HF_TOKEN may not read it: check both, or ask for access at {page}")
 
 
 def _token() -> str | Literal[False]:

@@ -9,7 +9,7 @@ from typing import cast
 
 from huggingface_hub import constants
 
-from ..errors import FetchError
+from ..errors import AccessError, FetchError, SpaceError
 from ..job import Case, FetchedRepository, Lora, Repository, repositories
 from .hub import Snapshot, commit_of, identity
 from .index import existing, matching
@@ -73,41 +73,48 @@ def fetch(
     Raises FetchError; for all repositories that are closed to the user at once, before the first byte.
     """
     found: dict[str, FetchedRepository] = {}
-    snapshots: list[Snapshot] = []
     for repository in wanted(case):
-        name = repository["repo"]
         folder = _stand_in(repository, case, places)
         if folder is not None:
-            found[name] = fetch_local(repository, folder, places, progress)
-            continue
-        commit = commits.get(name) or commit_of(name, repository.get("revision"))
-        snapshots.append(Snapshot(repository, commit, places))
-    _obtain([snapshot for snapshot in snapshots if not snapshot.complete()], progress)
-    for snapshot in snapshots:
+            found[repository["repo"]] = fetch_local(repository, folder, places, progress)
+    wanted_snapshots = snapshots(case, places, commits)
+    _obtain([snapshot for snapshot in wanted_snapshots if not snapshot.complete()], progress)
+    for snapshot in wanted_snapshots:
         snapshot.remember()
-    return found | {snapshot.repo: snapshot.result() for snapshot in snapshots}
+    return found | {snapshot.repo: snapshot.result() for snapshot in wanted_snapshots}
 
 
-def _obtain(snapshots: list[Snapshot], progress: Progress) -> None:
-    refusals: list[str] = []
-    for snapshot in snapshots:
+def snapshots(case: Case, places: Places, commits: Mapping[str, str | None]) -> list[Snapshot]:
+    """The hub repositories of a case, as `fetch` takes them; none that a local folder stands in for."""
+    return [
+        Snapshot(repository, commits.get(name) or commit_of(name, repository.get("revision")), places)
+        for repository in wanted(case)
+        if _stand_in(repository, case, places) is None and (name := repository["repo"])
+    ]
+
+
+def _obtain(lacking: list[Snapshot], progress: Progress) -> None:
+    refusals: list[FetchError] = []
+    for snapshot in lacking:
         try:
             snapshot.look_up()
         except FetchError as error:
-            refusals.append(str(error))
+            refusals.append(error)
     if refusals:
-        raise FetchError("\n".join(refusals))
-    _check_space(snapshots)
-    for snapshot in snapshots:
+        kind = AccessError if all(isinstance(each, AccessError) for each in refusals) else FetchError
+        raise kind("\n".join(map(str, refusals)))
+    check_space(lacking)
+    for snapshot in lacking:
         snapshot.obtain(progress)
 
 
-def _check_space(snapshots: list[Snapshot]) -> None:
+def check_space(snapshots: list[Snapshot]) -> None:
+    """Raises SpaceError where what they lack does not fit onto the disk. Needs `look_up` before."""
     needed = sum(snapshot.missing_bytes() for snapshot in snapshots)
     free = shutil.disk_usage(existing(Path(constants.HF_HUB_CACHE))).free
     if needed and needed + _RESERVE > free:
         names = ", ".join(snapshot.repo for snapshot in snapshots)
-        raise FetchError(
+        raise SpaceError(
             f"{names}: {needed / 1e9:.1f} GB are to be downloaded and {_RESERVE / 1e9:.1f} GB must stay free, but "
             f"{free / 1e9:.1f} GB are free; free space, or set HF_HOME to a folder on a larger disk"
         )
