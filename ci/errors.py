@@ -21,6 +21,10 @@ class HostError(GtError):
     """No host here can run what was selected."""
 
 
+class ImageError(GtError):
+    """A runner image that cannot be named or built."""
+
+
 class AccessError(GtError):
     """Models that are closed to the user, or no room for them: found before any GPU time is used."""
 
