@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 import yaml
 from rich.console import Console
-from rich.table import Table
 
 from . import artifact, catalogue, host, jobs, local, manifest, publishing
 from .case import Case
@@ -20,6 +19,7 @@ from .errors import GtError, SelectionError, near
 from .generation import Generation
 from .progress import Bars
 from .selection import Selection, select
+from .table import plan_table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -124,16 +124,12 @@ def plan(
     """Show what would run: case, model, GPU kind, host and expected time."""
     planned = _planned(official, case_ids, source_group, cases, on, per_case)
     here = host.this_host()
-    table = Table(title=f"{sum(len(job.cases) for job in planned)} cases in {len(planned)} jobs")
-    for column in ("job", "case", "model", "GPU", "host", "minutes"):
-        table.add_column(column, justify="right" if column == "minutes" else "left", overflow="fold")
-    for job in planned:
+
+    def where(job: jobs.Job) -> str:
         fits = job.gpu in (host.ANY, host.CPU, here.kind) and job.gpus <= max(1, here.gpus)
-        for case in job.cases:
-            where = "this machine" if fits else f"none here ({job.runner_label} in CI)"
-            gpu = job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
-            table.add_row(job.name, case.id, case.model, gpu, where, f"{case.spec.needs.minutes:g}")
-        table.add_section()
+        return "this machine" if fits else f"none here ({job.runner_label} in CI)"
+
+    table = plan_table(planned, where)
     console = Console()
     console.print(table) if console.is_terminal else Console(width=200).print(table)
 

@@ -32,16 +32,22 @@ class Host:
         return "cuda" if self.gpus else "cpu"
 
 
+QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+
+
 def this_host() -> Host:
     """Look at this machine's GPUs, as the driver reports them."""
     if shutil.which("nvidia-smi") is None:
         return Host(CPU)
-    query = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
-        found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True).stdout
+        return host_of(subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True).stdout)
     except (subprocess.SubprocessError, OSError):
         return Host(CPU)
-    rows = [line.rsplit(",", 1) for line in found.splitlines() if "," in line]
+
+
+def host_of(answer: str) -> Host:
+    """The host whose driver gave this answer to QUERY."""
+    rows = [line.rsplit(",", 1) for line in answer.splitlines() if "," in line]
     if not rows:
         return Host(CPU)
     name = rows[0][0].strip()
@@ -62,18 +68,20 @@ def known(kind: str | None) -> None:
         raise HostError(f"no GPU kind is named {kind!r}; {near(kind, kinds)}")
 
 
-def place(cases: Iterable[Case], host: Host, on: str | None) -> None:
+def place(cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hint: str = "") -> None:
     """Check that every case may run on this host.
 
-    `on` moves cases to that kind (`any`: to whatever is here). Raises HostError with every case that does not fit.
+    `on` moves cases to that kind (`any`: to whatever is here). Raises HostError with every case that does not fit, and
+    with the caller's hint.
     """
     known(on)
     offered = {ANY, CPU, host.kind}  # a machine with a GPU can run on its CPU too
     problems = [problem for case in cases if (problem := _problem(case, host, on, offered))]
     if problems:
         offer = host.gpu_name or "no GPU"
-        hint = "--on any runs them here, and the manifest says so" if on in (None, ANY) else f"this machine has {offer}"
-        raise HostError("\n".join([f"this machine offers {host.kind} ({offer}); {hint}:", *problems]))
+        advice = "--on any runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
+        head = f"{name} offers {host.kind} ({offer}); {advice}:"
+        raise HostError("\n".join(filter(None, [head, *problems, hint])))
 
 
 def _problem(case: Case, host: Host, on: str | None, offered: set[str]) -> str | None:

@@ -29,8 +29,11 @@ def main() -> int:
         prog="gt_runner", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for command in ("run", "prepare", "preflight"):
-        commands.add_parser(command).add_argument("file")
+    commands.add_parser("preflight").add_argument("file")
+    for command in ("run", "prepare"):
+        sub = commands.add_parser(command)
+        sub.add_argument("file")
+        sub.add_argument("--events-file", type=Path, help="events go here, and not to standard output")
     commands.add_parser("environment")
     for step in ("fetch", "work"):
         sub = commands.add_parser(step)
@@ -39,9 +42,9 @@ def main() -> int:
     arguments = parser.parse_args()
     match arguments.command:
         case "run":
-            return _run(arguments.file)
+            return _run(arguments.file, arguments.events_file)
         case "prepare":
-            return _prepare(arguments.file)
+            return _prepare(arguments.file, arguments.events_file)
         case "preflight":
             return _preflight(arguments.file)
         case "environment":
@@ -58,22 +61,22 @@ def main() -> int:
     return Worker(child.task(), emit).run()
 
 
-def _run(file: str) -> int:
+def _run(file: str, events: Path | None) -> int:
     from .supervisor import Supervisor  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = _watched() if file == "-" else _read(file)
-    told = Told(run)
+    told = Told(run, events)
     finished = Supervisor(run, told.emit).run()
     return 130 if not finished else int(told.missing)
 
 
-def _prepare(file: str) -> int:
+def _prepare(file: str, events: Path | None) -> int:
     from .prepare import Task, prepare  # noqa: PLC0415
     from .store import Store  # noqa: PLC0415
 
     run = _read(file)
-    told = Told(run)
+    told = Told(run, events)
     store = Store(Path(run["store"]))
     store.sweep()
     if run["previous"] and not run["fresh"]:
@@ -101,8 +104,9 @@ def _environment() -> int:
 class Told:
     """Tells events to programs and people, and delivers each finished case where the run says so."""
 
-    def __init__(self, run: Any) -> None:
+    def __init__(self, run: Any, file: Path | None) -> None:
         self.missing = False
+        self._out = file.open("w", encoding="utf-8") if file else sys.stdout
         self._store, self._deliver = run["store"], run.get("deliver")
 
     def emit(self, event: child.Event) -> None:
@@ -113,7 +117,7 @@ class Told:
         if self._deliver and "record" in event:
             Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
         lines.show(event)
-        print(json.dumps(event), flush=True)  # noqa: T201  # the events are the output
+        print(json.dumps(event), file=self._out, flush=True)  # the events are the output
 
 
 def _read(file: str) -> Any:

@@ -25,6 +25,8 @@ SHOWN = (
     "imageio-ffmpeg",
 )
 
+OURS = {"diffusion-gt", "gt-runner"}  # the planner decides nothing of a result, the runner's code has a digest
+
 
 def digest(value: Any) -> str:
     """The sha256 of a JSON value in its one canonical form."""
@@ -34,9 +36,9 @@ def digest(value: Any) -> str:
 
 @functools.cache
 def distributions() -> dict[str, str]:
-    """Every installed distribution with its version. The planner is not one: results do not depend on it."""
+    """Every installed distribution with its version, but for our own."""
     found = ((d.metadata["Name"].lower(), d.version) for d in importlib.metadata.distributions())
-    return {name: version for name, version in sorted(found) if name != "diffusion-gt"}
+    return {name: version for name, version in sorted(found) if name not in OURS}
 
 
 @functools.cache
@@ -59,6 +61,7 @@ def versions() -> dict[str, str | None]:
     return {"python": platform.python_version(), **named, "driver": _driver()}
 
 
+@functools.cache
 def _driver() -> str | None:
     if shutil.which("nvidia-smi") is None:
         return None

@@ -1,0 +1,39 @@
+"""The project's own checks, each a command in a container that holds its whole development environment."""
+
+from __future__ import annotations
+
+import dagger
+from dagger import dag
+
+from . import images
+from .containers import BUILDING
+
+SOURCE = "/src"
+COMMANDS = {
+    "lint": ("ruff check", "ruff format --check"),
+    "types": ("mypy",),
+    "tests": ("pytest -m 'not engine'",),
+    "schemas": ("pytest tests/test_schemas.py",),
+}
+PACKAGES = ("git", "libseccomp2")  # what tests run besides Python
+
+
+def check(name: str, source: dagger.Directory) -> dagger.Container:
+    """The container that has run a check once it is synced; it raises where the check fails."""
+    data = images.data()
+    container = (
+        dag.container()
+        .from_(data.address)
+        .with_exec(["sh", "-c", f"apt-get update -qq && apt-get install -qqy {' '.join(PACKAGES)}"])
+        .with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", f"uv=={data.uv}"])
+        .with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
+        .with_workdir(SOURCE)
+    )
+    for variable, value in BUILDING.items():
+        container = container.with_env_variable(variable, value)
+    for file in ("pyproject.toml", "uv.lock", "containers/runner/pyproject.toml"):
+        container = container.with_file(f"{SOURCE}/{file}", source.file(file))
+    install = "uv sync --locked --no-install-project --no-install-package gt-runner"
+    container = container.with_exec(["sh", "-c", install]).with_directory(SOURCE, source)
+    commands = " && ".join(f"uv run --locked {command}" for command in COMMANDS[name])
+    return container.with_exec(["sh", "-c", commands])

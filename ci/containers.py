@@ -1,0 +1,110 @@
+"""Builds the runner images on a Dagger engine: base, torch, the source's locked environment, the runner's code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagger
+from dagger import dag
+
+from . import images
+from .images import Published
+
+BUILD = "/opt/build"
+RUNNER = "/opt/gt"
+VENV = "/opt/venv"
+WEIGHTS = "/gt/weights"
+
+BUILDING = {
+    "UV_CACHE_DIR": "/root/.cache/uv",
+    "UV_COMPILE_BYTECODE": "1",  # a cold import of torch and diffusers costs 17 s
+    "UV_LINK_MODE": "copy",  # the cache is another file system
+    "UV_PROJECT_ENVIRONMENT": VENV,
+    "UV_PYTHON_DOWNLOADS": "never",
+}
+RUNNING = {
+    "HF_HOME": WEIGHTS,
+    "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    "PATH": f"{VENV}/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": RUNNER,
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A runner image, and what the manifest says of it."""
+
+    container: dagger.Container
+    record: dict[str, str]
+
+    async def environment(self) -> str:
+        """The digest of its Python environment; the exec is a pure function of the image, so it may be cached."""
+        answer = await self.container.with_exec(["python", "-m", "gt_runner", "environment"]).stdout()
+        digest: str = json.loads(answer)["environment"]
+        return digest
+
+
+class Images:
+    """The images of one call."""
+
+    def __init__(self, base: str, published: Mapping[str, Published]) -> None:
+        self._data = images.data()
+        self._base = base or self._data.address
+        self._published = published
+        self._folder = dag.current_module().source().directory("containers")
+
+    async def image(self, name: str) -> Image:
+        """The image of a source, or of the fetch phase; pulled if it was given by digest, else built."""
+        given = self._published.get(name)
+        if given is not None:
+            container = _running(dag.container().from_(given.reference))
+            return Image(container, {"reference": given.reference, "digest": given.digest})
+        base = dag.container().from_(self._base)
+        recipe = images.recipe(name, await base.image_ref())
+        return Image(self._built(name, base), {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
+
+    def probe(self) -> dagger.Container:
+        """The least that a GPU can be looked for in."""
+        return _running(dag.container().from_(self._base))
+
+    def _built(self, name: str, base: dagger.Container) -> dagger.Container:
+        container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", self._uv])
+        for variable, value in BUILDING.items():
+            container = container.with_env_variable(variable, value)
+        container = container.with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
+        for tier in images.tiers(name):
+            container = self._installed(container, tier)
+        container = container.without_mount(BUILDING["UV_CACHE_DIR"])
+        code = self._folder.directory("runner/gt_runner")
+        return _running(container.with_directory(f"{RUNNER}/gt_runner", code)).with_exec(
+            ["python", "-m", "compileall", "-q", RUNNER]
+        )
+
+    def _installed(self, container: dagger.Container, tier: str) -> dagger.Container:
+        """One layer: it changes with its lock file alone, so a change of code installs nothing again."""
+        for file in (f"{tier}/pyproject.toml", f"{tier}/uv.lock", "runner/pyproject.toml"):
+            container = container.with_file(f"{BUILD}/{file}", self._folder.file(file))
+        return container.with_exec(
+            ["uv", "sync", "--locked", "--no-install-package", "gt-runner", "--project", f"{BUILD}/{tier}"]
+        )
+
+    @property
+    def _uv(self) -> str:
+        return f"uv=={self._data.uv}"
+
+
+def _running(container: dagger.Container) -> dagger.Container:
+    for variable, value in RUNNING.items():
+        container = container.with_env_variable(variable, value)
+    return container.with_default_terminal_cmd(["bash"]).with_workdir("/gt")
+
+
+def mounted(container: dagger.Container, volumes: Mapping[str, Any]) -> dagger.Container:
+    """The container with cache volumes at these paths, shared by all execs of all calls."""
+    for path, volume in volumes.items():
+        container = container.with_mounted_cache(path, volume, sharing=dagger.CacheSharingMode.SHARED)
+    return container

@@ -1,0 +1,91 @@
+"""The words that the Dagger module's arguments choose from."""
+
+from __future__ import annotations
+
+import enum
+
+import dagger
+
+
+@dagger.enum_type
+class SourceGroup(enum.Enum):
+    """A named selection of cases."""
+
+    ALL = "all"
+    """Every official case."""
+
+    DIFFUSERS = "diffusers"
+    """Run by a Diffusers pipeline."""
+
+    WAN21 = "wan21"
+    """Run by the Wan2.1 repository."""
+
+    LTX = "ltx"
+    """Run by the LTX-2 repository."""
+
+    LTX23 = "ltx23"
+    """LTX-2.3 alone, a part of ltx."""
+
+    SMOKE = "smoke"
+    """Tiny random weights, for trying out: no GPU, nothing to download."""
+
+
+@dagger.enum_type
+class Source(enum.Enum):
+    """An implementation that runs cases."""
+
+    DIFFUSERS = "diffusers"
+    """The Diffusers pipeline of the model's repository."""
+
+    WAN21 = "wan21"
+    """The Wan2.1 repository."""
+
+    LTX = "ltx"
+    """The LTX-2 repository."""
+
+    SMOKE = "smoke"
+    """Tiny random weights, for trying out."""
+
+
+@dagger.enum_type
+class GpuKind(enum.Enum):
+    """Where cases run."""
+
+    NEEDED = "needed"  # an argument of an enum type cannot be null in 0.21.8
+    """On the kind that each of them needs."""
+
+    ANY = "any"
+    """Whatever the engine has."""
+
+    CPU = "cpu"
+    """No GPU."""
+
+    H100 = "h100"
+    """NVIDIA H100."""
+
+    H200 = "h200"
+    """NVIDIA H200."""
+
+    B200 = "b200"
+    """NVIDIA B200."""
+
+    B300 = "b300"
+    """NVIDIA B300."""
+
+    GB200 = "gb200"
+    """NVIDIA GB200."""
+
+    A100 = "a100"
+    """NVIDIA A100."""
+
+    L40S = "l40s"
+    """NVIDIA L40S."""
+
+    L4 = "l4"
+    """NVIDIA L4."""
+
+    RTX4090 = "4090"
+    """NVIDIA GeForce RTX 4090."""
+
+    RTX5090 = "5090"
+    """NVIDIA GeForce RTX 5090."""

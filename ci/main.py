@@ -1,0 +1,270 @@
+"""The Dagger module: thin functions over the planning core, and over the engine that runs jobs."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import dagger
+from dagger import DefaultPath, Doc, Ignore, check, dag, function, object_type
+from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
+from rich.console import Console
+
+from . import catalogue, checks, host, jobs, publishing
+from . import manifest as manifests
+from .case import Case
+from .containers import WEIGHTS, Images, mounted
+from .engine import Engine, Settings, probe
+from .errors import GtError
+from .generation import Generation
+from .images import published
+from .kinds import GpuKind, Source, SourceGroup
+from .selection import Selection, select
+from .table import plan_table
+
+Official = Annotated[bool, Doc("Official cases; without it, the native mode's.")]
+CaseIds = Annotated[list[str], Doc("Only these cases.")]
+Group = Annotated[SourceGroup, Doc("A named selection of cases.")]
+Cases = Annotated[dagger.Directory, DefaultPath("cases"), Doc("A folder of case files, instead of ours.")]
+On = Annotated[GpuKind, Doc("Run on this GPU kind whatever a case needs; the manifest says so.")]
+PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model.")]
+Artifact = Annotated[dagger.Directory, DefaultPath("gt"), Doc("The artifact: images and manifest.json.")]
+BaseImage = Annotated[str, Doc("The image that runner images start from, instead of that of containers/images.yaml.")]
+ImageList = Annotated[
+    list[str], Doc("Runner images to pull instead of building them, as SOURCE=REFERENCE@sha256:DIGEST.")
+]
+Weights = Annotated[
+    dagger.CacheVolume | None, Doc("The cache volume that weights are kept in; one of ours if not given.")
+]
+Checkout = Annotated[
+    dagger.Directory,
+    DefaultPath("/"),
+    Ignore([".git", ".venv", "**/__pycache__", ".*_cache", "gt"]),
+    Doc("This repository."),
+]
+SOURCES = [source.value for source in Source]
+GPU_HINT = (
+    "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
+    "container toolkit; see README.md, GPU engine"
+)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Our own errors reach the caller as their message, without a traceback."""
+    try:
+        yield
+    except GtError as error:
+        raise FunctionError(str(error)) from None
+    except BaseExceptionGroup as group:  # of jobs side by side
+        leaves = list(_leaves(group))
+        ours = [str(error) for error in leaves if isinstance(error, GtError)]
+        if ours:
+            raise FunctionError("\n".join(dict.fromkeys(ours))) from None
+        raise leaves[0] from None  # the rest were called off because of it
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _select(folder: dagger.Directory, selection: Selection) -> list[Case]:
+    local = Path(tempfile.mkdtemp()) / "cases"
+    await folder.export(str(local))
+    return select(catalogue.load(local), selection)
+
+
+def _selection(official: bool, case_ids: list[str], source_group: SourceGroup) -> Selection:
+    return Selection(official, " ".join(case_ids), source_group.value)
+
+
+def _kind(on: GpuKind) -> str | None:
+    return None if on is GpuKind.NEEDED else on.value
+
+
+def _where(job: jobs.Job) -> str:
+    return "this engine" if job.gpu in (host.ANY, host.CPU) else f"this engine, if it has {job.gpu}"
+
+
+@object_type
+class DiffusionGt:
+    """Ground truth for diffusion serving engines, made by the official implementation of each model."""
+
+    # Never cached: what is there already is looked up in the result store, by key. The engine's cache of calls knows
+    # nothing of a model that moved, a store that is gone or a case that failed.
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # the stubs of 0.21.8 lack it
+    async def generate(
+        self,
+        cases: Cases,
+        official: Official = False,
+        case_ids: CaseIds = [],  # noqa: B006  # the SDK reads the default, nobody changes it
+        source_group: Group = SourceGroup.ALL,
+        on: On = GpuKind.NEEDED,
+        per_case: PerCase = False,
+        previous: Annotated[
+            dagger.Directory | None, Doc("An earlier artifact; what it holds is not made again.")
+        ] = None,
+        fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False,
+        hf_token: Annotated[dagger.Secret | None, Doc("Token of the model hub; only the fetch phase has it.")] = None,
+        hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = "",
+        weights: Weights = None,
+        results: Annotated[
+            dagger.CacheVolume | None, Doc("The cache volume of the result store; one of ours if not given.")
+        ] = None,
+        wan_code: Annotated[dagger.Directory | None, Doc("The Wan2.1 repository; at its pin if not given.")] = None,
+        ltx_code: Annotated[dagger.Directory | None, Doc("The LTX-2 repository; at its pin if not given.")] = None,
+        base_image: BaseImage = "",
+        images: ImageList = [],  # noqa: B006
+        parallel: Annotated[
+            int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs.")
+        ] = 0,
+        skip_preflight: Annotated[
+            bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
+        ] = False,
+    ) -> dagger.Directory:
+        """Generate images and manifest.json; a failed case stands in the manifest, `verdict` turns it into an error."""
+        with _plainly():
+            selection = _selection(official, case_ids, source_group)
+            chosen = await _select(cases, selection)
+            built = Images(base_image, published(images, SOURCES))
+            kind = _kind(on)
+            here = host.Host(host.CPU) if kind == host.CPU else await probe(built.probe())
+            host.place(chosen, here, kind, "this engine", "" if here.gpus else GPU_HINT)
+            generation = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=kind), here, kind, fresh)
+            code = {"wan21": wan_code, "ltx": ltx_code}
+            settings = Settings(
+                cases=cases,
+                weights=weights or dag.cache_volume("diffusion-gt-weights"),
+                results=results or dag.cache_volume("diffusion-gt-results"),
+                code={source: given for source, given in code.items() if given is not None},
+                previous=previous,
+                token=hf_token,
+                hf_endpoint=hf_endpoint,
+                parallel=parallel,
+            )
+            made = await Engine(generation, settings, built).generate(preflight=not skip_preflight)
+            manifest = generation.manifest(made.outcomes, await dag.version())
+            artifact = dag.directory().with_new_file(manifests.NAME, manifest.text())
+            for directory in made.directories:
+                artifact = artifact.with_directory("/", directory)
+            return await artifact.sync()
+
+    # Cached as long as Dagger likes, like the next four: pure functions of their arguments and of this module.
+    @function
+    async def verdict(self, artifact: Artifact) -> str:
+        """Raise, with a line for each, if a selected case of an artifact failed or is missing."""
+        with _plainly():
+            local = Path(tempfile.mkdtemp()) / "gt"
+            await artifact.export(str(local))
+            problems = manifests.verdict(local)
+            if problems:
+                raise FunctionError("\n".join(problems))
+            return "the artifact is whole"
+
+    @function
+    async def matrix(
+        self,
+        cases: Cases,
+        official: Official = False,
+        case_ids: CaseIds = [],  # noqa: B006
+        source_group: Group = SourceGroup.ALL,
+        on: On = GpuKind.NEEDED,
+        per_case: PerCase = False,
+    ) -> str:
+        """The jobs as CI matrix JSON: {"include": [...]}."""
+        with _plainly():
+            chosen = await _select(cases, _selection(official, case_ids, source_group))
+            return json.dumps(jobs.matrix(jobs.plan(chosen, per_case=per_case, on=_kind(on))))
+
+    @function
+    async def plan(
+        self,
+        cases: Cases,
+        official: Official = False,
+        case_ids: CaseIds = [],  # noqa: B006
+        source_group: Group = SourceGroup.ALL,
+        on: On = GpuKind.NEEDED,
+        per_case: PerCase = False,
+    ) -> str:
+        """What would run, as a table: case, model, GPU kind, host and expected minutes."""
+        with _plainly():
+            chosen = await _select(cases, _selection(official, case_ids, source_group))
+            planned = jobs.plan(chosen, per_case=per_case, on=_kind(on))
+            text = io.StringIO()
+            Console(file=text, width=180).print(plan_table(planned, _where))
+            return text.getvalue()
+
+    @function
+    def concurrency_key(
+        self,
+        ref: Annotated[str, Doc("Ref of the CI run.")] = "",
+        output_name: Annotated[str, Doc("Name of the run's output.")] = "",
+        case_ids: Annotated[str, Doc("The workflow's filter, as it was typed.")] = "",
+        official_case_ids: Annotated[str, Doc("The workflow's filter of official cases, as it was typed.")] = "",
+        source_group: Annotated[str, Doc("The workflow's group, as it was typed.")] = "",
+        official: Official = False,
+        publish_target_dir: Annotated[str, Doc("The workflow's publish directory, as it was typed.")] = "",
+        all_inputs: Annotated[bool, Doc("A key over all inputs, not the first one set.")] = False,
+    ) -> str:
+        """The key of a CI run: a newer run of the same key cancels the older one."""
+        inputs = publishing.WorkflowInputs(
+            ref, output_name, case_ids, official_case_ids, source_group, official, publish_target_dir
+        )
+        return publishing.concurrency_key(inputs, all_inputs=all_inputs)
+
+    @function
+    def publish_target(
+        self,
+        official: Official = False,
+        publish_target_dir: Annotated[str, Doc("Publish here, instead of the mode's directory.")] = "",
+    ) -> str:
+        """The directory of the data repository that a run publishes to."""
+        inputs = publishing.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
+        return publishing.publish_target(inputs)
+
+    # Cached for the session only: a base image that is named by its tag may be another one tomorrow.
+    @function(cache="session")  # type: ignore[call-overload, untyped-decorator]
+    async def runner(
+        self,
+        source: Annotated[Source, Doc("Whose runner.")],
+        weights: Weights = None,
+        base_image: BaseImage = "",
+        images: ImageList = [],  # noqa: B006
+    ) -> dagger.Container:
+        """The container that runs a source's cases, with the weights: open a terminal in it, or run it anywhere."""
+        with _plainly():
+            built = await Images(base_image, published(images, SOURCES)).image(source.value)
+            return mounted(built.container, {WEIGHTS: weights or dag.cache_volume("diffusion-gt-weights")})
+
+    @function
+    @check
+    async def lint(self, checkout: Checkout) -> None:
+        """Check style and format of this repository."""
+        await checks.check("lint", checkout).sync()
+
+    @function
+    @check
+    async def types(self, checkout: Checkout) -> None:
+        """Check the types of this repository."""
+        await checks.check("types", checkout).sync()
+
+    @function
+    @check
+    async def tests(self, checkout: Checkout) -> None:
+        """Run the tests of this repository, but for those that need an engine."""
+        await checks.check("tests", checkout).sync()
+
+    @function
+    @check
+    async def schemas(self, checkout: Checkout) -> None:
+        """Check that the published JSON Schemas are those of the models."""
+        await checks.check("schemas", checkout).sync()
