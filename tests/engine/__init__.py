@@ -1,0 +1,1 @@
+"""What the Dagger module promises, on a real engine; skipped where none answers."""

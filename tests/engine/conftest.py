@@ -1,0 +1,106 @@
+"""A real engine, and calls of the module on it as a user makes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+ENGINE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if ENGINE in item.path.parents:
+            item.add_marker(pytest.mark.engine)
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a call gave."""
+
+    status: int
+    out: str
+    err: str  # the engine's log of the call in plain text, the message of an error included
+
+    @property
+    def message(self) -> str:
+        """The error's own lines."""
+        return self.err.rsplit("Error: ", 1)[-1].split("[traceparent", 1)[0].strip()
+
+
+Call = Callable[..., Called]
+
+
+def dagger(*arguments: str, env: dict[str, str] | None = None, timeout: float = 900) -> Called:
+    """Run the CLI."""
+    command = ["dagger", "--progress=plain", *arguments]
+    environment = {**os.environ, "NO_COLOR": "1", "DAGGER_NO_NAG": "1", **(env or {})}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
+    return Called(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    if shutil.which("dagger") is None:
+        pytest.skip("no dagger CLI on PATH; see README.md, The Dagger module")
+    try:
+        answered = dagger("core", "version", timeout=60)
+    except subprocess.TimeoutExpired:
+        pytest.skip("no Dagger engine answered its version within 60 s")
+    if answered.status:
+        pytest.skip(f"no Dagger engine answers: {answered.message.splitlines()[-1]}")
+
+
+@pytest.fixture(scope="session")
+def call(engine: None) -> Call:
+    """Call a function of this checkout's module."""
+
+    def run(*arguments: str, **options: Any) -> Called:
+        return dagger("call", "-m", str(ROOT), *arguments, **options)
+
+    return run
+
+
+@dataclass
+class Volume:
+    """Generations that share one result store, which no other test has."""
+
+    call: Call
+    folder: Path
+    name: str
+
+    def generate(self, *arguments: str, output: str = "gt", **options: Any) -> tuple[dict[str, Any], Called]:
+        """Generate on the CPU; returns the manifest and the call."""
+        artifact = self.folder / output
+        called = self.call(
+            "generate", "--on", "cpu", "--results", self.name, *arguments, "-o", str(artifact), **options
+        )
+        assert called.status == 0, called.err[-3000:]
+        return json.loads((artifact / "manifest.json").read_text()), called
+
+
+@pytest.fixture(scope="module")
+def volume(call: Call, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Volume]:
+    """A new, empty result store."""
+    return lambda: Volume(call, tmp_path_factory.mktemp("engine"), f"gt-test-{uuid.uuid4().hex}")
+
+
+def processes(manifest: dict[str, Any]) -> dict[str, str]:
+    """The process that made each case: tells a run from the memory of one."""
+    return {name: case["process"]["id"] for name, case in manifest["cases"].items() if case["status"] == "ok"}
+
+
+def sums(manifest: dict[str, Any]) -> dict[str, str]:
+    """The sha256 of each file."""
+    return {file["name"]: file["sha256"] for case in manifest["cases"].values() for file in case["files"]}

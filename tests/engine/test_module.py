@@ -1,0 +1,47 @@
+"""The module as Dagger sees it: what it is made of, what it offers, and containers to open a terminal in."""
+
+from __future__ import annotations
+
+import json
+
+from tests.conftest import ROOT, Gt
+from tests.engine.conftest import Call, dagger
+
+FUNCTIONS = {"generate", "verdict", "matrix", "plan", "concurrency-key", "publish-target", "runner"}
+
+
+def test_every_function_and_argument_is_documented(call: Call) -> None:
+    listed = dagger("functions", "-m", str(ROOT)).out
+    rows = dict(line.split(maxsplit=1) for line in listed.splitlines() if len(line.split(maxsplit=1)) == 2)
+    assert rows.keys() >= FUNCTIONS
+    assert "-" not in rows.values()  # what the CLI shows where nothing is documented
+    for function in FUNCTIONS:
+        lines = call(function, "--help").out.split("ARGUMENTS")[-1].splitlines()
+        options = [number for number, line in enumerate(lines) if line.strip().startswith("--")]
+        assert all(any(following.strip() for following in lines[at + 1 : at + 3]) for at in options), function
+
+
+def test_the_modules_source_holds_what_runs_and_nothing_else(engine: None) -> None:
+    listed = dagger(
+        "core", "module-source", "--ref-string", str(ROOT), "context-directory", "glob", "--pattern", "**/*"
+    )
+    files = listed.out.splitlines()
+    tops = {path.split("/")[0] for path in files}
+    assert {"ci", "cases", "containers", "pyproject.toml", "uv.lock"} <= tops
+    assert not tops & {".git", "tests", "bench", ".venv", "gt", "docs"}
+    assert not [path for path in files if path.endswith(".pyc")]
+
+
+def test_planning_says_the_same_with_and_without_an_engine(call: Call, gt: Gt) -> None:
+    official = ("--official", "--source-group", "ltx")
+    assert json.loads(call("matrix", *official).out) == json.loads(gt("matrix", *official).stdout)
+    inputs = ("--ref", "refs/heads/main", "--output-name", "out")
+    assert call("concurrency-key", *inputs).out.strip() == gt("concurrency-key", *inputs).stdout.strip()
+    assert call("publish-target", "--official").out.strip() == gt("publish-target", "--official").stdout.strip()
+    assert "smoke_t2i" in call("plan", "--source-group", "smoke").out
+
+
+def test_the_runner_of_a_source_is_a_container_to_work_in(call: Call) -> None:
+    command = "with-exec", "--args", "python,-m,gt_runner,environment", "stdout"
+    answer = json.loads(call("runner", "--source", "smoke", *command).out)
+    assert answer.keys() == {"environment", "runner"}
