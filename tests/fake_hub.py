@@ -56,18 +56,19 @@ class Fault:
 class Server:
     """Serves files by path, keeps a log of requests, and fails where it was told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.files: dict[str, bytes] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         self.faults: list[Fault] = []
         self._lock = threading.Lock()
         self.down = False
-        self._http = _Http(self)
+        self._http = _Http(self, host)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"http://{self.host}:{self._http.server_port}"
 
     def start(self) -> None:
         self._thread.start()
@@ -115,8 +116,8 @@ class Repo:
 class FakeHub(Server):
     """A model hub. `hub.url` is what HF_ENDPOINT is set to."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        super().__init__(host)
         self.repos: dict[str, Repo] = {}
 
     def push(self, name: str, files: dict[str, bytes]) -> str:
@@ -193,9 +194,9 @@ def _sibling(name: str, body: bytes, *, blobs: bool) -> dict[str, object]:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, owner: Server) -> None:
+    def __init__(self, owner: Server, host: str) -> None:
         self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((host, 0), _Handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
