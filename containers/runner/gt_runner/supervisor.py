@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -55,10 +57,10 @@ class Preparation:
         self._child: Child | None = None
         self._fetched = threading.Event()
         self._cases = {case["id"]: case for case in job["cases"]}
+        self._worker = self.worker()  # its imports take longer than finding out that there is nothing to do
         if "prepared" in job:
             self.ready = job["prepared"]
             self._fetched.set()
-            self._worker = self.worker()
         else:
             self._fetch(run)
 
@@ -95,8 +97,6 @@ class Preparation:
         match event["event"]:
             case "reused" | "failed":
                 self._settle(event)
-            case "identified" if event["left"]:
-                self._worker = self.worker()
             case "ready":
                 case = self._cases[event["case"]]
                 self.ready.append(
@@ -203,12 +203,29 @@ class Supervisor:
         watch.failed = True
 
     def _emit(self, event: Event) -> None:
-        with self._lock:
+        with _uninterrupted(), self._lock:
             if event["event"] in ("reused", "done", "failed", "skipped"):
                 self._left.remove(event["case"])
             if "reason" in event:
                 event = event | {"reason": privacy.scrub(event["reason"], self._hidden)}
             self._forward(event)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the end: a finished case whose event is told in part would be lost to the caller."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
+        yield
+        return
+    held: list[int] = []
+    before = {sign: signal.signal(sign, lambda sign, _: held.append(sign)) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+    if held:
+        raise KeyboardInterrupt
 
 
 class _Ending:
