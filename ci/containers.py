@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -40,12 +39,6 @@ class Image:
 
     container: dagger.Container
     record: dict[str, str]
-
-    async def environment(self) -> str:
-        """The digest of its Python environment; the exec is a pure function of the image, so it may be cached."""
-        answer = await self.container.with_exec(["python", "-m", "gt_runner", "environment"]).stdout()
-        digest: str = json.loads(answer)["environment"]
-        return digest
 
 
 class Images:

@@ -20,7 +20,6 @@ from dagger import dag
 from . import images
 from .case import Code, TinyModel
 from .containers import WEIGHTS, Image, Images, mounted
-from .errors import AccessError
 from .generation import ENDS, Event, Generation
 from .host import CPU, QUERY, Host, host_of
 from .jobs import Job
@@ -96,38 +95,35 @@ class Engine:
         self._specs: dict[str, dict[str, Any]] = {}
         self._workers: dict[str, Image] = {}
 
-    async def generate(self, *, preflight: bool) -> Results:
-        """Run all jobs. Raises AccessError where the preflight finds obstacles."""
-        await self._build()
-        if preflight and any(not isinstance(case.spec.model, TinyModel) for case in self._generation.cases):
-            await self._preflight()
+    async def obstacles(self) -> list[str]:
+        """Models that are closed to the token, and a disk that is too small; before a large image is built."""
+        await self._plan()
+        if all(isinstance(case.spec.model, TinyModel) for case in self._generation.cases):
+            return []
+        container = self._with_network(self._fetcher, self._generation.jobs)
+        run = self._run([self._specs[job.name] for job in self._generation.jobs])
+        asked = container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
+        obstacles: list[str] = json.loads(await asked.stdout())
+        return obstacles
+
+    async def generate(self) -> Results:
+        """Run all jobs."""
+        await self._plan()
         results = Results()
         async with anyio.create_task_group() as group:
             for job in self._generation.jobs:
                 group.start_soon(self._job, job, results)
         return results
 
-    async def _build(self) -> None:
-        async def one(source: str) -> None:
-            self._workers[source] = image = await self._images.image(source)
-            environments[source] = await image.environment()
-
-        environments: dict[str, str] = {}
-        async with anyio.create_task_group() as group:
-            for source in {job.source for job in self._generation.jobs}:
-                group.start_soon(one, source)
+    async def _plan(self) -> None:
+        """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
+        if self._specs:
+            return
         self._fetcher = (await self._images.image(images.FETCH)).container
+        for source in {job.source for job in self._generation.jobs}:
+            self._workers[source] = await self._images.image(source)
         for job in self._generation.jobs:
-            record, environment = self._workers[job.source].record, environments[job.source]
-            self._specs[job.name] = self._generation.job(job, Path(CASES), image=record, environment=environment)
-
-    async def _preflight(self) -> None:
-        container = self._with_network(self._fetcher, self._generation.jobs)
-        run = self._run([self._specs[job.name] for job in self._generation.jobs])
-        asked = container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
-        obstacles = json.loads(await asked.stdout())
-        if obstacles:
-            raise AccessError(obstacles)
+            self._specs[job.name] = self._generation.job(job, Path(CASES), self._workers[job.source].record)
 
     async def _job(self, job: Job, results: Results) -> None:
         spec = self._specs[job.name]

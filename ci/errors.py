@@ -12,6 +12,8 @@ MOST_SHOWN = 30  # words in one message
 class GtError(Exception):
     """The base of our errors: bad input, or a machine that cannot do what was asked. Nothing has been started."""
 
+    status = 2  # with which `gt` exits
+
 
 class SelectionError(GtError):
     """A group, an id or a GPU kind that is unknown, contradictory or leaves nothing to run."""
@@ -25,15 +27,35 @@ class ImageError(GtError):
     """A runner image that cannot be named or built."""
 
 
-class AccessError(GtError):
-    """Models that are closed to the user, or no room for them: found before any GPU time is used."""
+class PreflightError(GtError):
+    """Everything that stands in a run's way, found before any GPU time is used."""
 
-    def __init__(self, obstacles: Iterable[str]) -> None:
-        super().__init__("\n".join(["nothing was started (--skip-preflight runs what can be run):", *obstacles]))
+    def __init__(self, obstacles: Iterable[str], misplaced: Iterable[str] = ()) -> None:
+        found = list(obstacles)
+        advice = ["--skip-preflight runs what can be run without these models"] if found else []
+        super().__init__("\n".join(["nothing was started", *misplaced, *found, *advice]))
 
 
 class ArtifactError(GtError):
     """A directory that should hold an artifact does not."""
+
+
+class PublishError(GtError):
+    """Nothing was published, or it is not known whether it was; the message says which, and how to go on."""
+
+
+class GateError(PublishError):
+    """The quality gate has something against the artifact."""
+
+    status = 1
+
+
+class ReproduceError(GtError):
+    """What a manifest names is missing, or cannot be had here."""
+
+
+class PinError(GtError):
+    """A revision or a digest that could not be resolved, or not be written."""
 
 
 @dataclass(frozen=True, order=True)

@@ -49,9 +49,10 @@ class Generation:
         nonce = self.nonce if self.fresh else None
         return {"jobs": list(jobs), "fresh": self.fresh, "nonce": nonce, **places}
 
-    def job(self, job: Job, base: Path | None = None, **image: Any) -> dict[str, Any]:
+    def job(self, job: Job, base: Path | None = None, image: Mapping[str, str] | None = None) -> dict[str, Any]:
         """A job as the runner reads it; `base` is where the folder of its case file lies, if it was moved."""
         kind = hosts.kind_used(job, self.host)
+        contained = {} if image is None else {"image": image}
         return {
             "name": job.name,
             "source": job.source,
@@ -59,7 +60,7 @@ class Generation:
             "gpu_kind": kind,
             "gpus": job.gpus,
             "cases": [{**case.data(), "base": str(base or case.file.parent.resolve())} for case in job.cases],
-            **image,
+            **contained,
         }
 
     def manifest(self, outcomes: Mapping[str, Event], engine: str | None = None) -> Manifest:

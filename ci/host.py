@@ -69,19 +69,26 @@ def known(kind: str | None) -> None:
 
 
 def place(cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hint: str = "") -> None:
-    """Check that every case may run on this host.
+    """Check that every case may run on this host. Raises HostError with what `misplaced` says."""
+    lines = misplaced(cases, host, on, name, hint)
+    if lines:
+        raise HostError("\n".join(lines))
 
-    `on` moves cases to that kind (`any`: to whatever is here). Raises HostError with every case that does not fit, and
-    with the caller's hint.
+
+def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint: str) -> list[str]:
+    """Every case that does not fit onto a host, between what the host offers and the caller's hint; empty if all do.
+
+    `on` moves cases to that kind (`any`: to whatever is here). Raises HostError for a kind that is none of ours.
     """
     known(on)
     offered = {ANY, CPU, host.kind}  # a machine with a GPU can run on its CPU too
     problems = [problem for case in cases if (problem := _problem(case, host, on, offered))]
-    if problems:
-        offer = host.gpu_name or "no GPU"
-        advice = "--on any runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
-        head = f"{name} offers {host.kind} ({offer}); {advice}:"
-        raise HostError("\n".join(filter(None, [head, *problems, hint])))
+    if not problems:
+        return []
+    offer = host.gpu_name or "no GPU"
+    advice = "--on any runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
+    head = f"{name} offers {host.kind} ({offer}); {advice}:"
+    return [line for line in (head, *problems, hint) if line]
 
 
 def _problem(case: Case, host: Host, on: str | None, offered: set[str]) -> str | None:

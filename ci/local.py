@@ -18,7 +18,7 @@ import platformdirs
 
 from . import manifest as manifests
 from .case import TinyModel
-from .errors import AccessError, GtError
+from .errors import GtError, PreflightError
 from .generation import ENDS, RUNNER, Event, Generation
 from .manifest import Manifest
 
@@ -61,7 +61,7 @@ class Outcome:
 def generate(run: Generation, places: Places, show: Show, *, quiet: bool, preflight: bool = True) -> Outcome:
     """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
 
-    Raises GtError where the runner's environment is not installed or the earlier artifact cannot be read, AccessError
+    Raises GtError where the runner's environment is not installed or the earlier artifact cannot be read, PreflightError
     where the preflight finds models that are closed to the user or too small a disk.
     """
     if importlib.util.find_spec("torch") is None:
@@ -97,7 +97,7 @@ def _preflight(spec: Mapping[str, Any]) -> None:
     )
     obstacles = json.loads(answer.stdout) if answer.returncode == 0 else []  # the run itself will say what is wrong
     if obstacles:
-        raise AccessError(obstacles)
+        raise PreflightError(obstacles)
 
 
 def _command(name: str) -> list[str]:

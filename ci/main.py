@@ -20,7 +20,7 @@ from . import manifest as manifests
 from .case import Case
 from .containers import WEIGHTS, Images, mounted
 from .engine import Engine, Settings, probe
-from .errors import GtError
+from .errors import GtError, PreflightError
 from .generation import Generation
 from .images import published
 from .kinds import GpuKind, Source, SourceGroup
@@ -47,6 +47,7 @@ Checkout = Annotated[
     Ignore([".git", ".venv", "**/__pycache__", ".*_cache", "gt"]),
     Doc("This repository."),
 ]
+LAST_WORDS = 2_000  # characters of a failed check
 SOURCES = [source.value for source in Source]
 GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
@@ -95,6 +96,15 @@ def _where(job: jobs.Job) -> str:
     return "this engine" if job.gpu in (host.ANY, host.CPU) else f"this engine, if it has {job.gpu}"
 
 
+async def _checked(name: str, checkout: dagger.Directory) -> None:
+    try:
+        await checks.check(name, checkout).sync()
+    except dagger.ExecError as error:
+        raise FunctionError(
+            f"{name}: what the command said last:\n{(error.stdout + error.stderr)[-LAST_WORDS:]}"
+        ) from None
+
+
 @object_type
 class DiffusionGt:
     """Ground truth for diffusion serving engines, made by the official implementation of each model."""
@@ -138,7 +148,6 @@ class DiffusionGt:
             built = Images(base_image, published(images, SOURCES))
             kind = _kind(on)
             here = host.Host(host.CPU) if kind == host.CPU else await probe(built.probe())
-            host.place(chosen, here, kind, "this engine", "" if here.gpus else GPU_HINT)
             generation = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=kind), here, kind, fresh)
             code = {"wan21": wan_code, "ltx": ltx_code}
             settings = Settings(
@@ -151,7 +160,12 @@ class DiffusionGt:
                 hf_endpoint=hf_endpoint,
                 parallel=parallel,
             )
-            made = await Engine(generation, settings, built).generate(preflight=not skip_preflight)
+            engine = Engine(generation, settings, built)
+            misplaced = host.misplaced(chosen, here, kind, "this engine", "" if here.gpus else GPU_HINT)
+            obstacles = [] if skip_preflight else await engine.obstacles()
+            if misplaced or obstacles:
+                raise PreflightError(obstacles, misplaced)
+            made = await engine.generate()
             manifest = generation.manifest(made.outcomes, await dag.version())
             artifact = dag.directory().with_new_file(manifests.NAME, manifest.text())
             for directory in made.directories:
@@ -249,22 +263,22 @@ class DiffusionGt:
     @check
     async def lint(self, checkout: Checkout) -> None:
         """Check style and format of this repository."""
-        await checks.check("lint", checkout).sync()
+        await _checked("lint", checkout)
 
     @function
     @check
     async def types(self, checkout: Checkout) -> None:
         """Check the types of this repository."""
-        await checks.check("types", checkout).sync()
+        await _checked("types", checkout)
 
     @function
     @check
     async def tests(self, checkout: Checkout) -> None:
         """Run the tests of this repository, but for those that need an engine."""
-        await checks.check("tests", checkout).sync()
+        await _checked("tests", checkout)
 
     @function
     @check
     async def schemas(self, checkout: Checkout) -> None:
         """Check that the published JSON Schemas are those of the models."""
-        await checks.check("schemas", checkout).sync()
+        await _checked("schemas", checkout)

@@ -14,6 +14,7 @@ from ci.catalogue import Catalogue
 from ci.engine import Devices
 from ci.host import ANY, CPU, GPU_KINDS, Host
 from ci.kinds import GpuKind, Source, SourceGroup
+from ci.main import DiffusionGt
 from ci.selection import ALL, SMOKE
 from gt_runner.sources import SOURCES
 
@@ -30,6 +31,14 @@ def test_the_modules_words_are_the_cores(catalogue: Catalogue) -> None:
     assert {group.value for group in SourceGroup} == {ALL, SMOKE} | catalogue.groups
     assert {kind.value for kind in GpuKind} == {"needed", ANY, CPU, *GPU_KINDS}
     assert {source.value for source in Source} == set(SOURCES)
+
+
+def test_every_function_and_argument_is_documented() -> None:
+    functions = DiffusionGt.__dagger_module__.get_object("DiffusionGt").functions  # type: ignore[attr-defined]
+    assert functions.keys() >= {"generate", "verdict", "matrix", "plan", "concurrency_key", "publish_target", "runner"}
+    for function in functions.values():
+        assert function.doc, function
+        assert all(parameter.doc for parameter in function.parameters.values()), function
 
 
 def test_engine_and_sdk_are_of_one_version() -> None:

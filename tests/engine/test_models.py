@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.engine.conftest import Call, Volume, sums
 from tests.factory import body, write_cases
 from tests.fake_hub import FakeHub, serving
 
-TOKEN = "hf_right0token0that0must0not0be0found"
+TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
 MODEL = "owner/tiny-flux"
 
 

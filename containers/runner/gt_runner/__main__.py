@@ -4,7 +4,7 @@
     python -m gt_runner run -                 the same, the run read from standard input; ends when that closes
     python -m gt_runner prepare RUN.json      only the fetch phase of a run's jobs, where another machine has the GPU
     python -m gt_runner preflight RUN.json    what stands in a run's way, as a JSON list, before anything is fetched
-    python -m gt_runner environment           what this environment is, as JSON
+    python -m gt_runner environment           what this environment is, as JSON: digests and versions
 
 `run` and `prepare` write events as JSON lines to standard output, lines for people to standard error; their exit status
 is 0 when no case failed, 1 when some did, 130 when interrupted. `fetch` and `work` are steps of `run`.
@@ -58,7 +58,7 @@ def main() -> int:
     from .worker import Worker, warm  # noqa: PLC0415
 
     warm(arguments.warm)
-    return Worker(child.task(), emit).run()
+    return child.leave(Worker(child.task(), emit).run())
 
 
 def _run(file: str, events: Path | None) -> int:

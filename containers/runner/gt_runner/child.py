@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
@@ -103,6 +103,13 @@ def task() -> Any:
 def _end_with_parent() -> None:
     wait_for_end_of_input()
     os._exit(1)
+
+
+def leave(status: int) -> NoReturn:
+    """In a child: end at once. What it made is on disk, and taking torch apart would take a second or two."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def wait_for_end_of_input() -> None:

@@ -37,8 +37,9 @@ def digest(value: Any) -> str:
 @functools.cache
 def distributions() -> dict[str, str]:
     """Every installed distribution with its version, but for our own."""
-    found = ((d.metadata["Name"].lower(), d.version) for d in importlib.metadata.distributions())
-    return {name: version for name, version in sorted(found) if name not in OURS}
+    read = (found.metadata for found in importlib.metadata.distributions())  # parsed anew on each look
+    named = sorted((each["Name"].lower(), each["Version"]) for each in read)
+    return {name: version for name, version in named if name not in OURS}
 
 
 @functools.cache

@@ -101,7 +101,6 @@ class Job(TypedDict):
     gpu_kind: str  # of the host; part of every case's key
     gpus: int
     image: NotRequired[Image]  # absent: a run without containers
-    environment: NotRequired[str]  # digest of the worker's environment; absent: it is this process's own
     cases: list[Case]
 
 

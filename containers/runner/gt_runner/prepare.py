@@ -26,8 +26,8 @@ class Task(TypedDict):
 def prepare(task: Task, emit: Emit) -> None:
     """Name each case's key, give back what the store has, fetch what the others need, and read it ahead.
 
-    Events: `reused` (with the record) or `failed` for a case that is settled; then `identified` with the ids that are
-    left; `ready` for each of them, or `failed`; last `read_ahead`.
+    Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
+    others; last `read_ahead`.
     """
     places = fetch.Places(Path(task["cache"]), Path(task["models"]) if task["models"] else None)
     store = Store(Path(task["store"]))
@@ -44,7 +44,6 @@ def prepare(task: Task, emit: Emit) -> None:
             left.append((case, key, identified))
         else:
             emit({"event": "reused", "case": case["id"], "record": found})
-    emit({"event": "identified", "left": [case["id"] for case, *_ in left]})
     ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
     started = time.perf_counter()
     read = sum(fetch.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())

@@ -21,7 +21,10 @@ ABANDONED = 86_400  # seconds after which nobody works on a half-made result any
 
 
 def case_key(case: Case, fetched: Fetched, job: Job) -> str:
-    """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU kind."""
+    """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU kind.
+
+    The environment of a job in a container is its image; the fetch phase then runs in another one.
+    """
     image = job.get("image", {})
     return digest(
         {
@@ -30,8 +33,7 @@ def case_key(case: Case, fetched: Fetched, job: Job) -> str:
             "code": fetched["code_identity"],
             "inputs": [found["sha256"] for found in fetched["inputs"]],
             "runner": runner_digest(),
-            "environment": job.get("environment") or environment_digest(),
-            "image": image.get("digest") or image.get("recipe"),
+            "environment": image.get("digest") or image.get("recipe") or environment_digest(),
             "gpu": job["gpu_kind"],
         }
     )
