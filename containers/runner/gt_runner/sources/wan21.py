@@ -110,6 +110,8 @@ class LoadedWan:
         missing = [name for name in (*ARGUMENTS, *SIZE) if name not in call]
         if missing:
             raise SourceError(f"the case's call must name {', '.join(missing)}")
+        if not call["negative_prompt"]:
+            raise SourceError("Wan2.1 takes a negative prompt of its own for an empty one: the case must write it out")
         arguments = {official: call[name] for name, official in ARGUMENTS.items()}
         arguments["size"] = (call["width"], call["height"])
         arguments["offload_model"] = case["runtime"].get("offload") == "model"
