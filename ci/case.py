@@ -381,6 +381,15 @@ class Case:
         """Whether the model's official implementation runs it."""
         return self.source in OFFICIAL_SOURCES
 
+    @property
+    def repositories(self) -> list[str]:
+        """The repositories of the model hub that it needs, the model's first."""
+        spec = self.spec
+        if isinstance(spec, SmokeCase):
+            return []
+        others = [spec.text_encoder] if isinstance(spec, LtxCase) else getattr(spec, "loras", [])
+        return [spec.model.repo, *(other.repo for other in others)]
+
     def data(self) -> dict[str, Any]:
         """The whole case as JSON: just what its file says, nothing filled in."""
         data: dict[str, Any] = {"id": self.id, "source": self.source}

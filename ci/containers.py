@@ -56,12 +56,16 @@ class Images:
         if given is not None:
             container = _running(dag.container().from_(given.reference))
             return Image(container, {"reference": given.reference, "digest": given.digest})
-        base = dag.container().from_(self._base)
-        recipe = images.recipe(name, await base.image_ref())
-        return Image(self._built(name, base), {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
+        recipe = images.recipe(name, await self.reference())
+        built = self._built(name, dag.container().from_(self._base))
+        return Image(built, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
 
-    def probe(self) -> dagger.Container:
-        """The least that a GPU can be looked for in."""
+    async def reference(self) -> str:
+        """The base image by the digest that it is resolved to here."""
+        return await dag.container().from_(self._base).image_ref()
+
+    def base(self) -> dagger.Container:
+        """The base image alone: to look for GPUs, or to call other engines from."""
         return _running(dag.container().from_(self._base))
 
     def _built(self, name: str, base: dagger.Container) -> dagger.Container:

@@ -18,8 +18,9 @@ import dagger
 from dagger import dag
 
 from . import images
-from .case import Code, TinyModel
+from .case import Code
 from .containers import WEIGHTS, Image, Images, mounted
+from .dispatch import Devices
 from .generation import ENDS, Event, Generation
 from .host import CPU, QUERY, Host, host_of
 from .jobs import Job
@@ -41,6 +42,8 @@ class Settings:
     token: dagger.Secret | None = None
     hf_endpoint: str = ""
     parallel: int = 0  # jobs that generate at once; 0: as many as the GPUs allow
+    images: Sequence[str] = ()  # to pull, as SOURCE=REFERENCE@sha256:DIGEST
+    devices: Sequence[str] = ()  # GPUs that may be used, by number; none named: all
 
 
 async def probe(container: dagger.Container) -> Host:
@@ -50,31 +53,6 @@ async def probe(container: dagger.Container) -> Host:
         return host_of(await asking.with_exec(list(QUERY)).stdout())
     except dagger.QueryError:  # no GPU support, or no driver
         return Host(CPU)
-
-
-class Devices:
-    """Gives each job the GPUs that it needs, all at once, so that two jobs never wait for each other."""
-
-    def __init__(self, host: Host, parallel: int) -> None:
-        self._free = [str(number) for number in range(host.gpus)]
-        self._slots = parallel or max(1, host.gpus)
-        self._freed = anyio.Condition()
-
-    async def take(self, count: int) -> list[str]:
-        """Wait for so many GPUs and a place; returns their numbers. Give them back."""
-        async with self._freed:
-            while self._slots < 1 or len(self._free) < count:
-                await self._freed.wait()
-            self._slots -= 1
-            taken, self._free = self._free[:count], self._free[count:]
-            return taken
-
-    async def give_back(self, taken: list[str]) -> None:
-        """Let the next job have them."""
-        async with self._freed:
-            self._slots += 1
-            self._free = sorted([*self._free, *taken], key=int)
-            self._freed.notify_all()
 
 
 @dataclass
@@ -90,30 +68,32 @@ class Engine:
 
     def __init__(self, generation: Generation, settings: Settings, built: Images) -> None:
         self._generation, self._settings, self._images = generation, settings, built
-        self._devices = Devices(generation.host, settings.parallel)
+        numbers = [str(number) for number in range(generation.host.gpus)]
+        self._devices = Devices(settings.devices or numbers, settings.parallel)
         self._fetching = anyio.Semaphore(FETCHING)
         self._specs: dict[str, dict[str, Any]] = {}
         self._workers: dict[str, Image] = {}
 
-    async def obstacles(self) -> list[str]:
-        """Models that are closed to the token, and a disk that is too small; before a large image is built."""
+    async def obstacles(self, *, elsewhere: bool = False) -> list[str]:
+        """Models that are closed to the token, and a disk that is too small; before a large image is built.
+
+        `elsewhere`: the weights will lie on other machines, whose disks are theirs to look at.
+        """
         await self._plan()
-        if all(isinstance(case.spec.model, TinyModel) for case in self._generation.cases):
+        if not any(case.repositories for case in self._generation.cases):
             return []
         container = self._with_network(self._fetcher, self._generation.jobs)
-        run = self._run([self._specs[job.name] for job in self._generation.jobs])
+        run = self._run([self._specs[job.name] for job in self._generation.jobs], elsewhere=elsewhere)
         asked = container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
         obstacles: list[str] = json.loads(await asked.stdout())
         return obstacles
 
-    async def generate(self) -> Results:
-        """Run all jobs."""
+    async def generate(self, results: Results) -> None:
+        """Run all jobs here."""
         await self._plan()
-        results = Results()
         async with anyio.create_task_group() as group:
             for job in self._generation.jobs:
                 group.start_soon(self._job, job, results)
-        return results
 
     async def _plan(self) -> None:
         """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
@@ -126,12 +106,27 @@ class Engine:
             self._specs[job.name] = self._generation.job(job, Path(CASES), self._workers[job.source].record)
 
     async def _job(self, job: Job, results: Results) -> None:
+        prepared = await self._prepare(job, results)
+        if prepared:
+            devices = await self._devices.take(job.gpus if self._specs[job.name]["device"] == "cuda" else 0)
+            try:
+                await self._work(job, prepared, devices, results)
+            finally:
+                await self._devices.give_back(devices)
+
+    async def run_here(self, job: Job, devices: list[str], results: Results) -> None:
+        """Run one job on these GPUs of this engine."""
+        prepared = await self._prepare(job, results)
+        if prepared:
+            await self._work(job, prepared, devices, results)
+
+    async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
+        """Fetch what a job needs; returns its cases that are to be made."""
         spec = self._specs[job.name]
         async with self._fetching:
-            fetcher = self._with_network(self._fetcher, [job])
-            events = await self._exec(fetcher, "prepare", self._run([spec]), results)
+            events = await self._exec(self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results)
         cases = {case["id"]: case for case in spec["cases"]}
-        prepared = [
+        return [
             {
                 "case": cases[ready["case"]],
                 "fetch_seconds": ready["seconds"],
@@ -140,17 +135,28 @@ class Engine:
             for ready in events
             if ready["event"] == "ready"
         ]
-        if not prepared:
-            return
-        ready = {**spec, "cases": [each["case"] for each in prepared], "prepared": prepared}
-        devices = await self._devices.take(job.gpus if spec["device"] == "cuda" else 0)
-        try:
-            worker = self._with_volumes(self._workers[job.source].container, [job])
-            if devices:
-                worker = worker.experimental_with_gpu(devices)
-            await self._exec(worker, "run", self._run([ready]), results)
-        finally:
-            await self._devices.give_back(devices)
+
+    async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
+        ready = {**self._specs[job.name], "cases": [each["case"] for each in prepared], "prepared": prepared}
+        worker = self._with_volumes(self._workers[job.source].container, [job])
+        if devices:
+            worker = _locked(worker, devices).experimental_with_gpu(devices)
+        await self._exec(worker, "run", self._run([ready]), results)
+
+    async def missing(self, job: Job, host: Host, results: Results) -> list[str]:
+        """The cases of a job that the store here does not have as this host would make them; results get the others."""
+        await self._plan()
+        spec = self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
+        fetcher = self._with_network(self._fetcher, [job])
+        found = await self._exec(fetcher, "prepare", self._run([spec], look=True), results)
+        settled = {event["case"] for event in found if event["event"] in ENDS}
+        return [case.id for case in job.cases if case.id not in settled]
+
+    async def keep(self, artifact: dagger.Directory) -> None:
+        """Take the results of another engine into the store here, so that they survive whatever comes later."""
+        container = self._with_volumes(self._fetcher, []).with_mounted_directory(PREVIOUS, artifact)
+        run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
+        await container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "prepare", RUN]).sync()
 
     async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
         """One step of the runner. It counts as a success whatever happened: a failed exec would lose its files."""
@@ -164,11 +170,12 @@ class Engine:
             results.directories.append(ran.directory(OUT))
         return events
 
-    def _run(self, jobs: Sequence[Mapping[str, Any]]) -> str:
+    def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: bool) -> str:
         code = any("code" in case for job in jobs for case in job["cases"])
         places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
         previous = PREVIOUS if self._settings.previous is not None else None
-        return json.dumps(self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places))
+        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places)
+        return json.dumps(run | flags)
 
     def _with_volumes(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
         container = container.with_env_variable("GT_NONCE", self._generation.nonce)
@@ -194,3 +201,11 @@ class Engine:
         if settings.token is not None:
             container = container.with_secret_variable("HF_TOKEN", settings.token)
         return container
+
+
+def _locked(container: dagger.Container, devices: Sequence[str]) -> dagger.Container:
+    """Keep other calls off these GPUs: a locked volume for each, in one order, so that no two calls wait in a ring."""
+    for device in sorted(devices, key=int):
+        volume = dag.cache_volume(f"diffusion-gt-gpu-{device}")
+        container = container.with_mounted_cache(f"/gt/gpu/{device}", volume, sharing=dagger.CacheSharingMode.LOCKED)
+    return container

@@ -73,14 +73,28 @@ class Mistake:
         return f"{self.file}:{self.line}: {where + ': ' if where else ''}{self.expected}"
 
 
-class CatalogueError(GtError):
-    """Every mistake of every case file, one line each."""
+class DocumentError(GtError):
+    """Every mistake of every file of one kind, one line each."""
+
+    files = "files"
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = sorted(mistakes)
         count = len(self.mistakes)
-        head = f"{count} mistake{'s' if count > 1 else ''} in the case files; nothing was started"
+        head = f"{count} mistake{'s' if count > 1 else ''} in the {self.files}; nothing was started"
         super().__init__("\n".join([head, *map(str, self.mistakes)]))
+
+
+class CatalogueError(DocumentError):
+    """Mistakes in case files."""
+
+    files = "case files"
+
+
+class FleetError(DocumentError):
+    """Mistakes in a fleet file."""
+
+    files = "fleet file"
 
 
 def near(word: str, allowed: Iterable[str]) -> str:

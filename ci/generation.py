@@ -16,7 +16,7 @@ from . import manifest as manifests
 from .case import Case
 from .host import Host
 from .jobs import Job
-from .manifest import CaseRecord, HostRecord, Manifest, RunRecord, Selected, Tool
+from .manifest import CaseRecord, HostRecord, Manifest, MoveRecord, RemoteRecord, RunRecord, Selected, Tool
 from .selection import Selection
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,9 +49,14 @@ class Generation:
         nonce = self.nonce if self.fresh else None
         return {"jobs": list(jobs), "fresh": self.fresh, "nonce": nonce, **places}
 
-    def job(self, job: Job, base: Path | None = None, image: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """A job as the runner reads it; `base` is where the folder of its case file lies, if it was moved."""
-        kind = hosts.kind_used(job, self.host)
+    def job(
+        self, job: Job, base: Path | None = None, image: Mapping[str, str] | None = None, host: Host | None = None
+    ) -> dict[str, Any]:
+        """A job as the runner reads it.
+
+        `base` is where the folder of its case file lies, if it was moved; `host` runs it, if not the generation's own.
+        """
+        kind = hosts.kind_used(job, host or self.host)
         contained = {} if image is None else {"image": image}
         return {
             "name": job.name,
@@ -63,8 +68,17 @@ class Generation:
             **contained,
         }
 
-    def manifest(self, outcomes: Mapping[str, Event], engine: str | None = None) -> Manifest:
-        """The manifest; `outcomes` holds the event that each case ended in, `engine` the host's engine version."""
+    def manifest(
+        self,
+        outcomes: Mapping[str, Event],
+        engine: str | None = None,
+        hosts: Iterable[RemoteRecord] = (),
+        moves: Iterable[MoveRecord] = (),
+    ) -> Manifest:
+        """The manifest; `outcomes` holds the event that each case ended in, `engine` the host's engine version.
+
+        `hosts` are those that jobs were sent to, `moves` the jobs that went on from one that failed.
+        """
         return Manifest(
             run=RunRecord(
                 tool=tool(),
@@ -75,6 +89,8 @@ class Generation:
                     on=self.on,
                 ),
                 host=HostRecord(gpu=self.host.kind, gpu_name=self.host.gpu_name or None, engine=engine),
+                hosts=list(hosts),
+                moves=list(moves),
                 started=self.started,
                 ended=now(),
                 made=[case.id for case in self.cases if outcomes.get(case.id, {}).get("event") == "done"],

@@ -18,6 +18,7 @@ from .generation import ROOT
 CONTAINERS = ROOT / "containers"
 TORCH = "torch"  # the project whose environment is the layer that all sources share
 FETCH = "fetch"  # the project of the fetch phase, which needs no torch
+JUDGE = "judge"  # the part of the runner's code that no result depends on
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -74,7 +75,8 @@ class Recipe:
 
 def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
     """The recipe of the image of a source; `base` is the base image by digest."""
-    paths = [folder / "images.yaml", *(folder / "runner").rglob("*.py"), folder / "runner" / "pyproject.toml"]
+    code = [path for path in (folder / "runner").rglob("*.py") if JUDGE not in path.parts]
+    paths = [folder / "images.yaml", *code, folder / "runner" / "pyproject.toml"]
     paths += [folder / tier / file for tier in tiers(name) for file in ("pyproject.toml", "uv.lock")]
     digests = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     return Recipe(base, digests)

@@ -17,7 +17,6 @@ from typing import Any
 import platformdirs
 
 from . import manifest as manifests
-from .case import TinyModel
 from .errors import GtError, PreflightError
 from .generation import ENDS, RUNNER, Event, Generation
 from .manifest import Manifest
@@ -43,6 +42,10 @@ class Places:
         """The result store."""
         return self.cache / "results"
 
+    def lacks(self, repo: str) -> bool:
+        """Whether a repository is to come from the model hub."""
+        return self.models is None or not (self.models / repo).is_dir()
+
     def named(self) -> dict[str, str | None]:
         """As the runner reads them."""
         places = {"store": self.store, "cache": self.cache, "models": self.models, "previous": self.previous}
@@ -61,15 +64,15 @@ class Outcome:
 def generate(run: Generation, places: Places, show: Show, *, quiet: bool, preflight: bool = True) -> Outcome:
     """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
 
-    Raises GtError where the runner's environment is not installed or the earlier artifact cannot be read, PreflightError
-    where the preflight finds models that are closed to the user or too small a disk.
+    Raises GtError where the runner's environment is not installed or the earlier artifact cannot be read, and
+    PreflightError where the preflight finds models that are closed to the user or too small a disk.
     """
     if importlib.util.find_spec("torch") is None:
         raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
     if places.previous is not None:
         manifests.read(places.previous)
     spec = run.run([run.job(job) for job in run.jobs], **places.named())
-    if preflight and any(not isinstance(case.spec.model, TinyModel) for case in run.cases):
+    if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
         _preflight(spec)
     outcomes: dict[str, Event] = {}
     with _runner(spec, quiet=quiet) as events:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import dagger
-from dagger import DefaultPath, Doc, Ignore, check, dag, function, object_type
+from dagger import DefaultPath, Doc, Ignore, Name, check, dag, function, object_type
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 from rich.console import Console
 
@@ -19,11 +19,18 @@ from . import catalogue, checks, host, jobs, publishing
 from . import manifest as manifests
 from .case import Case
 from .containers import WEIGHTS, Images, mounted
-from .engine import Engine, Settings, probe
-from .errors import GtError, PreflightError
+from .engine import Settings, probe
+from .errors import GtError
+from .fleet import FleetHost
+from .fleet import check as check_hosts
+from .fleet import named as hosts_named
+from .fleet import read as read_fleet
+from .generate import Limits
+from .generate import generate as run
 from .generation import Generation
 from .images import published
 from .kinds import GpuKind, Source, SourceGroup
+from .nested import Connection
 from .selection import Selection, select
 from .table import plan_table
 
@@ -47,6 +54,8 @@ Checkout = Annotated[
     Ignore([".git", ".venv", "**/__pycache__", ".*_cache", "gt"]),
     Doc("This repository."),
 ]
+LAST_WORDS = 2_000  # characters of a failed check
+SOURCES = [source.value for source in Source]
 LAST_WORDS = 2_000  # characters of a failed check
 SOURCES = [source.value for source in Source]
 GPU_HINT = (
@@ -96,6 +105,10 @@ def _where(job: jobs.Job) -> str:
     return "this engine" if job.gpu in (host.ANY, host.CPU) else f"this engine, if it has {job.gpu}"
 
 
+async def _fleet(file: dagger.File) -> list[FleetHost]:
+    return read_fleet(await file.name(), (await file.contents()).encode())
+
+
 async def _checked(name: str, checkout: dagger.Directory) -> None:
     try:
         await checks.check(name, checkout).sync()
@@ -140,6 +153,27 @@ class DiffusionGt:
         skip_preflight: Annotated[
             bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
         ] = False,
+        devices: Annotated[
+            list[str], Doc("GPUs of this engine that may be used, by number; all if none is named.")
+        ] = [],  # noqa: B006
+        host_list: Annotated[
+            list[str],
+            Name("host"),
+            Doc("GPU hosts to send jobs to, as KIND=tls://NAME:PORT; any=… for whatever it is."),
+        ] = [],  # noqa: B006
+        fleet_file: Annotated[dagger.File | None, Name("fleet"), Doc("A file of GPU hosts, see docs/hosts.md.")] = None,
+        tunnels: Annotated[
+            list[dagger.Service], Doc("The loopback addresses among the hosts, once more and in their order.")
+        ] = [],  # noqa: B006
+        tls_ca: Annotated[dagger.Secret | None, Doc("CA certificate of the hosts, PEM.")] = None,
+        tls_cert: Annotated[dagger.Secret | None, Doc("Client certificate that the hosts trust, PEM.")] = None,
+        tls_key: Annotated[dagger.Secret | None, Doc("Its key, PEM.")] = None,
+        insecure_hosts: Annotated[
+            bool, Doc("Allow tcp:// hosts beyond loopback: whoever reaches such an engine is root on its machine.")
+        ] = False,
+        max_minutes: Annotated[
+            int, Doc("End the call after this time, with what is finished by then; 0: no limit.")
+        ] = 0,
     ) -> dagger.Directory:
         """Generate images and manifest.json; a failed case stands in the manifest, `verdict` turns it into an error."""
         with _plainly():
@@ -147,7 +181,7 @@ class DiffusionGt:
             chosen = await _select(cases, selection)
             built = Images(base_image, published(images, SOURCES))
             kind = _kind(on)
-            here = host.Host(host.CPU) if kind == host.CPU else await probe(built.probe())
+            here = host.Host(host.CPU) if kind == host.CPU else await probe(built.base())
             generation = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=kind), here, kind, fresh)
             code = {"wan21": wan_code, "ltx": ltx_code}
             settings = Settings(
@@ -159,18 +193,17 @@ class DiffusionGt:
                 token=hf_token,
                 hf_endpoint=hf_endpoint,
                 parallel=parallel,
+                images=images,
+                devices=devices,
             )
-            engine = Engine(generation, settings, built)
-            misplaced = host.misplaced(chosen, here, kind, "this engine", "" if here.gpus else GPU_HINT)
-            obstacles = [] if skip_preflight else await engine.obstacles()
-            if misplaced or obstacles:
-                raise PreflightError(obstacles, misplaced)
-            made = await engine.generate()
-            manifest = generation.manifest(made.outcomes, await dag.version())
-            artifact = dag.directory().with_new_file(manifests.NAME, manifest.text())
-            for directory in made.directories:
-                artifact = artifact.with_directory("/", directory)
-            return await artifact.sync()
+            keys = (tls_ca, tls_cert, tls_key)
+            tls, token = all(key is not None for key in keys), hf_token is not None
+            entries = [*hosts_named(host_list), *(await _fleet(fleet_file) if fleet_file else [])]
+            check_hosts(entries, insecure=insecure_hosts, tls=tls, token=token, tunnels=len(tunnels))
+            near = [entry.name for entry in entries if entry.loopback]
+            connection = Connection(*keys, tunnels=dict(zip(near, tunnels, strict=True)))
+            limits = Limits(preflight=not skip_preflight, max_minutes=max_minutes)
+            return await run(generation, settings, built, entries, connection, limits)
 
     # Cached as long as Dagger likes, like the next four: pure functions of their arguments and of this module.
     @function

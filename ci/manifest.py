@@ -48,12 +48,29 @@ class HostRecord(Part):
     engine: str | None = Field(description="Version of its Dagger engine; null for a run without containers.")
 
 
+class RemoteRecord(HostRecord):
+    """A host that jobs were sent to."""
+
+    name: str
+    cases: list[str] = Field(description="Those that it ran.")
+
+
+class MoveRecord(Part):
+    """A job that went on from a host that failed."""
+
+    cases: list[str]
+    host: str
+    reason: str
+
+
 class RunRecord(Part):
     """The run that wrote the artifact. Times stand here, in `process` and in `seconds`, and nowhere else."""
 
     tool: Tool
     selection: Selected
-    host: HostRecord
+    host: HostRecord = Field(description="The machine that the run was started on.")
+    hosts: list[RemoteRecord] = Field(default_factory=list, description="Those that jobs were sent to.")
+    moves: list[MoveRecord] = Field(default_factory=list)
     started: str
     ended: str
     made: list[str] = Field(description="Cases that this run generated; the others came from the result store.")
@@ -134,6 +151,24 @@ class Seconds(Part):
     save: float
 
 
+class Difference(Part):
+    """A file that came out otherwise when its case was made twice."""
+
+    name: str
+    max_abs: int | None = Field(description="Largest difference of a value, in 0..255; null where sizes differ.")
+    mean_abs: float | None = Field(description="Mean difference over all values, in 0..255; null where sizes differ.")
+
+
+class Verification(Part):
+    """What making a case a second time gave: in another process, past the result store, in the reverse order."""
+
+    process: ProcessRecord | None = Field(None, description="The second one; null where it did not finish the case.")
+    reason: str | None = Field(None, description="Why the second one failed.")
+    differences: list[Difference] = Field(
+        default_factory=list, description="Files that are not byte for byte the same."
+    )
+
+
 class CaseRecord(Part):
     """One case. A case that is not `ok` has a reason and no files."""
 
@@ -164,6 +199,8 @@ class CaseRecord(Part):
     peak_memory: PeakMemory | None = None
     seconds: Seconds | None = None
     process: ProcessRecord | None = None
+    reproducible: bool | None = Field(None, description="Made twice, byte for byte the same; null: was not tried.")
+    verification: Verification | None = None
     files: list[FileRecord] = Field(default_factory=list)
 
     @model_validator(mode="after")
@@ -175,11 +212,33 @@ class CaseRecord(Part):
         return self
 
 
+class Accepted(Part):
+    """An intended change of a published image."""
+
+    reason: str
+    replaced: dict[str, str] = Field(description="What the data repository held before: its git blob ids, by file.")
+
+
+class PublishedCase(Part):
+    """Where a published case comes from."""
+
+    run: str = Field(description="A key of `runs`.")
+    accepted: Accepted | None = None
+
+
+class Publication(Part):
+    """What the manifest of published GT holds besides: its cases may come from many runs."""
+
+    runs: dict[str, RunRecord] = Field(description="By id; each names just those of its cases that are published here.")
+    cases: dict[str, PublishedCase]
+
+
 class Manifest(Part):
     """The one JSON file beside the images."""
 
     schema_version: Literal[1] = 1
-    run: RunRecord
+    run: RunRecord = Field(description="In published GT, the newest of its runs.")
+    publication: Publication | None = Field(None, description="In published GT only.")
     cases: dict[str, CaseRecord]
 
     def text(self) -> str:
@@ -196,12 +255,20 @@ def read(artifact: Path) -> Manifest:
     """Read an artifact's manifest. Raises ArtifactError where there is none, or none that can be read."""
     path = artifact / NAME
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:
         raise ArtifactError(f"{artifact} is no artifact: it holds no {NAME}; `gt generate -o DIR` makes one") from None
-    except (ValidationError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ArtifactError(f"{path} is no manifest of this version: {error}") from None
+
+
+def parse(text: str, name: str) -> Manifest:
+    """A manifest from its text; `name` says where that is from. Raises ArtifactError."""
+    try:
+        return Manifest.model_validate_json(text)
+    except ValidationError as error:
         first = str(error).splitlines()[:3]
-        raise ArtifactError(f"{path} is no manifest of this version: {' '.join(first)}") from None
+        raise ArtifactError(f"{name} is no manifest of this version: {' '.join(first)}") from None
 
 
 def verdict(artifact: Path) -> list[str]:

@@ -11,8 +11,8 @@ import dagger
 import pytest
 
 from ci.catalogue import Catalogue
-from ci.engine import Devices
-from ci.host import ANY, CPU, GPU_KINDS, Host
+from ci.dispatch import Devices
+from ci.host import ANY, CPU, GPU_KINDS
 from ci.kinds import GpuKind, Source, SourceGroup
 from ci.main import DiffusionGt
 from ci.selection import ALL, SMOKE
@@ -49,7 +49,7 @@ def test_engine_and_sdk_are_of_one_version() -> None:
 
 
 async def test_a_job_gets_all_of_its_gpus_at_once_and_no_gpu_is_given_twice() -> None:
-    devices = Devices(Host("h100", 4), parallel=0)
+    devices = Devices(["0", "1", "2", "3"])
     held: set[str] = set()
 
     async def job(count: int) -> None:
@@ -69,7 +69,7 @@ async def test_a_job_gets_all_of_its_gpus_at_once_and_no_gpu_is_given_twice() ->
 
 @pytest.mark.parametrize(("parallel", "most"), [(0, 1), (3, 3)])
 async def test_without_gpus_jobs_run_one_after_the_other_unless_more_are_asked_for(parallel: int, most: int) -> None:
-    devices = Devices(Host("cpu"), parallel)
+    devices = Devices([], parallel)
     running, peak = 0, 0
 
     async def job() -> None:

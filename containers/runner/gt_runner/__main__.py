@@ -82,8 +82,8 @@ def _prepare(file: str, events: Path | None) -> int:
     if run["previous"] and not run["fresh"]:
         store.adopt(Path(run["previous"]))
     for job in run["jobs"]:
-        places = {name: run[name] for name in ("store", "cache", "models", "fresh")}
-        prepare(cast("Task", {"job": job, **places}), told.emit)
+        shared = {name: run[name] for name in ("store", "cache", "models", "fresh", "look") if name in run}
+        prepare(cast("Task", {"job": job, **shared}), told.emit)
     return int(told.missing)
 
 

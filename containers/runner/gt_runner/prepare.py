@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from . import fetch
 from .child import Emit
@@ -21,6 +21,7 @@ class Task(TypedDict):
     cache: str
     models: str | None
     fresh: bool
+    look: NotRequired[bool]  # only name what the store has, and fetch nothing
 
 
 def prepare(task: Task, emit: Emit) -> None:
@@ -44,6 +45,8 @@ def prepare(task: Task, emit: Emit) -> None:
             left.append((case, key, identified))
         else:
             emit({"event": "reused", "case": case["id"], "record": found})
+    if task.get("look"):
+        return
     ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
     started = time.perf_counter()
     read = sum(fetch.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())

@@ -1,0 +1,82 @@
+"""What `generate` does on an engine: look at hosts and models first, run every job, put the artifact together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+import dagger
+from dagger import dag
+
+from . import host
+from . import manifest as manifests
+from .containers import Images
+from .engine import Engine, Results, Settings
+from .errors import PreflightError
+from .fleet import FleetHost
+from .generation import Generation
+from .nested import Connection, Nested
+from .spread import Spread, look
+
+GPU_HINT = (
+    "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
+    "container toolkit; see docs/dagger.md, GPU engines"
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a call."""
+
+    preflight: bool = True
+    max_minutes: int = 0  # 0: none
+
+
+async def generate(
+    generation: Generation,
+    settings: Settings,
+    built: Images,
+    hosts: Sequence[FleetHost],
+    connection: Connection,
+    limits: Limits,
+) -> dagger.Directory:
+    """The artifact. Raises PreflightError with everything that stands in the way, before anything runs."""
+    version = await dag.version()
+    engine = Engine(generation, settings, built)
+    spread = None
+    if hosts:
+        nested = Nested(built.base(), await built.reference(), version, connection)
+        spread = Spread(generation, settings, engine, nested, await look(hosts, nested))
+        misplaced = spread.misplaced()
+    else:
+        hint = "" if generation.host.gpus else GPU_HINT
+        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
+    obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
+    if misplaced or obstacles:
+        raise PreflightError(obstacles, misplaced)
+    results = Results()
+    records, moves = [], []
+    with anyio.move_on_after(limits.max_minutes * 60 or None):
+        if spread is None:
+            await engine.generate(results)
+        else:
+            await spread.generate(results)
+    if spread is not None:
+        records, moves = spread.records(), spread.moves()
+    _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes}" if limits.max_minutes else "")
+    return await _artifact(results, generation.manifest(results.outcomes, version, records, moves))
+
+
+def _skip(generation: Generation, results: Results, reason: str) -> None:
+    """Say of the cases that have no outcome that the call's time was over."""
+    for case in generation.cases:
+        if reason:
+            results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
+
+
+async def _artifact(results: Results, manifest: manifests.Manifest) -> dagger.Directory:
+    artifact = dag.directory()
+    for directory in results.directories:
+        artifact = artifact.with_directory("/", directory)
+    return await artifact.with_new_file(manifests.NAME, manifest.text()).sync()

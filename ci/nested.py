@@ -1,0 +1,178 @@
+"""Runs jobs on other engines: a container here holds the Dagger CLI and this module, and calls `generate` there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import dagger
+from dagger import dag
+
+from .dispatch import HostFaultError
+from .fleet import FleetHost
+from .host import ANY, QUERY, host_of
+
+ENGINE = "registry.dagger.io/engine"  # of the version that runs this; its CLI must be the one that calls the host
+SOURCE, TLS, OUT = "/src", "/gt/tls", "/gt/out"
+ANSWER_S = 30.0  # within which a host must answer; an unreachable one would hang
+HEARTBEAT_S, MISSES = 20.0, 2  # a host that misses so many in a row has died or hung
+# Lines of the host's call, with host and job in front; the status is that of the call.
+PREFIXED = 'set -o pipefail; label=$1; shift; "$@" 2>&1 | sed -u "s|^|[$label] |"'
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What reaches the hosts: keys for TLS, and tunnels to the caller's loopback, by host name."""
+
+    ca: dagger.Secret | None = None
+    cert: dagger.Secret | None = None
+    key: dagger.Secret | None = None
+    tunnels: Mapping[str, dagger.Service] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A host that has answered."""
+
+    host: FleetHost
+    kind: str  # as its driver says; cpu where it has none
+    gpus: int
+    gpu_name: str
+    engine: str  # version
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.host.name
+
+
+class Nested:
+    """Calls engines from a container of this one; `reference` is the base image that all of them start from."""
+
+    def __init__(self, base: dagger.Container, reference: str, version: str, connection: Connection) -> None:
+        cli = dag.container().from_(f"{ENGINE}:{version}").file("/usr/local/bin/dagger")
+        self._base = (
+            base.with_file("/usr/local/bin/dagger", cli)
+            .with_mounted_directory(SOURCE, dag.current_module().source())
+            .with_env_variable("DAGGER_NO_NAG", "1")
+            .with_workdir(SOURCE)
+        )
+        self.reference, self._version, self._connection = reference, version, connection
+
+    async def look(self, host: FleetHost) -> Remote:
+        """Ask a host for its version and its GPUs. Raises HostFaultError, within ANSWER_S each, with what is wrong."""
+        await self._answer(host, "core", "version")
+        query = ["container", "from", "--address", self.reference, "with-env-variable"]
+        query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "experimental-with-all-gp-us"]
+        try:
+            found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", ",".join(QUERY), "stdout"))
+        except HostFaultError:
+            found = host_of("")  # no GPU support, or no driver
+        if host.kind not in (ANY, found.kind):
+            has = found.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
+            raise HostFaultError(f"it is named as {host.kind}, and has {has}")
+        return Remote(host, found.kind, found.gpus, found.gpu_name, self._version)
+
+    async def generate(
+        self,
+        remote: Remote,
+        label: str,
+        arguments: Sequence[str],
+        prepared: Callable[[dagger.Container], dagger.Container],
+    ) -> dagger.Directory:
+        """Call `generate` on a host; `prepared` adds what the arguments refer to.
+
+        Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.
+        """
+        command = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *arguments, "-o", OUT]
+        container = prepared(self._reaching(remote.host)).with_directory(OUT, dag.directory())
+
+        async def call() -> dagger.Directory:
+            shell = ["bash", "-c", PREFIXED, "-", label, *command]
+            ran = await container.with_exec(shell, expect=dagger.ReturnType.ANY).sync()
+            if await ran.exit_code():
+                raise _failure(await ran.stdout())
+            return ran.directory(OUT)
+
+        return await self._watched(remote.host, call)
+
+    async def _watched(self, host: FleetHost, action: Callable[[], Awaitable[T]]) -> T:
+        """The action's result, unless the host stops answering meanwhile."""
+
+        async def watch() -> None:
+            missed = 0
+            while missed < MISSES:
+                await anyio.sleep(HEARTBEAT_S)
+                try:
+                    await self._answer(host, "core", "version")
+                    missed = 0
+                except HostFaultError:
+                    missed += 1
+            raise HostFaultError(f"it stopped answering ({MISSES} times in a row, {ANSWER_S:.0f} s each)")
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(watch)
+                result = await action()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return result
+
+    async def _answer(self, host: FleetHost, *command: str) -> str:
+        """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""
+        asking = self._reaching(host).with_exec(["dagger", "--silent", *command], expect=dagger.ReturnType.ANY)
+        with anyio.move_on_after(ANSWER_S):
+            asked = await asking.sync()
+            if await asked.exit_code() == 0:
+                return await asked.stdout()
+            raise HostFaultError(_last_line(await asked.stderr()))
+        raise HostFaultError(f"no answer within {ANSWER_S:.0f} s")
+
+    def _reaching(self, host: FleetHost) -> dagger.Container:
+        container = self._base.with_env_variable("GT_NONCE", uuid.uuid4().hex)
+        parts, address = urlsplit(host.address), host.address
+        tunnel = self._connection.tunnels.get(host.name)
+        if tunnel is not None:
+            container = container.with_service_binding("tunnel", tunnel)
+            address = f"{parts.scheme}://tunnel:{parts.port}"
+        if host.tls_name is not None:
+            service = tunnel or dag.address(f"tcp://{parts.netloc}").service()
+            container = container.with_service_binding(host.tls_name, service)
+            address = f"tls://{host.tls_name}:{parts.port}"
+        if host.encrypted:
+            container = self._with_keys(container)
+            address += f"?ca_path={TLS}/ca.pem&cert_path={TLS}/cert.pem&key_path={TLS}/key.pem"
+        return container.with_env_variable("_EXPERIMENTAL_DAGGER_RUNNER_HOST", address)
+
+    def _with_keys(self, container: dagger.Container) -> dagger.Container:
+        keys = {"ca.pem": self._connection.ca, "cert.pem": self._connection.cert, "key.pem": self._connection.key}
+        for name, secret in keys.items():
+            if secret is not None:
+                container = container.with_mounted_secret(f"{TLS}/{name}", secret)
+        return container
+
+
+class RefusedError(Exception):
+    """The host did as it was told, and refused: another host would too."""
+
+
+def _failure(log: str) -> Exception:
+    lines = [line.partition("] ")[2] for line in log.splitlines()]
+    start = next((number for number, line in enumerate(lines) if line.startswith("Error: FunctionError: ")), None)
+    if start is None:
+        return HostFaultError(_last_line("\n".join(lines)))
+    said = "\n".join(lines[start:]).removeprefix("Error: FunctionError: ")
+    return RefusedError(said.partition(" [traceparent")[0].strip())
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if line.startswith("Error: ")), lines[-1] if lines else "no word")
+    return said.removeprefix("Error: ").partition(" [traceparent")[0]

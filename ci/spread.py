@@ -1,0 +1,178 @@
+"""Spreads a generation's jobs over GPU hosts, and brings the results back as each job finishes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import dagger
+
+from . import manifest as manifests
+from .dispatch import Dispatch, HostFaultError, Place, homeless
+from .engine import CASES, Engine, Results, Settings
+from .fleet import FleetHost
+from .generation import Generation
+from .host import Host
+from .jobs import Job
+from .manifest import MoveRecord, RemoteRecord
+from .nested import Nested, RefusedError, Remote
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Here:
+    """The engine that runs the module, as a host among others."""
+
+    kind: str
+    gpus: int
+    name: str = "this engine"
+
+
+@dataclass
+class Hosts:
+    """The hosts that answered, and what is wrong with the others."""
+
+    good: list[Remote] = field(default_factory=list)
+    bad: dict[str, str] = field(default_factory=dict)
+
+
+async def look(hosts: Iterable[FleetHost], nested: Nested) -> Hosts:
+    """Look at all hosts at once."""
+    found = Hosts()
+
+    async def one(host: FleetHost) -> None:
+        try:
+            found.good.append(await nested.look(host))
+        except HostFaultError as error:
+            found.bad[host.name] = str(error)
+            log.warning("host %s is left out: %s", host.name, error)
+
+    async with anyio.create_task_group() as group:
+        for host in hosts:
+            group.start_soon(one, host)
+    return found
+
+
+class Spread:
+    """One generation over several hosts."""
+
+    def __init__(
+        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, found: Hosts
+    ) -> None:
+        self._generation, self._settings = generation, settings
+        self._engine, self._nested, self._found = engine, nested, found
+        self._remotes = {remote.name: remote for remote in found.good}
+        self._ran: dict[str, list[str]] = {}
+        self._dispatch = Dispatch(generation.jobs, self.places)
+
+    @property
+    def places(self) -> list[Place]:
+        """Every host that takes jobs: this engine too, if it has GPUs."""
+        here = self._generation.host
+        return [*self._found.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+
+    def misplaced(self) -> list[str]:
+        """Hosts that are left out, if a job has no other, and the cases that no host may run."""
+        lost = homeless(self._generation.jobs, self.places)
+        if not lost:
+            return []
+        needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in lost for case in job.cases]
+        bad = [f"host {name} is left out: {reason}" for name, reason in self._found.bad.items()]
+        offered = ", ".join(f"{place.name} ({place.gpus} x {place.kind})" for place in self.places) or "none"
+        return [*bad, f"no host has what these cases need; there are: {offered}", *needs]
+
+    async def generate(self, results: Results) -> None:
+        """Run every job on a host."""
+
+        async def run_job(job: Job, place: Place, devices: list[str]) -> None:
+            remote = self._remotes.get(place.name)
+            if remote is None:
+                await self._engine.run_here(job, devices, results)
+            else:
+                await self._run_there(job, remote, devices, results)
+
+        dispatched = await self._dispatch.run(run_job)
+        for job in self._generation.jobs:
+            if job.name in dispatched.undone:
+                _fail(results, [case.id for case in job.cases], dispatched.undone[job.name])
+
+    async def _run_there(self, job: Job, remote: Remote, devices: list[str], results: Results) -> None:
+        host = Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
+        left = [case.id for case in job.cases]
+        if not self._generation.fresh:
+            left = await self._engine.missing(job, host, results)
+        if not left:
+            return
+        try:
+            arguments = self._arguments(job, left, devices)
+            artifact = await self._nested.generate(remote, f"{remote.name} {job.name}", arguments, self._prepared)
+        except RefusedError as error:
+            _fail(results, left, f"{remote.name} refused: {error}")
+            return
+        await self._engine.keep(artifact)
+        made = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
+        for name, record in made.cases.items():
+            if record.status == "ok":
+                event = "done" if name in made.run.made else "reused"
+                results.outcomes[name] = {"event": event, "case": name, "record": json.loads(record.model_dump_json())}
+            else:
+                _fail(results, [name], record.reason or "", record.log)
+        results.directories.append(artifact.without_file(manifests.NAME))
+        self._ran.setdefault(remote.name, []).extend(made.cases)
+
+    def _arguments(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> list[str]:
+        selection = self._generation.selection
+        flags = {"--official": selection.official, "--fresh": self._generation.fresh}
+        given = {
+            "--cases": CASES,
+            "--case-ids": ",".join(cases),
+            "--source-group": "smoke" if job.source == "smoke" else "all",
+            "--on": self._generation.on,
+            "--devices": ",".join(devices),
+            "--hf-endpoint": self._settings.hf_endpoint,
+            "--hf-token": "env:HF_TOKEN" if self._settings.token is not None else None,
+            "--base-image": self._nested.reference,
+            "--images": ",".join(self._settings.images),
+            **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in self._settings.code},
+        }
+        options = [part for name, value in given.items() if value for part in (name, value)]
+        return [*(name for name, on in flags.items() if on), *options]
+
+    def _prepared(self, container: dagger.Container) -> dagger.Container:
+        settings = self._settings
+        container = container.with_directory(CASES, settings.cases)
+        for source, code in settings.code.items():
+            container = container.with_mounted_directory(f"/gt/code/{source}", code)
+        if settings.token is not None:
+            container = container.with_secret_variable("HF_TOKEN", settings.token)
+        return container
+
+    def records(self) -> list[RemoteRecord]:
+        """The hosts that ran something, for the manifest."""
+        return [
+            RemoteRecord(
+                name=name, gpu=remote.kind, gpu_name=remote.gpu_name or None, engine=remote.engine, cases=cases
+            )
+            for name, cases in self._ran.items()
+            for remote in [self._remotes[name]]
+        ]
+
+    def moves(self) -> list[MoveRecord]:
+        """The jobs that went on to another host, for the manifest."""
+        cases = {job.name: [case.id for case in job.cases] for job in self._generation.jobs}
+        return [
+            MoveRecord(cases=cases[move.job], host=move.host, reason=move.reason)
+            for move in self._dispatch.result.moves
+        ]
+
+
+CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an official repository, by source
+
+
+def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
+    for name in cases:
+        results.outcomes.setdefault(name, {"event": "failed", "case": name, "reason": reason, "log": list(log)})
