@@ -25,6 +25,15 @@ SHARED = ROOT.parent / "shared"
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file share its fixtures, so a process runs them all; those of the engine share the engine."""
+    for item in items:
+        engine = ROOT / "tests" / "engine" in item.path.parents
+        item.add_marker(pytest.mark.xdist_group("engine" if engine else item.path.name))
+        if engine:
+            item.add_marker(pytest.mark.engine)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""

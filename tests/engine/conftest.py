@@ -16,14 +16,6 @@ import pytest
 
 from tests.conftest import ROOT
 
-ENGINE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if ENGINE in item.path.parents:
-            item.add_marker(pytest.mark.engine)
-
 
 @dataclass(frozen=True)
 class Called:
