@@ -15,7 +15,7 @@ COMMANDS = {
     "tests": ("pytest -m 'not engine'",),
     "schemas": ("pytest tests/test_schemas.py",),
 }
-PACKAGES = ("git", "libseccomp2")  # what tests run besides Python
+PACKAGES = ("chromium", "git", "libseccomp2")  # what tests run besides Python
 
 
 def check(name: str, source: dagger.Directory) -> dagger.Container:

@@ -18,6 +18,7 @@ from .generation import ROOT
 CONTAINERS = ROOT / "containers"
 TORCH = "torch"  # the project whose environment is the layer that all sources share
 FETCH = "fetch"  # the project of the fetch phase, which needs no torch
+CHECK = "check"  # the project of the judge, which needs none either
 JUDGE = "judge"  # the part of the runner's code that no result depends on
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
@@ -56,7 +57,7 @@ def data(folder: Path = CONTAINERS) -> Data:
 
 def tiers(name: str) -> list[str]:
     """The projects whose environments are installed one over the other, each a layer."""
-    return [name] if name == FETCH else [TORCH, name]
+    return [name] if name in (FETCH, CHECK) else [TORCH, name]
 
 
 @dataclass(frozen=True)

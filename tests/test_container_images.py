@@ -32,7 +32,7 @@ def test_every_source_has_an_image() -> None:
     assert all((images.CONTAINERS / source / "uv.lock").is_file() for source in sources)
 
 
-@pytest.mark.parametrize("project", [*SOURCES, images.FETCH, images.TORCH])
+@pytest.mark.parametrize("project", [*SOURCES, images.FETCH, images.CHECK, images.TORCH])
 def test_a_lock_file_is_what_its_project_asks_for(project: str) -> None:
     check = ["uv", "lock", "--check", "--project", str(images.CONTAINERS / project)]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
@@ -46,8 +46,10 @@ def test_the_torch_layer_is_kept_whole_by_every_source(source: str) -> None:
     assert shared.items() <= locked(source).items()
 
 
-def test_the_fetch_image_has_no_torch() -> None:
-    assert "torch" not in locked(images.FETCH)
+@pytest.mark.parametrize("project", [images.FETCH, images.CHECK])
+def test_what_neither_loads_nor_runs_a_model_has_no_torch(project: str) -> None:
+    assert images.tiers(project) == [project]
+    assert "torch" not in locked(project)
 
 
 def test_the_images_run_the_versions_that_the_tests_run() -> None:

@@ -150,7 +150,7 @@ def test_a_repository_that_is_not_there_is_named_at_once(places: Places, monkeyp
 
 def test_without_git_it_is_asked_for(origin: Origin, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(places.cache))
-    with pytest.raises(FetchError, match="git is needed to fetch an official implementation, and is not installed"):
+    with pytest.raises(FetchError, match="git is needed here, and is not installed"):
         get(places, origin.old)
 
 

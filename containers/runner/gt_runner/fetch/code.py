@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from filelock import FileLock
 
 from ..errors import FetchError
 from ..job import Case, Code
+from .git import GitError, git
 from .hub import identity
 from .index import Record, digest, sha256_of
 from .local import files_of
@@ -18,25 +17,6 @@ from .network import persistently
 from .places import Places
 
 BASE_URL = "https://github.com/"  # a mirror stands in through git's own url.<mirror>.insteadOf
-
-_LASTING = (  # what git says of failures that trying again does not mend
-    "not our ref",
-    "not found",
-    "could not read Username",
-    "Authentication failed",
-    "does not appear to be a git repository",
-    "unable to write",
-    "No space left",
-)
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # never ask; messages that `_LASTING` can be found in
-_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set in a git hook; they would lead git to that repository
-_SETTINGS = (
-    "--no-optional-locks",  # a local checkout may be read-only
-    *("-c", "core.autocrlf=false"),
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"),  # bytes per second, seconds: a stalled download
-    *("-c", "advice.detachedHead=false"),
-)
 
 
 def fetch_code(case: Case, places: Places) -> tuple[str | None, str | None]:
@@ -88,13 +68,13 @@ def _clone(code: Code, folder: Path) -> None:
     def get() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        _git(folder, "init", "--quiet", "--template=")
-        _git(folder, "fetch", "--quiet", "--depth", "1", f"{BASE_URL}{code['repo']}", code["commit"])
-        _git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
+        git(folder, "init", "--quiet", "--template=")
+        git(folder, "fetch", "--quiet", "--depth", "1", f"{BASE_URL}{code['repo']}", code["commit"])
+        git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
 
     try:
         persistently(get)
-    except _GitError as error:
+    except GitError as error:
         raise FetchError(
             f"{code['repo']} at {code['commit']}: git says: {error}; check the case's code and the network, or put a "
             "checkout into the --models folder"
@@ -104,9 +84,9 @@ def _clone(code: Code, folder: Path) -> None:
 def _check_pin(folder: Path, code: Code, name: str) -> None:
     """Raises FetchError unless the checkout is at the pin, and no file of it was changed."""
     try:
-        head = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code["paths"])
-    except _GitError as error:
+        head = git(folder, "rev-parse", "HEAD")
+        changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code["paths"])
+    except GitError as error:
         raise FetchError(f"{name} is no whole git checkout ({error}); remove it") from error
     if head != code["commit"]:
         raise FetchError(
@@ -116,35 +96,3 @@ def _check_pin(folder: Path, code: Code, name: str) -> None:
         raise FetchError(
             f"{name} was changed: {changed.splitlines()[0].strip()}; undo the changes, or remove the folder"
         )
-
-
-class _GitError(Exception):
-    """Git failed; the message is the last line that it said."""
-
-
-class _PassingGitError(_GitError, ConnectionError):
-    """Git failed in a way that may pass."""
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    """What git prints. Raises FetchError where there is no git, _GitError where it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    trusted = ("-c", f"safe.directory={folder.absolute()}")  # a mounted checkout belongs to another user
-    try:
-        done = subprocess.run(
-            ["git", *_SETTINGS, *trusted, "-C", str(folder), *arguments],
-            check=True,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=environment | _ENVIRONMENT,
-        )
-    except FileNotFoundError as error:
-        raise FetchError(
-            "git is needed to fetch an official implementation, and is not installed; install it"
-        ) from error
-    except subprocess.CalledProcessError as error:
-        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
-        lasting = any(sign in error.stderr for sign in _LASTING)
-        raise (_GitError if lasting else _PassingGitError)(lines[-1]) from error
-    return done.stdout.strip()

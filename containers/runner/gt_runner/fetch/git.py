@@ -1,0 +1,80 @@
+"""Git, run so that it never asks, keeps to its own settings, and is tried again where that may help."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ..errors import FetchError
+from .network import persistently
+
+_LASTING = (  # what git says of failures that trying again does not mend
+    "not our ref",
+    "not found",
+    "couldn't find remote ref",
+    "could not read Username",
+    "Authentication failed",
+    "does not appear to be a git repository",
+    "unable to write",
+    "No space left",
+)
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # never ask; messages that `_LASTING` can be found in
+_FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set in a git hook; they would lead git to that repository
+_SETTINGS = (
+    "--no-optional-locks",  # a local checkout may be read-only
+    *("-c", "core.autocrlf=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30"),  # bytes per second, seconds: a stalled download
+    *("-c", "advice.detachedHead=false"),
+)
+
+
+class GitError(Exception):
+    """Git failed; the message is the last line that it said."""
+
+
+class _PassingGitError(GitError, ConnectionError):
+    """Git failed in a way that may pass."""
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What git prints. Raises FetchError where there is no git, GitError where it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    trusted = ("-c", f"safe.directory={folder.absolute()}")  # a mounted checkout belongs to another user
+    try:
+        done = subprocess.run(
+            ["git", *_SETTINGS, *trusted, "-C", str(folder), *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env=environment | _ENVIRONMENT,
+        )
+    except FileNotFoundError as error:
+        raise FetchError("git is needed here, and is not installed; install it") from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
+        lasting = any(sign in error.stderr for sign in _LASTING)
+        raise (GitError if lasting else _PassingGitError)(lines[-1]) from error
+    return done.stdout.strip()
+
+
+def fetch_folder(url: str, ref: str, path: str, folder: Path) -> Path:
+    """One folder of a repository at a branch, tag or commit, fetched into an empty folder: no history, no other files.
+
+    Raises FetchError.
+    """
+    try:
+        git(folder, "init", "--quiet", "--template=")
+        git(folder, "remote", "add", "origin", url)
+        if path:
+            git(folder, "sparse-checkout", "set", path)
+        persistently(lambda: git(folder, "fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", ref))
+        persistently(lambda: git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD"))  # it fetches the files
+    except GitError as error:
+        raise FetchError(f"{url} at {ref}: git says: {error}; check the address, the ref and the network") from error
+    found = folder / path
+    if not found.is_dir():
+        raise FetchError(f"{url} at {ref} has no folder {path}")
+    return found

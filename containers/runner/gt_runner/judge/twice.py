@@ -1,0 +1,34 @@
+"""A case that was made twice: which of its files came out otherwise, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+
+def verification(record: Mapping[str, Any], first: Path, second: Path) -> dict[str, Any]:
+    """What the manifest says of the second time; `record` is the second one's, the folders hold the files of each."""
+    return {"process": record["process"], "reason": None, "differences": list(_differences(record, first, second))}
+
+
+def _differences(record: Mapping[str, Any], first: Path, second: Path) -> Iterator[dict[str, Any]]:
+    for file in record["files"]:
+        one, other = first / file["name"], second / file["name"]
+        if not one.is_file() or one.read_bytes() != other.read_bytes():
+            yield {"name": file["name"], **_by_how_much(one, other)}
+
+
+def _by_how_much(one: Path, other: Path) -> dict[str, Any]:
+    nothing = {"max_abs": None, "mean_abs": None}
+    try:
+        first, second = (np.asarray(Image.open(path), np.int16) for path in (one, other))
+    except (OSError, UnidentifiedImageError):
+        return nothing
+    if first.shape != second.shape:
+        return nothing
+    difference = np.abs(first - second)
+    return {"max_abs": int(difference.max()), "mean_abs": round(float(difference.mean()), 6)}
