@@ -12,9 +12,15 @@ import typer
 import yaml
 from rich.console import Console
 
-from . import artifact, catalogue, host, jobs, local, manifest, publishing
+from . import artifact, catalogue, host, jobs, local, manifest, publishing, verify
 from .case import Case
 from .catalogue import Catalogue
+from .commands.attest import attest
+from .commands.judge import check, compare
+from .commands.options import OURS, CasesDir, Ref, TargetDir
+from .commands.pin import pin_command
+from .commands.publish import publish
+from .commands.reproduce import reproduce
 from .errors import GtError, SelectionError, near
 from .generation import Generation
 from .progress import Bars
@@ -34,24 +40,25 @@ app.add_typer(cases_app, name="cases")
 Official = Annotated[bool, typer.Option("--official", help="Official cases; without it, the native mode's.")]
 CaseIds = Annotated[str, typer.Option(help="Only these cases; ids separated by spaces or commas.")]
 SourceGroup = Annotated[str, typer.Option(help="all, diffusers, wan21, ltx, ltx23, smoke or a group of your own.")]
-CasesDir = Annotated[
-    Path, typer.Option("--cases", help="A folder of case files, instead of ours.", show_default="ours")
-]
 On = Annotated[str | None, typer.Option(help="Run on this GPU kind whatever a case needs: cpu, h100, …, or any.")]
 PerCase = Annotated[bool, typer.Option("--per-case", help="A job for each case, instead of one for each model.")]
-Ref = Annotated[str, typer.Option(help="Ref of the CI run.", envvar="GITHUB_REF")]
 OutputName = Annotated[str, typer.Option(help="Name of the run's output.")]
-TargetDir = Annotated[str, typer.Option(help="Publish here, instead of the mode's directory.")]
-OURS = catalogue.CASES
+
+app.command()(check)
+app.command()(compare)
+app.command()(publish)
+app.command()(reproduce)
+app.command()(attest)
+app.command("pin")(pin_command)
 
 
 def main() -> None:
-    """Run the command; our own errors become one clear message and exit status 2."""
+    """Run the command; our own errors become one clear message and their exit status."""
     try:
         app()
     except GtError as error:
         print(f"gt: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(2)
+        sys.exit(error.status)
 
 
 def _chosen(folder: Path, selection: Selection) -> list[Case]:
@@ -71,6 +78,9 @@ def generate(
     per_case: PerCase = False,
     previous: Annotated[Path | None, typer.Option(help="An earlier artifact; what it holds is not made again.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make every case again, whatever is there already.")] = False,
+    twice: Annotated[
+        bool, typer.Option("--verify", help="Make every case twice, and say in the manifest whether it is the same.")
+    ] = False,
     skip_preflight: Annotated[
         bool, typer.Option("--skip-preflight", help="Do not look first whether models and disk are there for the run.")
     ] = False,
@@ -78,7 +88,8 @@ def generate(
 ) -> None:
     """Generate on this machine: images and manifest.json in the output directory.
 
-    Exits with 0 when every case is there, 1 when some failed (the artifact is whole all the same), 2 on bad input.
+    Exits with 0 when every case is there, 1 when some failed or were not the same twice (the artifact is whole all the
+    same), 2 on bad input.
     """
     for folder in (models, previous):
         if folder is not None and not folder.is_dir():
@@ -87,11 +98,11 @@ def generate(
     chosen = _chosen(cases, selection)
     here = host.this_host()
     host.place(chosen, here, on)
-    run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh)
+    run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh, twice)
     places = local.Places(models, previous)
     console = Console(stderr=True)
     if console.is_terminal:
-        with Bars(console, len(chosen)) as bars:
+        with Bars(console, len(chosen) * (2 if twice else 1)) as bars:
             outcome = local.generate(run, places, bars.show, quiet=True, preflight=not skip_preflight)
     else:
         outcome = local.generate(run, places, lambda _: None, quiet=False, preflight=not skip_preflight)
@@ -103,13 +114,14 @@ def _report(outcome: local.Outcome, output: Path, said: Sequence[str]) -> int:
     records = outcome.manifest.cases
     bad = [f"{name}: {record.status}: {record.reason}" for name, record in records.items() if record.status != "ok"]
     made, total = len(outcome.manifest.run.made), len(records)
-    for line in [*said, *bad]:
+    unlike = verify.unlike(outcome.manifest)
+    for line in [*said, *bad, *unlike]:
         typer.echo(f"gt: {line}", err=True)
     reused = total - made - len(bad)
     typer.echo(
         f"gt: {total - len(bad)} of {total} cases are in {output} ({made} made now, {reused} made before)", err=True
     )
-    return 130 if outcome.interrupted else 1 if bad else 0
+    return 130 if outcome.interrupted else 1 if bad or unlike else 0
 
 
 @app.command()

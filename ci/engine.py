@@ -17,7 +17,7 @@ import anyio
 import dagger
 from dagger import dag
 
-from . import images
+from . import images, verify
 from .case import Code
 from .containers import WEIGHTS, Image, Images, mounted
 from .dispatch import Devices
@@ -26,6 +26,7 @@ from .host import CPU, QUERY, Host, host_of
 from .jobs import Job
 
 CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
+FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
 RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
 FETCHING = 2  # jobs whose files are fetched at once: more share one line and evict each other's pages
 
@@ -141,7 +142,24 @@ class Engine:
         worker = self._with_volumes(self._workers[job.source].container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
-        await self._exec(worker, "run", self._run([ready]), results)
+        made = Results()
+        await self._exec(worker, "run", self._run([ready]), made)
+        results.outcomes |= made.outcomes
+        results.directories += made.directories
+        if self._generation.verify and made.directories:  # what the first run made is safe, should time run out now
+            verify.settle(made.outcomes, await self._second(worker, ready, made.directories[0]))
+
+    async def _second(
+        self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
+    ) -> Mapping[str, Event]:
+        """Make a job's cases again, in a container and a store that go when it is done."""
+        again, made = verify.again(self._generation), Results()
+        job = {**ready, "prepared": ready["prepared"][::-1]}
+        places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
+        run = json.dumps(again.run([job], **places, against=FIRST))
+        worker = worker.with_env_variable("GT_NONCE", again.nonce).with_mounted_directory(FIRST, first)
+        await self._exec(worker, "run", run, made)
+        return made.outcomes
 
     async def missing(self, job: Job, host: Host, results: Results) -> list[str]:
         """The cases of a job that the store here does not have as this host would make them; results get the others."""

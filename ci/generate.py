@@ -30,7 +30,7 @@ class Limits:
     """What bounds a call."""
 
     preflight: bool = True
-    max_minutes: int = 0  # 0: none
+    max_minutes: float = 0  # 0: none
 
 
 async def generate(
@@ -64,7 +64,9 @@ async def generate(
             await spread.generate(results)
     if spread is not None:
         records, moves = spread.records(), spread.moves()
-    _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes}" if limits.max_minutes else "")
+    _skip(
+        generation, results, f"not finished within --max-minutes {limits.max_minutes:g}" if limits.max_minutes else ""
+    )
     return await _artifact(results, generation.manifest(results.outcomes, version, records, moves))
 
 

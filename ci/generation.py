@@ -41,13 +41,14 @@ class Generation:
     host: Host
     on: str | None = None
     fresh: bool = False
+    verify: bool = False  # make each case a second time
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: str = field(default_factory=now)
 
     def run(self, jobs: Iterable[Mapping[str, Any]], **places: str | None) -> dict[str, Any]:
         """A run as the runner reads it; `places` are store, cache, models and previous, where it runs."""
-        nonce = self.nonce if self.fresh else None
-        return {"jobs": list(jobs), "fresh": self.fresh, "nonce": nonce, **places}
+        fresh = self.fresh or self.verify
+        return {"jobs": list(jobs), "fresh": fresh, "nonce": self.nonce if fresh else None, **places}
 
     def job(
         self, job: Job, base: Path | None = None, image: Mapping[str, str] | None = None, host: Host | None = None

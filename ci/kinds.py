@@ -48,6 +48,17 @@ class Source(enum.Enum):
 
 
 @dagger.enum_type
+class PublishWay(enum.Enum):
+    """The way to a data repository."""
+
+    GIT = "git"
+    """By the git protocol: any server."""
+
+    GITHUB_API = "github-api"
+    """By GitHub's API: for repositories on GitHub that are large."""
+
+
+@dagger.enum_type
 class GpuKind(enum.Enum):
     """Where cases run."""
 

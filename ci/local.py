@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import platformdirs
 
 from . import manifest as manifests
+from . import verify
 from .errors import GtError, PreflightError
 from .generation import ENDS, RUNNER, Event, Generation
 from .manifest import Manifest
@@ -30,6 +32,7 @@ class Places:
 
     models: Path | None = None
     previous: Path | None = None
+    results: Path | None = None  # a result store that is not the user's own
 
     @property
     def cache(self) -> Path:
@@ -40,7 +43,7 @@ class Places:
     @property
     def store(self) -> Path:
         """The result store."""
-        return self.cache / "results"
+        return self.results or self.cache / "results"
 
     def lacks(self, repo: str) -> bool:
         """Whether a repository is to come from the model hub."""
@@ -71,22 +74,66 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
         raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
     if places.previous is not None:
         manifests.read(places.previous)
-    spec = run.run([run.job(job) for job in run.jobs], **places.named())
-    if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
-        _preflight(spec)
-    outcomes: dict[str, Event] = {}
-    with _runner(spec, quiet=quiet) as events:
-        for event in events:
-            show(event)
-            if event["event"] in ENDS:
-                outcomes[event["case"]] = event
+    with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
+        delivered = {"deliver": first} if run.verify else {}
+        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered)
+        if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
+            _preflight(spec)
+        outcomes = _outcomes(spec, show, quiet=quiet)
+        if run.verify and not _interrupted(outcomes):
+            verify.settle(outcomes, _second(run, places, Path(first), show, quiet=quiet))
     manifest = run.manifest(outcomes)
     results = {
         name: places.store / record.key.removeprefix("sha256:")
         for name, record in manifest.cases.items()
         if record.key is not None
     }
-    return Outcome(manifest, results, interrupted=any(event["event"] == "skipped" for event in outcomes.values()))
+    return Outcome(manifest, results, _interrupted(outcomes))
+
+
+def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Event]:
+    """Make the cases again, in new processes and into a store that nobody else reads."""
+    again = verify.again(run)
+    with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
+        named = {**places.named(), "store": store, "previous": None, "against": str(first)}
+        return _outcomes(again.run([again.job(job) for job in again.jobs], **named), show, quiet=quiet)
+
+
+def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Event]:
+    outcomes: dict[str, Event] = {}
+    with _runner(spec, quiet=quiet) as events:
+        for event in events:
+            show(event)
+            if event["event"] in ENDS:
+                outcomes[event["case"]] = event
+    return outcomes
+
+
+def _interrupted(outcomes: Mapping[str, Event]) -> bool:
+    return any(event["event"] == "skipped" for event in outcomes.values())
+
+
+def identity() -> dict[str, str]:
+    """The digests of the runner's code and of this Python environment."""
+    found: dict[str, str] = _said("environment")
+    return found
+
+
+def newest(repos: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The newest commit of each repository of the hub (`commit`), or why there is none (`error`). Raises GtError."""
+    found: dict[str, dict[str, str]] = _said("newest", "-", given=json.dumps(repos))
+    return found
+
+
+def _said(*command: str, given: str = "") -> Any:
+    """What a step of the runner answers to what it is given."""
+    asked = [sys.executable, "-m", "gt_runner", *command]
+    # Its folder, not just PYTHONPATH: in a Dagger module's container that folder's name has a colon in it.
+    answer = subprocess.run(asked, input=given, cwd=RUNNER, env=_env(), capture_output=True, text=True, check=False)
+    if answer.returncode:
+        last = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
+        raise GtError(f"the runner does not answer ({last[0]}); its environment may be incomplete: run `uv sync`")
+    return json.loads(answer.stdout)
 
 
 def _preflight(spec: Mapping[str, Any]) -> None:

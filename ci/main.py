@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +15,22 @@ from rich.console import Console
 
 from . import catalogue, checks, host, jobs, publishing
 from . import manifest as manifests
+from .arguments import (
+    SOURCES,
+    Artifact,
+    BaseImage,
+    CaseIds,
+    Cases,
+    HfEndpoint,
+    HfToken,
+    ImageList,
+    LtxCode,
+    WanCode,
+    Weights,
+)
 from .case import Case
 from .containers import WEIGHTS, Images, mounted
 from .engine import Settings, probe
-from .errors import GtError
 from .fleet import FleetHost
 from .fleet import check as check_hosts
 from .fleet import named as hosts_named
@@ -31,23 +41,16 @@ from .generation import Generation
 from .images import published
 from .kinds import GpuKind, Source, SourceGroup
 from .nested import Connection
+from .plainly import plainly
 from .selection import Selection, select
 from .table import plan_table
+from .verbs import Verbs
+from .verdicts import Verdicts
 
 Official = Annotated[bool, Doc("Official cases; without it, the native mode's.")]
-CaseIds = Annotated[list[str], Doc("Only these cases.")]
 Group = Annotated[SourceGroup, Doc("A named selection of cases.")]
-Cases = Annotated[dagger.Directory, DefaultPath("cases"), Doc("A folder of case files, instead of ours.")]
 On = Annotated[GpuKind, Doc("Run on this GPU kind whatever a case needs; the manifest says so.")]
 PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model.")]
-Artifact = Annotated[dagger.Directory, DefaultPath("gt"), Doc("The artifact: images and manifest.json.")]
-BaseImage = Annotated[str, Doc("The image that runner images start from, instead of that of containers/images.yaml.")]
-ImageList = Annotated[
-    list[str], Doc("Runner images to pull instead of building them, as SOURCE=REFERENCE@sha256:DIGEST.")
-]
-Weights = Annotated[
-    dagger.CacheVolume | None, Doc("The cache volume that weights are kept in; one of ours if not given.")
-]
 Checkout = Annotated[
     dagger.Directory,
     DefaultPath("/"),
@@ -55,36 +58,6 @@ Checkout = Annotated[
     Doc("This repository."),
 ]
 LAST_WORDS = 2_000  # characters of a failed check
-SOURCES = [source.value for source in Source]
-LAST_WORDS = 2_000  # characters of a failed check
-SOURCES = [source.value for source in Source]
-GPU_HINT = (
-    "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
-    "container toolkit; see README.md, GPU engine"
-)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """Our own errors reach the caller as their message, without a traceback."""
-    try:
-        yield
-    except GtError as error:
-        raise FunctionError(str(error)) from None
-    except BaseExceptionGroup as group:  # of jobs side by side
-        leaves = list(_leaves(group))
-        ours = [str(error) for error in leaves if isinstance(error, GtError)]
-        if ours:
-            raise FunctionError("\n".join(dict.fromkeys(ours))) from None
-        raise leaves[0] from None  # the rest were called off because of it
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 async def _select(folder: dagger.Directory, selection: Selection) -> list[Case]:
@@ -119,7 +92,7 @@ async def _checked(name: str, checkout: dagger.Directory) -> None:
 
 
 @object_type
-class DiffusionGt:
+class DiffusionGt(Verbs, Verdicts):
     """Ground truth for diffusion serving engines, made by the official implementation of each model."""
 
     # Never cached: what is there already is looked up in the result store, by key. The engine's cache of calls knows
@@ -137,14 +110,15 @@ class DiffusionGt:
             dagger.Directory | None, Doc("An earlier artifact; what it holds is not made again.")
         ] = None,
         fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False,
-        hf_token: Annotated[dagger.Secret | None, Doc("Token of the model hub; only the fetch phase has it.")] = None,
-        hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = "",
+        verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False,
+        hf_token: HfToken = None,
+        hf_endpoint: HfEndpoint = "",
         weights: Weights = None,
         results: Annotated[
             dagger.CacheVolume | None, Doc("The cache volume of the result store; one of ours if not given.")
         ] = None,
-        wan_code: Annotated[dagger.Directory | None, Doc("The Wan2.1 repository; at its pin if not given.")] = None,
-        ltx_code: Annotated[dagger.Directory | None, Doc("The LTX-2 repository; at its pin if not given.")] = None,
+        wan_code: WanCode = None,
+        ltx_code: LtxCode = None,
         base_image: BaseImage = "",
         images: ImageList = [],  # noqa: B006
         parallel: Annotated[
@@ -172,17 +146,19 @@ class DiffusionGt:
             bool, Doc("Allow tcp:// hosts beyond loopback: whoever reaches such an engine is root on its machine.")
         ] = False,
         max_minutes: Annotated[
-            int, Doc("End the call after this time, with what is finished by then; 0: no limit.")
+            float, Doc("End the call after this time, with what is finished by then; 0: no limit.")
         ] = 0,
     ) -> dagger.Directory:
         """Generate images and manifest.json; a failed case stands in the manifest, `verdict` turns it into an error."""
-        with _plainly():
+        with plainly():
             selection = _selection(official, case_ids, source_group)
             chosen = await _select(cases, selection)
             built = Images(base_image, published(images, SOURCES))
             kind = _kind(on)
             here = host.Host(host.CPU) if kind == host.CPU else await probe(built.base())
-            generation = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=kind), here, kind, fresh)
+            generation = Generation(
+                selection, chosen, jobs.plan(chosen, per_case=per_case, on=kind), here, kind, fresh, verify
+            )
             code = {"wan21": wan_code, "ltx": ltx_code}
             settings = Settings(
                 cases=cases,
@@ -209,7 +185,7 @@ class DiffusionGt:
     @function
     async def verdict(self, artifact: Artifact) -> str:
         """Raise, with a line for each, if a selected case of an artifact failed or is missing."""
-        with _plainly():
+        with plainly():
             local = Path(tempfile.mkdtemp()) / "gt"
             await artifact.export(str(local))
             problems = manifests.verdict(local)
@@ -228,7 +204,7 @@ class DiffusionGt:
         per_case: PerCase = False,
     ) -> str:
         """The jobs as CI matrix JSON: {"include": [...]}."""
-        with _plainly():
+        with plainly():
             chosen = await _select(cases, _selection(official, case_ids, source_group))
             return json.dumps(jobs.matrix(jobs.plan(chosen, per_case=per_case, on=_kind(on))))
 
@@ -243,7 +219,7 @@ class DiffusionGt:
         per_case: PerCase = False,
     ) -> str:
         """What would run, as a table: case, model, GPU kind, host and expected minutes."""
-        with _plainly():
+        with plainly():
             chosen = await _select(cases, _selection(official, case_ids, source_group))
             planned = jobs.plan(chosen, per_case=per_case, on=_kind(on))
             text = io.StringIO()
@@ -288,7 +264,7 @@ class DiffusionGt:
         images: ImageList = [],  # noqa: B006
     ) -> dagger.Container:
         """The container that runs a source's cases, with the weights: open a terminal in it, or run it anywhere."""
-        with _plainly():
+        with plainly():
             built = await Images(base_image, published(images, SOURCES)).image(source.value)
             return mounted(built.container, {WEIGHTS: weights or dag.cache_volume("diffusion-gt-weights")})
 

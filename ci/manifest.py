@@ -283,6 +283,8 @@ def _verdict(manifest: Manifest, artifact: Path) -> Iterator[str]:
             yield f"{name}: missing: it was selected, and the manifest does not hold it"
         elif record.status != "ok":
             yield f"{name}: {record.status}: {record.reason}"
+        elif record.reproducible is False:
+            yield f"{name}: not reproducible: made twice, it did not come out the same"
     for file in manifest.files.values():
         path = artifact / file.name
         if not path.is_file():

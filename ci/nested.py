@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,9 +20,19 @@ from .host import ANY, QUERY, host_of
 ENGINE = "registry.dagger.io/engine"  # of the version that runs this; its CLI must be the one that calls the host
 SOURCE, TLS, OUT = "/src", "/gt/tls", "/gt/out"
 ANSWER_S = 30.0  # within which a host must answer; an unreachable one would hang
+NO_ANSWER = f"no answer within {ANSWER_S:.0f} s"
+ASKING_S, TIMED_OUT = 20, 124  # an attempt to connect never ends by itself: ended so early, it can still say why
 HEARTBEAT_S, MISSES = 20.0, 2  # a host that misses so many in a row has died or hung
 # Lines of the host's call, with host and job in front; the status is that of the call.
 PREFIXED = 'set -o pipefail; label=$1; shift; "$@" 2>&1 | sed -u "s|^|[$label] |"'
+# The command's output, or its last words on the connection where it fails or is ended after so many seconds.
+ASKED = """\
+seconds=$1; shift
+timeout "$seconds" "$@" 2>/tmp/said && exit
+status=$?
+grep -aoE '(^Error|connection error): .*' /tmp/said >&2
+exit $status"""
+UNREACHED = re.compile(r'connection error: desc = "(?:transport: Error while dialing: )?(.*)"')
 
 T = TypeVar("T")
 
@@ -61,18 +72,26 @@ class Nested:
             base.with_file("/usr/local/bin/dagger", cli)
             .with_mounted_directory(SOURCE, dag.current_module().source())
             .with_env_variable("DAGGER_NO_NAG", "1")
+            .with_env_variable("NO_COLOR", "1")
             .with_workdir(SOURCE)
         )
         self.reference, self._version, self._connection = reference, version, connection
 
     async def look(self, host: FleetHost) -> Remote:
-        """Ask a host for its version and its GPUs. Raises HostFaultError, within ANSWER_S each, with what is wrong."""
+        """Ask a host for its version and its GPUs. Raises HostFaultError, within ANSWER_S, with what is wrong."""
+        with anyio.move_on_after(ANSWER_S):
+            return await self._look(host)
+        raise HostFaultError(NO_ANSWER)
+
+    async def _look(self, host: FleetHost) -> Remote:
         await self._answer(host, "core", "version")
         query = ["container", "from", "--address", self.reference, "with-env-variable"]
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "experimental-with-all-gp-us"]
         try:
             found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", ",".join(QUERY), "stdout"))
-        except HostFaultError:
+        except HostFaultError as error:
+            if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
+                raise
             found = host_of("")  # no GPU support, or no driver
         if host.kind not in (ANY, found.kind):
             has = found.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
@@ -127,13 +146,16 @@ class Nested:
 
     async def _answer(self, host: FleetHost, *command: str) -> str:
         """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""
-        asking = self._reaching(host).with_exec(["dagger", "--silent", *command], expect=dagger.ReturnType.ANY)
+        shell = ["bash", "-c", ASKED, "-", str(ASKING_S), "dagger", "--progress=plain", "-vv", *command]
+        asking = self._reaching(host).with_exec(shell, expect=dagger.ReturnType.ANY)
         with anyio.move_on_after(ANSWER_S):
             asked = await asking.sync()
-            if await asked.exit_code() == 0:
+            status = await asked.exit_code()
+            if status == 0:
                 return await asked.stdout()
-            raise HostFaultError(_last_line(await asked.stderr()))
-        raise HostFaultError(f"no answer within {ANSWER_S:.0f} s")
+            said = await asked.stderr()
+            raise HostFaultError(_unanswered(said) if status == TIMED_OUT else _last_line(said))
+        raise HostFaultError(NO_ANSWER)
 
     def _reaching(self, host: FleetHost) -> dagger.Container:
         container = self._base.with_env_variable("GT_NONCE", uuid.uuid4().hex)
@@ -170,6 +192,11 @@ def _failure(log: str) -> Exception:
         return HostFaultError(_last_line("\n".join(lines)))
     said = "\n".join(lines[start:]).removeprefix("Error: FunctionError: ")
     return RefusedError(said.partition(" [traceparent")[0].strip())
+
+
+def _unanswered(log: str) -> str:
+    reasons = UNREACHED.findall(log)
+    return f"{NO_ANSWER}: {reasons[-1]}" if reasons else NO_ANSWER
 
 
 def _last_line(text: str) -> str:

@@ -103,7 +103,7 @@ class Spread:
     async def _run_there(self, job: Job, remote: Remote, devices: list[str], results: Results) -> None:
         host = Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
         left = [case.id for case in job.cases]
-        if not self._generation.fresh:
+        if not (self._generation.fresh or self._generation.verify):
             left = await self._engine.missing(job, host, results)
         if not left:
             return
@@ -126,7 +126,8 @@ class Spread:
 
     def _arguments(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> list[str]:
         selection = self._generation.selection
-        flags = {"--official": selection.official, "--fresh": self._generation.fresh}
+        generation = self._generation
+        flags = {"--official": selection.official, "--fresh": generation.fresh, "--verify": generation.verify}
         given = {
             "--cases": CASES,
             "--case-ids": ",".join(cases),

@@ -4,6 +4,7 @@
     python -m gt_runner run -                 the same, the run read from standard input; ends when that closes
     python -m gt_runner prepare RUN.json      only the fetch phase of a run's jobs, where another machine has the GPU
     python -m gt_runner preflight RUN.json    what stands in a run's way, as a JSON list, before anything is fetched
+    python -m gt_runner newest REPOS.json     the newest commit of each repository of a JSON list, or why there is none
     python -m gt_runner environment           what this environment is, as JSON: digests and versions
 
 `run` and `prepare` write events as JSON lines to standard output, lines for people to standard error; their exit status
@@ -30,6 +31,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("preflight").add_argument("file")
+    commands.add_parser("newest").add_argument("file")
     for command in ("run", "prepare"):
         sub = commands.add_parser(command)
         sub.add_argument("file")
@@ -45,8 +47,8 @@ def main() -> int:
             return _run(arguments.file, arguments.events_file)
         case "prepare":
             return _prepare(arguments.file, arguments.events_file)
-        case "preflight":
-            return _preflight(arguments.file)
+        case "preflight" | "newest":
+            return {"preflight": _preflight, "newest": _newest}[arguments.command](arguments.file)
         case "environment":
             return _environment()
     emit = child.emitter(arguments.events)
@@ -94,6 +96,20 @@ def _preflight(file: str) -> int:
     return 0
 
 
+def _newest(file: str) -> int:
+    from .errors import FetchError  # noqa: PLC0415
+    from .fetch.hub import newest  # noqa: PLC0415
+
+    found: dict[str, dict[str, str]] = {}
+    for repo in _read(file):
+        try:
+            found[repo] = {"commit": newest(repo)}
+        except FetchError as error:
+            found[repo] = {"error": str(error)}
+    print(json.dumps(found))  # noqa: T201
+    return 0
+
+
 def _environment() -> int:
     from .environment import environment_digest, runner_digest  # noqa: PLC0415
 
@@ -107,7 +123,7 @@ class Told:
     def __init__(self, run: Any, file: Path | None) -> None:
         self.missing = False
         self._out = file.open("w", encoding="utf-8") if file else sys.stdout
-        self._store, self._deliver = run["store"], run.get("deliver")
+        self._store, self._deliver, self._against = run["store"], run.get("deliver"), run.get("against")
 
     def emit(self, event: child.Event) -> None:
         """Tell one event."""
@@ -116,6 +132,11 @@ class Told:
         self.missing |= event["event"] in ("failed", "skipped")
         if self._deliver and "record" in event:
             Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
+        if self._against and event["event"] == "done":
+            from .judge.twice import verification  # noqa: PLC0415
+
+            made = Store(Path(self._store)).path(event["record"]["key"])
+            event |= {"verification": verification(event["record"], Path(self._against), made)}
         lines.show(event)
         print(json.dumps(event), file=self._out, flush=True)  # the events are the output
 

@@ -42,6 +42,7 @@ class Run(TypedDict):
     fresh: bool
     nonce: str | None
     deliver: NotRequired[str]  # a folder that gets the files of each finished case
+    against: NotRequired[str]  # a folder with the files of an earlier run, which each finished case is compared with
     look: NotRequired[bool]  # prepare: only name what the store has, and fetch nothing
     elsewhere: NotRequired[bool]  # preflight: weights will lie on other machines, whose disks are theirs to look at
 

@@ -33,8 +33,16 @@ def _raise(_: Case) -> None:
     raise ValueError("broken on purpose in " + os.getcwd())  # noqa: PTH109
 
 
+def _once(case: Case) -> None:
+    flag = Path(case["call"]["flag"])
+    if flag.exists():
+        raise ValueError("only once")
+    flag.touch()
+
+
 MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
     "raise": _raise,
+    "once": _once,
     "hang": lambda _: time.sleep(3600),
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda _: os._exit(7),
@@ -48,9 +56,10 @@ MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
 
 
 class Faulty:
-    """Uniform noise of the case's seed, or of no seed at all."""
+    """Uniform noise of the case's seed, of no seed at all, or of what was made before."""
 
     pipeline = "Faulty"
+    made = 0
 
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
         does = case["call"].get("does", "")
@@ -58,7 +67,9 @@ class Faulty:
         if does in MISBEHAVIOUR:
             MISBEHAVIOUR[does](case)
         step(2, 2)
-        generator = np.random.default_rng(None if does == "unseeded" else case["call"]["seed"])
+        seed = {"unseeded": None, "after": self.made}.get(does, case["call"]["seed"])
+        self.made += 1
+        generator = np.random.default_rng(seed)
         return Generated(generator.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), dict(case["call"]))
 
 

@@ -53,13 +53,18 @@ def commit_of(repo: str, revision: str | None) -> str:
     if _COMMIT.fullmatch(name):
         return name
     try:
-        info = _ask(repo, name, lambda: HfApi(token=_token()).model_info(repo, revision=name, timeout=TIMEOUT_S))
+        return newest(repo, name)
     except UnreachableError as error:
         known = _ref(repo, name)
         if not known.is_file():
             raise
         logger.warning("%s; taking the commit of %s that was fetched last", error, name)
         return known.read_text(encoding="utf-8").strip()
+
+
+def newest(repo: str, name: str = constants.DEFAULT_REVISION) -> str:
+    """The commit that the hub says a branch or tag is at. Raises FetchError, UnreachableError without an answer."""
+    info = _ask(repo, name, lambda: HfApi(token=_token()).model_info(repo, revision=name, timeout=TIMEOUT_S))
     if info.sha is None:
         raise FetchError(f"{repo}: the hub at {constants.ENDPOINT} names no commit for {name}; pin model.revision")
     return info.sha

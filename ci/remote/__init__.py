@@ -1,0 +1,70 @@
+"""The data repository that GT is published to: what its branch holds now, and a commit on top of just that."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Head:
+    """The branch as the server has it."""
+
+    commit: str | None  # None: the repository is empty
+    new: bool  # the branch is not there; a commit makes it, on top of the default branch
+    files: Mapping[str, str]  # git blob ids by path, of what lies in the folders that were asked for
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who commits, and when: fixed, so that a commit that is tried again on the same head is the same commit."""
+
+    name: str = "diffusion-gt"
+    email: str = "diffusion-gt@localhost"
+    when: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+
+class MovedError(Exception):
+    """The branch is not where it was when it was looked at: somebody else was faster."""
+
+
+class PassingError(Exception):
+    """The server gave no answer, or asks to be asked later."""
+
+    def __init__(self, message: str, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause  # seconds that the server asked for
+
+
+class Remote(Protocol):
+    """A server that holds the data repository. All of it raises PublishError where trying again is no use."""
+
+    @property
+    def branch(self) -> str:
+        """The branch's name; the default branch's, once `head` was called, where none was asked for."""
+
+    def check_access(self) -> None:
+        """Raises PublishError unless the server lets this user write. Writes nothing. Raises PassingError."""
+
+    def head(self, folders: Collection[str]) -> Head:
+        """Ask the server. Raises PassingError."""
+
+    def read(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """The content of blobs that the last `head` named. Raises PassingError."""
+
+    def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
+        """Make a commit on top of `on`, where no branch has it yet; None removes a file. Raises PassingError."""
+
+    def advance(self, on: Head, commit: str) -> None:
+        """Let the branch go from `on` to the commit that was made, or not at all. Raises MovedError, PassingError."""
+
+    def holds(self, commit: str) -> bool:
+        """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
+
+
+def blob_id(content: bytes) -> str:
+    """The id that git gives a file's content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

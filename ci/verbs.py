@@ -1,0 +1,207 @@
+"""Functions of the Dagger module that act on an artifact that is there, or on the data files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import dagger
+from dagger import Doc, dag, function
+
+from . import catalogue, gate, judging, local, pinning, publish
+from . import manifest as manifests
+from .arguments import (
+    SOURCES,
+    Artifact,
+    BaseImage,
+    CaseIds,
+    Cases,
+    HfEndpoint,
+    HfToken,
+    ImageList,
+    LtxCode,
+    WanCode,
+    Weights,
+)
+from .batch import batch
+from .changes import Order
+from .containers import Images
+from .engine import Settings, probe
+from .errors import GtError, ReproduceError
+from .generate import Limits, generate
+from .images import CHECK, published
+from .kinds import PublishWay
+from .nested import Connection
+from .patience import Patience
+from .plainly import plainly
+from .remote.ways import opened
+from .reproduce import Here, again
+from .reproduction import Reproduction, measure, reproduction, values
+
+To = Annotated[str, Doc("The data repository: a git server's address.")]
+Token = Annotated[dagger.Secret | None, Doc("Token that may write there.")]
+User = Annotated[str, Doc("User name for the token, where a server looks at it.")]
+Via = Annotated[PublishWay, Doc("The way to the data repository.")]
+
+
+class Verbs:
+    """Part of the module's main object."""
+
+    # Never cached: what a server holds, or a run gives, is not a function of the arguments.
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]  # the stubs of 0.21.8 lack it
+    async def publish_access(self, to: To, token: Token = None, via: Via = PublishWay.GIT, user: User = "") -> str:
+        """Raise unless the token may write to the data repository: to be asked before anything is generated."""
+        with plainly():
+            secret = await token.plaintext() if token is not None else ""
+            with opened(to, via.value, token=secret, user=user) as remote:
+                await anyio.to_thread.run_sync(Patience().keep_trying, remote.check_access)
+            return f"{to} may be written to"
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
+    async def publish(
+        self,
+        artifact: Artifact,
+        cases: Cases,
+        to: To,
+        token: Token = None,
+        publish_target_dir: Annotated[str, Doc("Publish here, instead of the mode's directory.")] = "",
+        per_platform: Annotated[bool, Doc("Publish below it, in a folder for the GPU kind of each case.")] = False,
+        branch: Annotated[str, Doc("Made if it is not there; the default branch if not given.")] = "",
+        accept: Annotated[list[str], Doc("Cases whose published image is meant to change.")] = [],  # noqa: B006
+        reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = "",
+        prune: Annotated[bool, Doc("Remove published cases that `cases` does not have.")] = False,
+        via: Via = PublishWay.GIT,
+        user: User = "",
+        ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = "",
+        ref: Annotated[str, Doc("Ref of the CI run, for the commit's message.")] = "",
+        base_image: BaseImage = "",
+    ) -> str:
+        """Publish an artifact: the quality gate, then one commit or none. Gives the commit that holds the files."""
+        with plainly():
+            if accept and not reason.strip():
+                raise GtError("accept needs a reason: why the published image changes")
+            directory = await _exported(artifact, "gt")
+            known = set(catalogue.load(await _exported(cases, "cases")).cases) if prune else None
+            found = batch(directory, publish_target_dir, per_platform=per_platform)
+            order = Order(found, dict.fromkeys(accept, reason), known, ci_run, ref)
+            judge = (await Images(base_image, {}).image(CHECK)).container
+            secret = await token.plaintext() if token is not None else ""
+            with opened(to, via.value, branch, secret, user) as remote:
+
+                def checked(_: Path, there: Path) -> None:
+                    anyio.from_thread.run(_gate, judge, artifact, there)
+
+                done = await anyio.to_thread.run_sync(partial(publish.run, directory, order, remote, checked))
+            return "\n".join([done.commit, *publish.lines(done, to), *found.left_out]) if done is not None else ""
+
+    @function
+    async def attest(
+        self,
+        artifact: Artifact,
+        builder_id: Annotated[str, Doc("URI of what made the artifact, such as the CI's workflow.")] = "",
+    ) -> dagger.File:
+        """An in-toto statement with SLSA provenance of an artifact: unsigned, for your own key or CI to sign."""
+        from .attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other function needs
+
+        with plainly():
+            made = text(statement(await _exported(artifact, "gt"), builder_id or BUILDER))
+            return dag.directory().with_new_file("statement.json", made).file("statement.json")
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
+    async def pin(
+        self, cases: Cases, hf_token: HfToken = None, hf_endpoint: HfEndpoint = "", base_image: BaseImage = ""
+    ) -> dagger.Directory:
+        """Resolve what is open: model revisions of the case files, and the base image's digest.
+
+        Gives the files that change, to export over the repository with `-o .`
+        """
+        with plainly():
+            return await pinning.pinned(cases, Images(base_image, {}), hf_token, hf_endpoint)
+
+    @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
+    async def reproduce(
+        self,
+        artifact: Artifact,
+        cases: Cases,
+        case_ids: CaseIds = [],  # noqa: B006
+        anyway: Annotated[bool, Doc("Also on another GPU kind, or with other code of the runner.")] = False,
+        must_match: Annotated[bool, Doc("Raise if a file differs, instead of giving what was made.")] = False,
+        hf_token: HfToken = None,
+        hf_endpoint: HfEndpoint = "",
+        weights: Weights = None,
+        wan_code: WanCode = None,
+        ltx_code: LtxCode = None,
+        base_image: BaseImage = "",
+        images: ImageList = [],  # noqa: B006
+    ) -> dagger.Directory:
+        """Make the cases of a manifest again, and compare byte for byte.
+
+        Gives reproduction.json, reproduction.txt and the new artifact in gt/. Inputs that a case names by path lie in
+        `cases`.
+        """
+        with plainly():
+            old, inputs = await _exported(artifact, "gt"), await _exported(cases, "cases")
+            built = Images(base_image, published(images, SOURCES))
+            here = Here(await probe(built.base()), local.identity()["runner"], inputs, image="built")
+            manifest = manifests.read(old)
+            wanted = again(manifest, case_ids, here, anyway=anyway)
+            code = {"wan21": wan_code, "ltx": ltx_code}
+            settings = Settings(
+                cases=cases,
+                weights=weights or dag.cache_volume("diffusion-gt-weights"),
+                results=dag.cache_volume("diffusion-gt-results"),
+                code={source: given for source, given in code.items() if given is not None},
+                token=hf_token,
+                hf_endpoint=hf_endpoint,
+                images=images,
+            )
+            made = await generate(wanted.generation, settings, built, [], Connection(), Limits())
+            new = await _exported(made, "again")
+            found = reproduction(manifest, wanted, manifests.read(new))
+            judge = (await built.image(CHECK)).container
+            await _measured(found, old, new, judge)
+            return _told(found, made, must_match=must_match)
+
+
+async def _exported(directory: dagger.Directory, name: str) -> Path:
+    """Below this process's folder, which `workdir` can give back to the engine."""
+    path = Path(tempfile.mkdtemp(dir=".")) / name
+    await directory.export(str(path))
+    return path
+
+
+async def _gate(judge: dagger.Container, artifact: dagger.Directory, there: Path) -> None:
+    """The quality gate in a container, against what is published under the same names."""
+    against = _given_back(there) if any(there.iterdir()) else None
+    result = await judging.check(judge, judging.Judged(artifact, published=against))
+    gate.sound(json.loads(await result.contents()))
+
+
+def _given_back(folder: Path) -> dagger.Directory:
+    near = Path(tempfile.mkdtemp(dir="."))
+    shutil.copytree(folder, near, dirs_exist_ok=True)
+    return dag.current_module().workdir(near.name)
+
+
+async def _measured(found: Reproduction, old: Path, new: Path, judge: dagger.Container) -> None:
+    async def compared(now: Path, then: Path) -> str:
+        judged = judging.Judged(_given_back(now), published=_given_back(then))
+        return await (await judging.compare(judge, judged)).file("compare.json").contents()
+
+    def compare(now: Path, then: Path) -> dict[str, dict[str, float | None]]:
+        return values(json.loads(anyio.from_thread.run(compared, now, then)))
+
+    await anyio.to_thread.run_sync(measure, found, old, new, compare)
+
+
+def _told(found: Reproduction, made: dagger.Directory, *, must_match: bool) -> dagger.Directory:
+    lines = "\n".join([*found.notes, *found.lines()])
+    if must_match and not found.identical:
+        raise ReproduceError(lines)
+    told = dag.directory().with_new_file("reproduction.json", found.model_dump_json(indent=1) + "\n")
+    return told.with_new_file("reproduction.txt", lines + "\n").with_directory("gt", made)

@@ -1,0 +1,67 @@
+"""Data repositories of each kind: behind HTTP, at a path, and behind GitHub's API."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import stamina
+
+from tests.fake_github import FakeGithub
+from tests.git_server import GitServer, bare
+from tests.publishers import OTHERS, Place
+
+
+@pytest.fixture(autouse=True)
+def _quiet(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("tmp")))
+    before = stamina.instrumentation.get_on_retry_hooks()
+    stamina.instrumentation.set_on_retry_hooks([])
+    yield
+    stamina.instrumentation.set_on_retry_hooks(before)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    server = GitServer(tmp_path / "server")
+    bare(server.bare, OTHERS)
+    server.git("config", "uploadpack.allowFilter", "true")
+    with server.serving():
+        yield server
+
+
+@pytest.fixture
+def http(server: GitServer) -> Place:
+    return Place("http", server.url, server.token, server.bare, server.faults)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Place:
+    repository = bare(tmp_path / "data.git", OTHERS)
+    return Place("path", str(repository), "", repository, [])
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    github = FakeGithub(bare(tmp_path / "data.git", OTHERS))
+    monkeypatch.setenv("GITHUB_API_URL", github.api)
+    with github.serving():
+        yield Place("github", github.url, github.token, github.bare, github.faults, "github-api")
+
+
+@pytest.fixture(params=["http", "path", "github"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Each kind of data repository."""
+    place: Place = request.getfixturevalue(request.param)
+    return place
+
+
+@pytest.fixture(params=["http", "github"])
+def served(request: pytest.FixtureRequest) -> Place:
+    """Each kind that is behind a server."""
+    place: Place = request.getfixturevalue(request.param)
+    return place

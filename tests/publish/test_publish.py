@@ -1,0 +1,198 @@
+"""The promises of publishing: one commit or none, and nothing changes that nobody has agreed to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci.batch import batch
+from ci.errors import ArtifactError, GateError, PublishError
+from ci.manifest import NAME, Manifest
+from ci.remote import blob_id
+from tests.git_server import push
+from tests.publishers import FOLDER, OTHERS, Place, artifact, file_record, write
+
+
+def test_a_run_is_one_commit_with_the_images_and_the_manifest(place: Place, tmp_path: Path) -> None:
+    before = place.commits()
+    done = place.publish(artifact(tmp_path / "gt", {"a": b"image a", "b": b"image b"}), run="https://ci/1", ref="main")
+    assert done.news
+    assert place.commits() == [done.commit, *before]
+    expected = OTHERS | {f"{FOLDER}/a_1gpu.png": b"image a", f"{FOLDER}/b_1gpu.png": b"image b"}
+    files = place.files()
+    assert {name: content for name, content in files.items() if name != f"{FOLDER}/{NAME}"} == expected
+    assert place.manifest().files.keys() == {"a_1gpu.png", "b_1gpu.png"}
+    for told in ("new: a b", "run: https://ci/1", "ref: main", "tool: diffusion-gt 0", "torch: 2.11.0", "gpu: h100"):
+        assert told in place.message()
+
+
+def test_a_run_that_has_nothing_new_makes_no_commit_and_names_the_one_that_holds_it(
+    place: Place, tmp_path: Path
+) -> None:
+    first = place.publish(artifact(tmp_path / "gt", {"a": b"image a"}))
+    again = place.publish(artifact(tmp_path / "again", {"a": b"image a"}))
+    assert (again.news, again.commit) == (False, first.commit)
+    assert place.commits()[0] == first.commit
+
+
+def test_a_published_image_changes_only_where_that_was_accepted(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"old a", "b": b"b"}))
+    before = place.files()
+    changed = artifact(tmp_path / "two", {"a": b"new a", "b": b"b", "c": b"c"})
+    with pytest.raises(PublishError, match=r"a: a_1gpu\.png in gt/official would change") as refused:
+        place.publish(changed)
+    assert "--accept CASE --reason TEXT" in str(refused.value)
+    assert place.files() == before
+    done = place.publish(changed, accept={"a": "new weights\nSigned-off-by: nobody"})
+    assert done.found.changed == ["a"]
+    assert place.files()[f"{FOLDER}/a_1gpu.png"] == b"new a"
+    assert "changed: a: new weights Signed-off-by: nobody" in place.message()
+    publication = place.manifest().publication
+    assert publication is not None
+    accepted = publication.cases["a"].accepted
+    assert accepted is not None
+    assert accepted.replaced == {"a_1gpu.png": blob_id(b"old a")}
+
+
+def test_an_image_that_is_in_no_manifest_is_published_all_the_same_and_not_overwritten(
+    place: Place, tmp_path: Path
+) -> None:
+    with pytest.raises(PublishError, match="would change"):
+        place.publish(artifact(tmp_path / "gt", {"other": b"ours"}))
+    assert not place.publish(artifact(tmp_path / "same", {"other": b"another's image"})).found.changed
+
+
+def test_failed_cases_are_left_out_and_named(place: Place, tmp_path: Path) -> None:
+    directory = artifact(tmp_path / "gt", {"a": b"a", "bad": None})
+    assert batch(directory, FOLDER).left_out == ["bad is not published: it failed: broken on purpose"]
+    place.publish(directory)
+    assert place.manifest().cases.keys() == {"a"}
+
+
+def test_a_failed_case_leaves_what_was_published_before(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a", "b": b"b"}))
+    place.publish(artifact(tmp_path / "two", {"a": None, "c": b"c"}))
+    assert place.manifest().cases.keys() == {"a", "b", "c"}
+    assert place.files()[f"{FOLDER}/a_1gpu.png"] == b"a"
+
+
+def test_retired_cases_go_when_that_is_asked_for_and_others_files_stay(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a", "old": b"old"}))
+    place.publish(artifact(tmp_path / "two", {"a": b"a", "c": b"c"}), known=None)
+    assert f"{FOLDER}/old_1gpu.png" in place.files()
+    done = place.publish(artifact(tmp_path / "three", {"a": b"a"}), known={"a", "c"})
+    assert done.found.removed == ["old"]
+    assert place.files().keys() == OTHERS.keys() | {f"{FOLDER}/{name}" for name in ("a_1gpu.png", "c_1gpu.png", NAME)}
+    assert place.manifest().cases.keys() == {"a", "c"}
+    assert "removed: old" in place.message()
+
+
+def test_a_case_whose_file_has_a_new_name_takes_the_old_one_away(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a"}))
+    renamed = artifact(tmp_path / "two", {"a": b"a"})
+    manifest = Manifest.model_validate_json((renamed / NAME).read_text())
+    record = manifest.cases["a"].model_copy(update={"files": [file_record("a_2gpu.png", b"a")]})
+    write(renamed, manifest.model_copy(update={"cases": {"a": record}}))
+    (renamed / "a_1gpu.png").rename(renamed / "a_2gpu.png")
+    with pytest.raises(PublishError, match=r"a_1gpu\.png in gt/official would change"):
+        place.publish(renamed)
+    place.publish(renamed, accept={"a": "two GPUs now"})
+    assert {name for name in place.files() if "/a_" in name} == {f"{FOLDER}/a_2gpu.png"}
+
+
+def test_each_gpu_kind_has_its_folder_when_that_is_asked_for(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "gt", {"a": b"a"}), per_platform=True)
+    assert place.files().keys() - OTHERS.keys() == {f"{FOLDER}/h100/a_1gpu.png", f"{FOLDER}/h100/{NAME}"}
+
+
+def test_a_branch_that_is_not_there_is_made_on_top_of_the_default_one(place: Place, tmp_path: Path) -> None:
+    before = place.commits()
+    done = place.publish(artifact(tmp_path / "gt", {"a": b"a"}), branch="gt/try")
+    assert place.commits("gt/try") == [done.commit, *before]
+    assert place.commits("main") == before
+
+
+def test_a_new_branch_for_content_that_is_there_already_is_made_without_a_commit(place: Place, tmp_path: Path) -> None:
+    directory = artifact(tmp_path / "gt", {"a": b"a"})
+    first = place.publish(directory)
+    done = place.publish(directory, branch="gt/try")
+    assert (done.news, place.commits("gt/try")[0]) == (False, first.commit)
+
+
+def test_the_gate_comes_first_and_sees_what_is_published_under_the_same_names(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"old a", "b": b"b", "c": b"c"}))
+    seen: dict[str, bytes] = {}
+
+    def refuses(_: Path, published: Path) -> None:
+        seen.update({path.name: path.read_bytes() for path in published.iterdir() if path.name != NAME})
+        raise GateError("a_1gpu.png: noise")
+
+    before = place.commits()
+    with pytest.raises(GateError, match=r"a_1gpu\.png: noise[^$]*Nothing was published"):
+        place.publish(
+            artifact(tmp_path / "two", {"a": b"new a", "b": b"b", "d": b"d"}), gate=refuses, accept={"b": "x"}
+        )
+    assert seen == {"a_1gpu.png": b"old a"}
+    assert place.commits() == before
+
+
+def test_what_a_manifest_names_is_published_only_as_it_names_it(place: Place, tmp_path: Path) -> None:
+    directory = artifact(tmp_path / "gt", {"a": b"a"})
+    (directory / "a_1gpu.png").write_bytes(b"another")
+    with pytest.raises(PublishError, match=r"a_1gpu\.png was changed"):
+        place.publish(directory)
+    (directory / "a_1gpu.png").unlink()
+    with pytest.raises(PublishError, match="cannot be read"):
+        place.publish(directory)
+
+
+@pytest.mark.parametrize(
+    ("selection", "target", "told"),
+    [
+        ({"on": "any"}, "", "moved to GPU kind any"),
+        ({"mode": "smoke"}, "", "smoke cases are for trying out"),
+        ({}, "/etc", "is no directory of the data repository"),
+        ({}, "a/../../b", "is no directory of the data repository"),
+        ({}, ".git/hooks", "is no directory of the data repository"),
+        ({}, "a\\b", "is no directory of the data repository"),
+    ],
+)
+def test_what_does_not_belong_into_a_directory_is_refused(
+    tmp_path: Path, selection: dict[str, Any], target: str, told: str
+) -> None:
+    with pytest.raises(PublishError, match=told):
+        batch(artifact(tmp_path / "gt", {"a": b"a"}, **selection), target)
+
+
+def test_the_mode_has_its_directory_and_moved_cases_may_go_to_their_kinds_or_to_one_of_ones_own(tmp_path: Path) -> None:
+    base = "diffusion-ci/consistency_gt"
+    assert set(batch(artifact(tmp_path / "1", {"a": b"a"})).folders) == {f"{base}/official_generated"}
+    assert set(batch(artifact(tmp_path / "2", {"a": b"a"}, mode="native")).folders) == {f"{base}/sglang_generated"}
+    moved = artifact(tmp_path / "3", {"a": b"a"}, on="h100")
+    assert set(batch(moved, per_platform=True).folders) == {f"{base}/official_generated/h100"}
+    assert set(batch(moved, "mine/").folders) == {"mine"}
+
+
+def test_an_artifact_without_a_finished_case_is_no_success(tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="nothing to publish"):
+        batch(artifact(tmp_path / "gt", {"a": None}), FOLDER)
+    with pytest.raises(ArtifactError):
+        batch(tmp_path, FOLDER)
+
+
+def test_a_manifest_that_this_version_cannot_read_is_not_overwritten(place: Place, tmp_path: Path) -> None:
+    push(place.bare, {f"{FOLDER}/{NAME}": b'{"schema_version": 9}'})
+    with pytest.raises(PublishError, match="is no manifest of this version"):
+        place.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+
+
+def test_a_folder_that_is_a_file_there_is_refused(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match=r"README\.md is a file"):
+        place.publish(artifact(tmp_path / "gt", {"a": b"a"}), target="README.md/gt")
+
+
+def test_an_accepted_case_that_is_not_published_is_named(place: Place, tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match="did you mean case_a"):
+        place.publish(artifact(tmp_path / "gt", {"case_a": b"a"}), accept={"case_b": "x"})

@@ -1,0 +1,171 @@
+"""The promises of publishing to a server that fails, refuses or listens in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import traceback
+from pathlib import Path
+
+import pytest
+import stamina
+
+from ci.errors import PublishError
+from ci.manifest import NAME
+from ci.patience import Patience
+from tests.git_server import Fault, GitServer, bare, git, push
+from tests.publishers import FOLDER, OTHERS, Place, artifact, go
+
+
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_server_that_is_busy_is_tried_again(served: Place, tmp_path: Path, status: int) -> None:
+    served.faults.append(Fault(".*", status, times=3))
+    served.faults.append(Fault("git-receive-pack$|git/refs", status, times=2, method="POST|PATCH"))
+    done = served.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert served.commits()[0] == done.commit
+
+
+def test_an_answer_that_was_lost_after_the_server_took_the_commit_gives_that_commit_and_no_second_one(
+    served: Place, tmp_path: Path
+) -> None:
+    before = served.commits()
+    served.faults.append(Fault("git-receive-pack$|git/refs", 502, method="POST|PATCH", late=True))
+    done = served.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert done.news
+    assert served.commits() == [done.commit, *before]
+
+
+def test_a_pause_that_the_server_asks_for_is_kept(http: Place, tmp_path: Path) -> None:
+    http.faults.append(Fault("info/refs", 429, headers={"Retry-After": "1"}))
+    waits: list[tuple[float, str]] = []
+    stamina.instrumentation.set_on_retry_hooks([lambda d: waits.append((d.wait_for, str(d.caused_by)))])
+    http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert waits == [(1.0, f"{http.url}: the server answered 429")]
+
+
+def test_a_pause_that_is_too_long_is_said_and_not_kept(http: Place, tmp_path: Path) -> None:
+    http.faults.append(Fault("info/refs", 429, headers={"Retry-After": "86400"}))
+    with pytest.raises(PublishError, match=r"answered 429[^$]*nothing was published; to go on[^$]*gt publish"):
+        http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+
+
+def test_a_server_that_stays_down_is_an_error_with_a_command_to_resume(served: Place, tmp_path: Path) -> None:
+    served.faults.append(Fault(".*", 503, times=1000, method="GET|POST|PATCH"))
+    patience = Patience(attempts=3, first=0.01, longest=0.02, resume="gt publish --to there")
+    with pytest.raises(PublishError, match=r"Gave up after 3 tries; nothing was published; to go on[^$]*gt publish"):
+        served.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=patience)
+
+
+def test_a_commit_that_nobody_knows_of_is_not_called_published(http: Place, tmp_path: Path) -> None:
+    http.faults.append(Fault("git-receive-pack$", 502, times=1000, method="POST"))
+    patience = Patience(attempts=3, first=0.01, longest=0.02, resume="gt publish --to there")
+    with pytest.raises(PublishError, match=r"it is not known whether commit [0-9a-f]{40} got there"):
+        http.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=patience)
+
+
+@pytest.mark.parametrize(("token", "told"), [("wrong", "401"), ("gt_reader", "403|may not write"), ("", "401")])
+def test_the_right_to_write_is_checked_before_anything_else(
+    served: Place, tmp_path: Path, token: str, told: str
+) -> None:
+    served.token = token
+    with pytest.raises(PublishError, match=told):
+        served.publish(artifact(tmp_path / "gt", {"a": b"a"}), gate=_never)
+
+
+def _never(artifact: Path, published: Path) -> None:
+    raise AssertionError("the gate was asked")
+
+
+def test_a_hook_that_declines_is_an_error_with_its_words_and_is_not_tried_again(tmp_path: Path) -> None:
+    repository = bare(tmp_path / "data.git", OTHERS)
+    hook = repository / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(PublishError, match="pre-receive hook declined"):
+        go(artifact(tmp_path / "gt", {"a": b"a"}), str(repository))
+
+
+def test_a_first_commit_can_be_made_in_an_empty_repository(tmp_path: Path, server: GitServer) -> None:
+    for repository, url in ((tmp_path / "p.git", ""), (server.root / "empty.git", "http")):
+        bare(repository)
+        address = server.url.replace("data.git", "empty.git") if url else str(repository)
+        done = go(artifact(tmp_path / "gt", {"a": b"a"}), address, server.token)
+        assert git("-C", str(repository), "rev-list", "main") == done.commit
+
+
+def test_only_what_changed_is_sent_and_no_history_is_fetched(server: GitServer, http: Place, tmp_path: Path) -> None:
+    for number in range(4):
+        push(server.bare, {f"{FOLDER}/large_{number}.png": os.urandom(200_000)})
+    server.sent.clear()
+    done = http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert sum(server.sent) < 20_000
+    changed = server.git("diff", "--name-only", f"{done.commit}~", done.commit).splitlines()
+    assert changed == [f"{FOLDER}/a_1gpu.png", f"{FOLDER}/{NAME}"]
+
+
+def test_a_server_that_cannot_leave_files_out_serves_as_well(server: GitServer, http: Place, tmp_path: Path) -> None:
+    server.git("config", "uploadpack.allowFilter", "false")
+    done = http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert http.commits()[0] == done.commit
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host/x.git", "https://secret@host/x.git"])
+def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
+    for way in ("git", "github-api"):
+        with pytest.raises(PublishError) as refused:
+            go(artifact(tmp_path / "gt", {"a": b"a"}), url, way=way)
+        assert "secret@" not in str(refused.value) or way == "github-api"
+
+
+@pytest.mark.parametrize("url", ["/nowhere", "nowhere", "ftp://host/x.git", "https:/host"])
+def test_what_is_no_address_is_refused_with_what_one_looks_like(tmp_path: Path, url: str) -> None:
+    with pytest.raises(PublishError, match=r"is no (directory|address)"):
+        go(artifact(tmp_path / "gt", {"a": b"a"}), url)
+
+
+def test_a_server_that_nobody_listens_at_is_tried_again_and_then_named(tmp_path: Path) -> None:
+    patience = Patience(attempts=2, first=0.01, longest=0.02)
+    for url in ("http://127.0.0.1:9/x.git", "git://127.0.0.1:9/x.git"):
+        with pytest.raises(PublishError, match=r"(?i)refused[^$]*Gave up after 2 tries"):
+            go(artifact(tmp_path / "gt", {"a": b"a"}), url, patience=patience)
+
+
+@pytest.mark.parametrize("fault", [None, Fault("receive-pack", 500, times=2), Fault("POST|upload-pack", 403)])
+def test_the_token_is_nowhere_to_be_seen(
+    server: GitServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, fault: Fault | None
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.watching = True
+    server.faults += [fault] if fault else []
+    said = ""
+    seen: list[Path] = []
+
+    def look(_: Path, __: Path) -> None:
+        seen.extend(path for path in Path(tempfile.gettempdir()).rglob("*") if path.is_file())
+        assert not [path for path in seen if server.token.encode() in path.read_bytes()]
+
+    try:
+        go(artifact(tmp_path / "gt", {"a": b"a"}), server.url, server.token, gate=look)
+    except PublishError as error:
+        said = "".join(traceback.format_exception(error))
+    assert bool(said) == (fault is not None and fault.status == 403)
+    assert seen or said
+    assert server.token not in said + caplog.text
+    assert server.arguments
+    assert not [line for line in server.arguments if server.token in line]
+
+
+def test_what_was_sent_before_the_right_was_taken_away_is_said_to_be_unknown(http: Place, tmp_path: Path) -> None:
+    http.faults += [Fault("git-receive-pack$", 502, method="POST"), Fault("upload-pack", 403, times=100)]
+    http.faults[1].times = 0
+
+    def take_away(details: stamina.instrumentation.RetryDetails) -> None:
+        http.faults[1].times = 100
+
+    stamina.instrumentation.set_on_retry_hooks([take_away])
+    with pytest.raises(
+        PublishError, match=r"403[^$]*Before that a commit was sent: it is not known whether commit [0-9a-f]{40}"
+    ):
+        http.publish(artifact(tmp_path / "gt", {"a": b"a"}))

@@ -1,0 +1,66 @@
+"""Folders that are changed without checking them out hold just what a checkout would hold."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+
+import pytest
+from dulwich.object_store import MemoryObjectStore
+from dulwich.objects import Blob, ObjectID, Tree
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci.errors import PublishError
+from ci.remote import blob_id, trees
+
+names = st.sampled_from(["a", "a.b", "a-b", "b", "é"])
+contents = st.binary(max_size=3)
+paths = st.tuples(names, names, names.map(lambda name: f"{name}.png")).map("/".join)  # files never where folders are
+several = st.dictionaries(paths, contents, max_size=8)
+
+
+def flat(store: MemoryObjectStore, identity: ObjectID, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    tree = store[identity]
+    assert isinstance(tree, Tree)
+    assert len(tree) or not prefix, "an empty folder was left"
+    for entry in tree.items():
+        path = prefix + entry.path.decode()
+        if stat.S_ISDIR(entry.mode):
+            yield from flat(store, entry.sha, f"{path}/")
+        else:
+            yield path, entry.sha
+
+
+def put(store: MemoryObjectStore, root: ObjectID | None, changes: dict[str, bytes | None]) -> ObjectID:
+    blobs = {path: None if data is None else Blob.from_string(data) for path, data in changes.items()}
+    identity, new = trees.changed(store, root, blobs)
+    for each in [*new, *(blob for blob in blobs.values() if blob is not None)]:
+        store.add_object(each)
+    return identity
+
+
+@given(before=several, written=several, removed=st.sets(paths, max_size=8))
+def test_what_was_there_what_is_written_and_what_is_removed(
+    before: dict[str, bytes], written: dict[str, bytes], removed: set[str]
+) -> None:
+    store = MemoryObjectStore()
+    root = put(store, None, dict(before))
+    after = put(store, root, {**dict.fromkeys(removed), **written})
+    expected = {path: data for path, data in {**before, **written}.items() if path not in removed - written.keys()}
+    assert dict(flat(store, after)) == {path: blob_id(data).encode() for path, data in expected.items()}
+    assert dict(flat(store, root)) == {path: blob_id(data).encode() for path, data in before.items()}
+    assert put(store, after, dict(written)) == after
+    for folder in {path.rpartition("/")[0] for path in expected}:
+        there = {path: blob_id(data) for path, data in expected.items() if path.rpartition("/")[0] == folder}
+        assert trees.files(store, after, folder) == there
+
+
+def test_a_file_is_no_folder() -> None:
+    store = MemoryObjectStore()
+    root = put(store, None, {"a": b"a file"})
+    with pytest.raises(PublishError, match="a is a file"):
+        trees.files(store, root, "a/b")
+    with pytest.raises(PublishError, match="a is a file"):
+        put(store, root, {"a/b": b"x"})
+    assert trees.files(store, root, "elsewhere") == {}
