@@ -25,6 +25,7 @@ SHARED = ROOT.parent / "shared"
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file share its fixtures, so a process runs them all; those of the engine share the engine."""
     for item in items:
