@@ -172,29 +172,27 @@ def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
 
 
 def test_from_a_manifest_alone_the_same_bytes_come_out_and_other_bytes_are_measured(gt: Gt, tmp_path: Path) -> None:
-    case = ("--source-group", "smoke", "--case-ids", "smoke_ti2i")
-    assert gt("generate", *case).returncode == 0
-    alone = tmp_path / "alone"
+    made = gt("generate", "--source-group", "smoke", "--case-ids", "smoke_t2i smoke_ti2i", "--verify")
+    assert made.returncode == 0, made.stderr
+    artifact, alone = tmp_path / "gt", tmp_path / "alone"
+    assert (artifact / NAME).read_text().count('"reproducible": true') == 2
     alone.mkdir()
-    shutil.copy(tmp_path / "gt" / NAME, alone)
-    same = gt("reproduce", str(alone / NAME), "--json", "same.json", "-o", "again")
-    assert same.returncode == 0, same.stderr
-    assert json.loads((tmp_path / "same.json").read_text())["identical"] is True
-    assert (tmp_path / "again" / "smoke_ti2i_1gpu.jpg").read_bytes() == (
-        tmp_path / "gt" / "smoke_ti2i_1gpu.jpg"
-    ).read_bytes()
-    _reseed(tmp_path / "gt", 43)
-    other = gt("reproduce", "gt", "--json", "other.json")
-    assert other.returncode == 1, other.stderr
-    file = json.loads((tmp_path / "other.json").read_text())["cases"]["smoke_ti2i"]["files"]["smoke_ti2i_1gpu.jpg"]
-    assert not file["identical"]
-    assert file["metrics"]["psnr"] < 60
+    shutil.copy(artifact / "smoke_ti2i_1gpu.jpg", alone)
+    _reseed(artifact / NAME, alone / NAME)
+    done = gt("reproduce", str(alone / NAME), "--json", "found.json", "-o", "again")
+    assert done.returncode == 1, done.stderr
+    cases = json.loads((tmp_path / "found.json").read_text())["cases"]
+    assert cases["smoke_t2i"]["identical"]
+    name = "smoke_t2i_1gpu.jpg"
+    assert (tmp_path / "again" / name).read_bytes() == (artifact / name).read_bytes()
+    assert not cases["smoke_ti2i"]["identical"]
+    assert cases["smoke_ti2i"]["differs"]["seed"] == [42, 43]
+    assert cases["smoke_ti2i"]["files"]["smoke_ti2i_1gpu.jpg"]["metrics"]["psnr"] < 60
     assert gt("reproduce", "nowhere").returncode == 2
 
 
-def _reseed(artifact: Path, seed: int) -> None:
-    """Let the manifest name another seed than the one that its file was made with."""
-    path = artifact / NAME
-    text = json.loads(path.read_text())
-    text["cases"]["smoke_ti2i"]["case"]["call"]["seed"] = seed
-    path.write_text(json.dumps(text))
+def _reseed(manifest: Path, copy: Path) -> None:
+    """Let a copy of the manifest name another seed than the one that a file was made with."""
+    data = json.loads(manifest.read_text())
+    data["cases"]["smoke_ti2i"]["case"]["call"]["seed"] = 43
+    copy.write_text(json.dumps(data))

@@ -19,7 +19,6 @@ from ci.local import Outcome, Places
 from ci.manifest import CaseRecord
 from ci.selection import Selection
 from gt_runner.judge import twice
-from tests.conftest import Gt
 from tests.factory import body
 from tests.runs import FAULTY, faulty_case
 
@@ -124,9 +123,3 @@ def test_files_of_different_sizes_or_none_differ_by_no_number(tmp_path: Path) ->
         {"name": "b.png", "max_abs": None, "mean_abs": None},
         {"name": "c.png", "max_abs": 1, "mean_abs": 1.0},
     ]
-
-
-def test_a_real_pipeline_is_reproducible_by_the_command(gt: Gt, tmp_path: Path) -> None:
-    done = gt("generate", "--source-group", "smoke", "--case-ids", "smoke_t2i", "--verify")
-    assert done.returncode == 0, done.stderr
-    assert '"reproducible": true' in (tmp_path / "gt" / "manifest.json").read_text()
