@@ -37,7 +37,7 @@ class HostEntry(Strict):
     """A Dagger engine on a GPU machine."""
 
     address: Address = Field(description="tls://NAME:PORT, or tcp://NAME:PORT.")
-    gpu: NeededGpu = Field(description="GPU kind; any: jobs that no other host's kind is named for.")
+    gpu: NeededGpu = Field(description="GPU kind; any: whatever its driver says.")
     tls_name: Name | None = Field(None, description="Name in the host's certificate, if it is not the address's.")
 
 

@@ -23,6 +23,7 @@ GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
     "container toolkit; see docs/dagger.md, GPU engines"
 )
+MOST_STACKED = 50  # directories put into one
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ async def generate(
     _skip(
         generation, results, f"not finished within --max-minutes {limits.max_minutes:g}" if limits.max_minutes else ""
     )
-    return await _artifact(results, generation.manifest(results.outcomes, version, records, moves))
+    manifest = generation.manifest(results.outcomes, version, records, moves)
+    return await _artifact(_gathered(results.directories, built.base()), manifest)
 
 
 def _skip(generation: Generation, results: Results, reason: str) -> None:
@@ -77,8 +79,22 @@ def _skip(generation: Generation, results: Results, reason: str) -> None:
             results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
 
 
-async def _artifact(results: Results, manifest: manifests.Manifest) -> dagger.Directory:
+def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -> list[dagger.Directory]:
+    """The same files in few directories: an engine cannot stack some 400, one a job, on each other."""
+    if len(directories) <= MOST_STACKED:
+        return list(directories)
+    gathered = []
+    for start in range(0, len(directories), MOST_STACKED):
+        container = base
+        for number, directory in enumerate(directories[start : start + MOST_STACKED]):
+            container = container.with_mounted_directory(f"/gt/in/{number}", directory)
+        copied = container.with_exec(["sh", "-c", "mkdir /gt/out && cp /gt/in/*/* /gt/out"])
+        gathered.append(copied.directory("/gt/out"))
+    return gathered
+
+
+async def _artifact(directories: Sequence[dagger.Directory], manifest: manifests.Manifest) -> dagger.Directory:
     artifact = dag.directory()
-    for directory in results.directories:
+    for directory in directories:
         artifact = artifact.with_directory("/", directory)
     return await artifact.with_new_file(manifests.NAME, manifest.text()).sync()

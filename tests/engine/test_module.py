@@ -28,7 +28,7 @@ def test_the_modules_source_holds_what_runs_and_nothing_else(engine: None) -> No
     files = listed.out.splitlines()
     tops = {path.split("/")[0] for path in files}
     assert {"ci", "cases", "containers", "pyproject.toml", "uv.lock"} <= tops
-    assert not tops & {".git", "tests", "bench", ".venv", "gt", "docs"}
+    assert not tops & {".git", "tests", "bench", "deploy", ".venv", "gt", "docs"}
     assert not [path for path in files if path.endswith(".pyc")]
 
 
