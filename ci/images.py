@@ -19,6 +19,7 @@ CONTAINERS = ROOT / "containers"
 TORCH = "torch"  # the project whose environment is the layer that all sources share
 FETCH = "fetch"  # the project of the fetch phase, which needs no torch
 CHECK = "check"  # the project of the judge, which needs none either
+COMPARE = "compare"  # the same with torch, for learned measures
 JUDGE = "judge"  # the part of the runner's code that no result depends on
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 

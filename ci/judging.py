@@ -1,4 +1,4 @@
-"""The judge in a container: the same code as on a laptop, without torch and without network."""
+"""The judge in a container: the same code as on a laptop, with torch only where learned measures have their weights."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from . import judge
 from .errors import GtError
 
 ARTIFACT, PUBLISHED, ENGINE = "/gt/artifact", "/gt/published", "/gt/engine"
+MODELS = "/gt/models"
 FLOOR, SPEC, OUT = "/gt/noise_floor.yaml", "/gt/spec.json", "/gt/out"
 NAMES = {"artifact": "the artifact", "published": "published GT", "engine": "the engine's output"}
 
@@ -27,6 +28,7 @@ class Judged:
     published: dagger.Directory | None = None
     engine: dagger.Directory | None = None
     noise_floor: dagger.File | None = None
+    models: dagger.Directory | None = None  # weights of CLIP and LPIPS
 
 
 async def check(container: dagger.Container, judged: Judged) -> dagger.File:
@@ -55,7 +57,7 @@ async def _ran(container: dagger.Container, what: judge.Command, judged: Judged)
     judge.validated(local, images_only=judged.images_only)
     spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only}
     container = container.with_mounted_directory(ARTIFACT, judged.artifact)
-    for name, path in (("published", PUBLISHED), ("engine", ENGINE)):
+    for name, path in (("published", PUBLISHED), ("engine", ENGINE), ("models", MODELS)):
         directory = getattr(judged, name)
         if directory is not None:
             container, spec[name] = container.with_mounted_directory(path, directory), path

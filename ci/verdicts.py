@@ -10,7 +10,7 @@ from dagger import Doc, function
 from . import judging
 from .arguments import Artifact, BaseImage
 from .containers import Images
-from .images import CHECK
+from .images import CHECK, COMPARE
 from .judging import Judged
 from .plainly import plainly
 
@@ -56,13 +56,16 @@ class Verdicts:
         engine: Annotated[dagger.Directory | None, Doc("An engine's output: files named as the artifact's.")] = None,
         images_only: ImagesOnly = False,
         noise_floor: Annotated[dagger.File | None, Doc("Measured noise floors, instead of ours.")] = None,
+        models: Annotated[
+            dagger.Directory | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")
+        ] = None,
         base_image: BaseImage = "",
     ) -> dagger.Directory:
         """Compare an artifact with published GT, and an engine's output with it: report.html, JSON and JUnit XML."""
         with plainly():
-            judged = Judged(artifact, images_only, published, engine, noise_floor)
-            return await judging.compare(await _judge(base_image), judged)
+            judged = Judged(artifact, images_only, published, engine, noise_floor, models)
+            return await judging.compare(await _judge(base_image, COMPARE if models else CHECK), judged)
 
 
-async def _judge(base_image: str) -> dagger.Container:
-    return (await Images(base_image, {}).image(CHECK)).container
+async def _judge(base_image: str, image: str = CHECK) -> dagger.Container:
+    return (await Images(base_image, {}).image(image)).container

@@ -19,7 +19,6 @@ from hypothesis.extra import numpy as arrays
 from junitparser import JUnitXml
 from PIL import Image
 from skimage.metrics import structural_similarity
-from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
 from gt_runner.errors import RunnerError
 from gt_runner.judge import artifact as artifacts
@@ -29,7 +28,7 @@ from gt_runner.judge.comparison import Comparison
 from gt_runner.judge.learned import Learned
 from gt_runner.judge.limits import NoiseFloors
 from gt_runner.judge.published import Published
-from tests import pictures
+from tests import pictures, tiny_clip
 from tests.conftest import SHARED
 from tests.pictures import added, encoded, scene
 
@@ -256,14 +255,7 @@ def test_a_learned_measure_that_is_not_taken_says_why(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random weights of the learned measures: a tiny CLIP, and AlexNet as torchvision names it."""
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    part = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    vision = part | {"image_size": 32, "patch_size": 8}
-    config = CLIPConfig(text_config=part | {"vocab_size": 9}, vision_config=vision, projection_dim=8)
-    CLIPModel(config).save_pretrained(folder / learned.CLIP_MODEL)
-    size = {"height": 32, "width": 32}
-    CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=size).save_pretrained(folder / learned.CLIP_MODEL)
+    folder = tiny_clip.write(tmp_path_factory.mktemp("models"))
     weights = folder / learned.LPIPS_WEIGHTS
     weights.parent.mkdir(parents=True)
     torch.save(torchvision.models.alexnet().state_dict(), weights)

@@ -32,7 +32,7 @@ def test_every_source_has_an_image() -> None:
     assert all((images.CONTAINERS / source / "uv.lock").is_file() for source in sources)
 
 
-@pytest.mark.parametrize("project", [*SOURCES, images.FETCH, images.CHECK, images.TORCH])
+@pytest.mark.parametrize("project", [*SOURCES, images.FETCH, images.CHECK, images.COMPARE, images.TORCH])
 def test_a_lock_file_is_what_its_project_asks_for(project: str) -> None:
     check = ["uv", "lock", "--check", "--project", str(images.CONTAINERS / project)]
     done = subprocess.run(check, capture_output=True, text=True, check=False)

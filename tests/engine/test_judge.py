@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests import pictures
+from tests import pictures, tiny_clip
 from tests.engine.conftest import Call
 from tests.pictures import scene
 
@@ -36,6 +36,16 @@ def test_a_comparison_comes_back_as_report_json_and_junit(call: Call, tmp_path: 
     found = json.loads((out / "compare.json").read_text())
     assert found["counts"] == {"published": {"changed": 1}, "engine": {"passed": 1}}
     assert found["not_measured"].keys() == {"clip", "lpips"}
+
+
+def test_learned_measures_are_taken_where_their_weights_are_given(call: Call, tmp_path: Path) -> None:
+    new = pictures.artifact(tmp_path / "gt", {ONE: scene(1)})
+    models, out = tiny_clip.write(tmp_path / "models"), tmp_path / "out"
+    arguments = ("--artifact", str(new), "--published", str(new), "--models", str(models))
+    assert call("compare", *arguments, "-o", str(out)).status == 0
+    found = json.loads((out / "compare.json").read_text())
+    assert found["not_measured"].keys() == {"lpips"}
+    assert '"clip": 1.0' in json.dumps(found)
 
 
 def test_what_cannot_be_judged_is_said_in_a_line(call: Call, tmp_path: Path) -> None:
