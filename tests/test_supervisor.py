@@ -5,15 +5,17 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from gt_runner.prepare import Task, prepare
 from tests.runs import Runner, faulty_case, outcomes
 
 
@@ -230,3 +232,31 @@ def test_an_earlier_artifact_is_taken_in_as_a_store(runner: Runner, tmp_path: Pa
     os.rename(runner.folder / "store", runner.folder / "lost")  # noqa: PTH104
     ended = runner.run([faulty_case("one"), faulty_case("two")], previous=str(artifact))
     assert kinds(ended) == {"one": "reused", "two": "done"}
+
+
+def test_of_two_results_of_a_case_the_one_made_later_stays(runner: Runner, tmp_path: Path) -> None:
+    def artifact(name: str, record: dict[str, Any]) -> str:
+        shutil.copytree(runner.folder / "store" / record["key"].removeprefix("sha256:"), tmp_path / name)
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"cases": {"one": record}}))
+        return str(tmp_path / name)
+
+    early = runner.run([faulty_case("one")])["one"]["record"]
+    earlier = artifact("earlier", early)
+    late = runner.run([faulty_case("one")], fresh=True, nonce="again")["one"]["record"]
+    later = artifact("later", late)
+    assert early["process"] != late["process"]
+    assert runner.run([faulty_case("one")], previous=earlier)["one"]["record"]["process"] == late["process"]
+
+    shutil.rmtree(runner.folder / "store")
+    for previous, expected in ((earlier, early), (later, late)):
+        ended = runner.run([faulty_case("one")], previous=previous)
+        assert ended["one"]["record"]["process"] == expected["process"]
+
+
+@pytest.mark.parametrize(("since", "found"), [("2000-01-01", True), ("2999-01-01", False)])
+def test_a_look_may_leave_out_what_was_made_before_a_time(runner: Runner, since: str, found: bool) -> None:
+    runner.run([faulty_case("one")])
+    spec = runner.spec([faulty_case("one")], look=True, since=since)
+    events: list[dict[str, Any]] = []
+    prepare(cast(Task, {**spec, "job": spec["jobs"][0]}), events.append)
+    assert [event["event"] for event in events] == (["reused"] if found else [])

@@ -84,7 +84,7 @@ def _prepare(file: str, events: Path | None) -> int:
     if run["previous"] and not run["fresh"]:
         store.adopt(Path(run["previous"]))
     for job in run["jobs"]:
-        shared = {name: run[name] for name in ("store", "cache", "models", "fresh", "look") if name in run}
+        shared = {name: run[name] for name in ("store", "cache", "models", "fresh", "look", "since") if name in run}
         prepare(cast("Task", {"job": job, **shared}), told.emit)
     return int(told.missing)
 

@@ -22,6 +22,7 @@ class Task(TypedDict):
     models: str | None
     fresh: bool
     look: NotRequired[bool]  # only name what the store has, and fetch nothing
+    since: NotRequired[str]  # a time; what was made before is as good as not there
 
 
 def prepare(task: Task, emit: Emit) -> None:
@@ -41,7 +42,7 @@ def prepare(task: Task, emit: Emit) -> None:
             _failed(case, error, emit)
             continue
         found = None if task["fresh"] else store.find(key)
-        if found is None:
+        if found is None or found["process"]["started"] < task.get("since", ""):
             left.append((case, key, identified))
         else:
             emit({"event": "reused", "case": case["id"], "record": found})

@@ -97,10 +97,13 @@ class Store:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def adopt(self, artifact: Path) -> None:
-        """Take the finished cases of an earlier artifact over, if their files are still what their records say."""
+        """Take the finished cases of another artifact over, if their files are still what their records say.
+
+        Of two results of one key the one that was made later stays: a fresh run is the newer truth.
+        """
         manifest: Mapping[str, Any] = json.loads((artifact / "manifest.json").read_text())
         for record in manifest["cases"].values():
-            if record["status"] == "ok" and self.find(record["key"]) is None and _intact(record, artifact):
+            if record["status"] == "ok" and _later(record, self.find(record["key"])) and _intact(record, artifact):
                 folder = self.begin()
                 _copy(record, artifact, folder)
                 self.finish(folder, record)
@@ -114,6 +117,10 @@ class Store:
 def _copy(record: Mapping[str, Any], source: Path, target: Path) -> None:
     for file in record["files"]:
         shutil.copyfile(source / file["name"], target / file["name"])
+
+
+def _later(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
+    return known is None or bool(record["process"]["started"] > known["process"]["started"])
 
 
 def _intact(record: Mapping[str, Any], folder: Path) -> bool:

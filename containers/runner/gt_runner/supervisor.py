@@ -44,6 +44,7 @@ class Run(TypedDict):
     deliver: NotRequired[str]  # a folder that gets the files of each finished case
     against: NotRequired[str]  # a folder with the files of an earlier run, which each finished case is compared with
     look: NotRequired[bool]  # prepare: only name what the store has, and fetch nothing
+    since: NotRequired[str]  # prepare: a time; what was made before is as good as not there
     elsewhere: NotRequired[bool]  # preflight: weights will lie on other machines, whose disks are theirs to look at
 
 
