@@ -121,6 +121,7 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
     names = [host.name for host in hosts]
     twice = sorted({name for name in names if names.count(name) > 1})
     wrong += [f"{name} is named twice; name each host once" for name in twice]
+    wrong += _shared_addresses(hosts)
     loopback = [host.name for host in hosts if host.loopback]
     if len(loopback) != tunnels:
         wrong.append(
@@ -129,3 +130,15 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
         )
     if wrong:
         raise HostError("\n".join(wrong))
+
+
+def _shared_addresses(hosts: Sequence[FleetHost]) -> list[str]:
+    """Two names of one engine would be given its GPUs twice."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for host in hosts:
+        names.setdefault((host.address, host.tls_name), []).append(host.name)
+    return [
+        f"{' and '.join(same)} have one address, {address}; name each host once"
+        for (address, _), same in names.items()
+        if len(set(same)) > 1
+    ]

@@ -90,6 +90,11 @@ def test_tls_needs_its_keys_and_a_host_stands_once_and_loopback_needs_its_tunnel
     assert "1 hosts have loopback addresses (127.0.0.1:8080) and 0 tunnels are given" in text
 
 
+def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
+    with pytest.raises(HostError, match=r"a and b have one address, tls://x:1; name each host once"):
+        checked(FleetHost("a", "tls://x:1", "h100"), FleetHost("b", "tls://x:1", "any"))
+
+
 @pytest.mark.parametrize("address", ["localhost:1", "127.0.0.2:1", "[::1]:1"])
 def test_every_loopback_address_is_known(address: str) -> None:
     assert FleetHost("x", f"tcp://{address}", "any").loopback
