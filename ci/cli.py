@@ -81,6 +81,9 @@ def generate(
     twice: Annotated[
         bool, typer.Option("--verify", help="Make every case twice, and say in the manifest whether it is the same.")
     ] = False,
+    only_finished: Annotated[
+        bool, typer.Option("--only-finished", help="Give what is finished already; fetch nothing, make nothing.")
+    ] = False,
     skip_preflight: Annotated[
         bool, typer.Option("--skip-preflight", help="Do not look first whether models and disk are there for the run.")
     ] = False,
@@ -101,7 +104,9 @@ def generate(
     run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh, twice)
     places = local.Places(models, previous)
     console = Console(stderr=True)
-    if console.is_terminal:
+    if only_finished:
+        outcome = local.finished(run, places)
+    elif console.is_terminal:
         with Bars(console, len(chosen) * (2 if twice else 1)) as bars:
             outcome = local.generate(run, places, bars.show, quiet=True, preflight=not skip_preflight)
     else:

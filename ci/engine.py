@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from .jobs import Job
 CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
 FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
 RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
+KEEP = ["python", "-m", "gt_runner", "prepare", RUN]
 FETCHING = 2  # jobs whose files are fetched at once: more share one line and evict each other's pages
 
 
@@ -64,6 +65,11 @@ class Results:
     directories: list[dagger.Directory] = field(default_factory=list)
 
 
+def unsettled(job: Job, results: Results) -> Job:
+    """The job, less the cases that have an outcome."""
+    return replace(job, cases=tuple(case for case in job.cases if case.id not in results.outcomes))
+
+
 class Engine:
     """One generation on one engine."""
 
@@ -80,7 +86,7 @@ class Engine:
 
         `elsewhere`: the weights will lie on other machines, whose disks are theirs to look at.
         """
-        await self._plan()
+        await self.plan()
         if not any(case.repositories for case in self._generation.cases):
             return []
         container = self._with_network(self._fetcher, self._generation.jobs)
@@ -91,12 +97,12 @@ class Engine:
 
     async def generate(self, results: Results) -> None:
         """Run all jobs here."""
-        await self._plan()
+        await self.plan()
         async with anyio.create_task_group() as group:
             for job in self._generation.jobs:
                 group.start_soon(self._job, job, results)
 
-    async def _plan(self) -> None:
+    async def plan(self) -> None:
         """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
         if self._specs:
             return
@@ -161,20 +167,50 @@ class Engine:
         await self._exec(worker, "run", run, made)
         return made.outcomes
 
-    async def missing(self, job: Job, host: Host, results: Results) -> list[str]:
+    async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
         """The cases of a job that the store here does not have as this host would make them; results get the others."""
-        await self._plan()
+        if not job.cases:
+            return []
+        await self.plan()
         spec = self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
-        fetcher = self._with_network(self._fetcher, [job])
-        found = await self._exec(fetcher, "prepare", self._run([spec], look=True), results)
+        fetcher = self._with_network(self._fetcher, [job]).with_env_variable("GT_NONCE", uuid.uuid4().hex)
+        found = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
         settled = {event["case"] for event in found if event["event"] in ENDS}
         return [case.id for case in job.cases if case.id not in settled]
 
+    async def look(self, results: Results) -> None:
+        """Take what is finished already, and make nothing."""
+        await self.plan()
+        async with anyio.create_task_group() as group:
+            for job in self._generation.jobs:
+                group.start_soon(self.missing, job, self._generation.host, results)
+
+    async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
+        """Take what a job that was cut off had finished by then; returns those cases."""
+        generation, before = self._generation, set(results.outcomes)
+        if generation.verify:  # they were made once, and not yet twice
+            return []
+        since = {"fresh": False, "since": generation.started} if generation.fresh else {}
+        await self.missing(unsettled(job, results), host, results, **since)
+        made = [name for name, event in results.outcomes.items() if name not in before and event["event"] == "reused"]
+        for name in made:
+            if results.outcomes[name]["record"]["process"]["started"] >= generation.started:
+                results.outcomes[name] |= {"event": "done"}
+        return made
+
+    async def salvage(self, results: Results) -> None:
+        """Take what the jobs that the call's end cut off had finished."""
+        for job in self._generation.jobs:
+            await self.finished(job, self._generation.host, results)
+
     async def keep(self, artifact: dagger.Directory) -> None:
         """Take the results of another engine into the store here, so that they survive whatever comes later."""
-        container = self._with_volumes(self._fetcher, []).with_mounted_directory(PREVIOUS, artifact)
+        await self.keeper().with_mounted_directory(PREVIOUS, artifact).with_exec(KEEP).sync()
+
+    def keeper(self) -> dagger.Container:
+        """A container in which KEEP takes what lies in PREVIOUS into the store here."""
         run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
-        await container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "prepare", RUN]).sync()
+        return self._with_volumes(self._fetcher, []).with_new_file(RUN, run)
 
     async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
         """One step of the runner. It counts as a success whatever happened: a failed exec would lose its files."""
@@ -188,7 +224,7 @@ class Engine:
             results.directories.append(ran.directory(OUT))
         return events
 
-    def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: bool) -> str:
+    def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:
         code = any("code" in case for job in jobs for case in job["cases"])
         places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
         previous = PREVIOUS if self._settings.previous is not None else None

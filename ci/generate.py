@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import anyio
 import dagger
@@ -15,9 +15,10 @@ from .containers import Images
 from .engine import Engine, Results, Settings
 from .errors import PreflightError
 from .fleet import FleetHost
-from .generation import Generation
+from .generation import UNFINISHED, Generation
 from .nested import Connection, Nested
-from .spread import Spread, look
+from .split import split
+from .spread import Spread, look, places
 
 GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
@@ -44,39 +45,56 @@ async def generate(
 ) -> dagger.Directory:
     """The artifact. Raises PreflightError with everything that stands in the way, before anything runs."""
     version = await dag.version()
-    engine = Engine(generation, settings, built)
-    spread = None
-    if hosts:
-        nested = Nested(built.base(), await built.reference(), version, connection)
-        spread = Spread(generation, settings, engine, nested, await look(hosts, nested))
-        misplaced = spread.misplaced()
-    else:
-        hint = "" if generation.host.gpus else GPU_HINT
-        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
+    engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
     obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
     if misplaced or obstacles:
         raise PreflightError(obstacles, misplaced)
     results = Results()
-    records, moves = [], []
-    with anyio.move_on_after(limits.max_minutes * 60 or None):
-        if spread is None:
-            await engine.generate(results)
-        else:
-            await spread.generate(results)
-    if spread is not None:
-        records, moves = spread.records(), spread.moves()
-    _skip(
-        generation, results, f"not finished within --max-minutes {limits.max_minutes:g}" if limits.max_minutes else ""
-    )
+    with anyio.move_on_after(limits.max_minutes * 60 or None) as limit:
+        await (spread or engine).generate(results)
+    if limit.cancelled_caught:
+        await (spread or engine).salvage(results)
+        _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
+    records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
     manifest = generation.manifest(results.outcomes, version, records, moves)
     return await _artifact(_gathered(results.directories, built.base()), manifest)
 
 
+async def finished(generation: Generation, settings: Settings, built: Images) -> dagger.Directory:
+    """The artifact of what is finished already; nothing is made. Raises GtError where something is to be made."""
+    generation.only_looked_at()
+    results = Results()
+    await Engine(generation, settings, built).look(results)
+    _skip(generation, results, UNFINISHED)
+    manifest = generation.manifest(results.outcomes, await dag.version())
+    return await _artifact(_gathered(results.directories, built.base()), manifest)
+
+
+async def _placed(
+    generation: Generation,
+    settings: Settings,
+    built: Images,
+    hosts: Sequence[FleetHost],
+    connection: Connection,
+    version: str,
+) -> tuple[Engine, Spread | None, list[str]]:
+    """The engine here, the spread over hosts if there are any, and the cases that neither may run."""
+    if not hosts:
+        hint = "" if generation.host.gpus else GPU_HINT
+        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
+        return Engine(generation, settings, built), None, misplaced
+    nested = Nested(built.base(), await built.reference(), version, connection)
+    found = await look(hosts, nested)
+    shared = replace(generation, jobs=split(generation.jobs, places(found, generation.host)))
+    engine = Engine(shared, settings, built)
+    spread = Spread(shared, settings, engine, nested, found)
+    return engine, spread, spread.misplaced()
+
+
 def _skip(generation: Generation, results: Results, reason: str) -> None:
-    """Say of the cases that have no outcome that the call's time was over."""
+    """Say of the cases that have no outcome why there is none."""
     for case in generation.cases:
-        if reason:
-            results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
+        results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
 
 
 def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -> list[dagger.Directory]:

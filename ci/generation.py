@@ -14,6 +14,7 @@ from typing import Any
 from . import host as hosts
 from . import manifest as manifests
 from .case import Case
+from .errors import GtError
 from .host import Host
 from .jobs import Job
 from .manifest import CaseRecord, HostRecord, Manifest, MoveRecord, RemoteRecord, RunRecord, Selected, Tool
@@ -21,6 +22,7 @@ from .selection import Selection
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNNER = ROOT / "containers" / "runner"
+UNFINISHED = "not finished before, and --only-finished makes nothing"
 ENDS = ("done", "reused", "failed", "skipped")  # each case ends in exactly one of these events
 
 Event = dict[str, Any]
@@ -44,6 +46,11 @@ class Generation:
     verify: bool = False  # make each case a second time
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: str = field(default_factory=now)
+
+    def only_looked_at(self) -> None:
+        """Raises GtError where the cases are to be made again."""
+        if self.fresh or self.verify:
+            raise GtError("--only-finished gives what is there, --fresh and --verify make it again; leave one out")
 
     def run(self, jobs: Iterable[Mapping[str, Any]], **places: str | None) -> dict[str, Any]:
         """A run as the runner reads it; `places` are store, cache, models and previous, where it runs."""

@@ -20,7 +20,7 @@ import platformdirs
 from . import manifest as manifests
 from . import verify
 from .errors import GtError, PreflightError
-from .generation import ENDS, RUNNER, Event, Generation
+from .generation import ENDS, RUNNER, UNFINISHED, Event, Generation
 from .manifest import Manifest
 
 Show = Callable[[Event], None]
@@ -82,13 +82,30 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
         outcomes = _outcomes(spec, show, quiet=quiet)
         if run.verify and not _interrupted(outcomes):
             verify.settle(outcomes, _second(run, places, Path(first), show, quiet=quiet))
+    return _outcome(run, places, outcomes, interrupted=_interrupted(outcomes))
+
+
+def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Event], *, interrupted: bool = False) -> Outcome:
     manifest = run.manifest(outcomes)
     results = {
         name: places.store / record.key.removeprefix("sha256:")
         for name, record in manifest.cases.items()
         if record.key is not None
     }
-    return Outcome(manifest, results, _interrupted(outcomes))
+    return Outcome(manifest, results, interrupted)
+
+
+def finished(run: Generation, places: Places) -> Outcome:
+    """What is finished already; nothing is made. Raises GtError where the cases are to be made again."""
+    run.only_looked_at()
+    spec = run.run([run.job(job) for job in run.jobs], **places.named()) | {"look": True}
+    answer = subprocess.run(
+        [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
+    )
+    events = {event["case"]: event for event in map(json.loads, answer.stdout.splitlines())}
+    for case in run.cases:
+        events.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    return _outcome(run, places, events)
 
 
 def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Event]:

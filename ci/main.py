@@ -35,7 +35,7 @@ from .fleet import FleetHost
 from .fleet import check as check_hosts
 from .fleet import named as hosts_named
 from .fleet import read as read_fleet
-from .generate import Limits
+from .generate import Limits, finished
 from .generate import generate as run
 from .generation import Generation
 from .images import published
@@ -111,6 +111,7 @@ class DiffusionGt(Verbs, Verdicts):
         ] = None,
         fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False,
         verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False,
+        only_finished: Annotated[bool, Doc("Give what is finished already; fetch nothing, make nothing.")] = False,
         hf_token: HfToken = None,
         hf_endpoint: HfEndpoint = "",
         weights: Weights = None,
@@ -172,6 +173,8 @@ class DiffusionGt(Verbs, Verdicts):
                 images=images,
                 devices=devices,
             )
+            if only_finished:
+                return await finished(generation, settings, built)
             keys = (tls_ca, tls_cert, tls_key)
             tls, token = all(key is not None for key in keys), hf_token is not None
             entries = [*hosts_named(host_list), *(await _fleet(fleet_file) if fleet_file else [])]

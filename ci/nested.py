@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import dagger
 from dagger import dag
 
 from .dispatch import HostFaultError
+from .engine import PREVIOUS
 from .fleet import FleetHost
 from .host import ANY, QUERY, host_of
 
@@ -23,8 +25,7 @@ ANSWER_S = 30.0  # within which a host must answer; an unreachable one would han
 NO_ANSWER = f"no answer within {ANSWER_S:.0f} s"
 ASKING_S, TIMED_OUT = 20, 124  # an attempt to connect never ends by itself: ended so early, it can still say why
 HEARTBEAT_S, MISSES = 20.0, 2  # a host that misses so many in a row has died or hung
-# Lines of the host's call, with host and job in front; the status is that of the call.
-PREFIXED = 'set -o pipefail; label=$1; shift; "$@" 2>&1 | sed -u "s|^|[$label] |"'
+LOOKED_AT = 12  # hosts in a preflight at a time: each costs 0.6 s of the caller's CPU, and has ANSWER_S from its turn
 # The command's output, or its last words on the connection where it fails or is ended after so many seconds.
 ASKED = """\
 seconds=$1; shift
@@ -63,25 +64,35 @@ class Remote:
         return self.host.name
 
 
+@dataclass(frozen=True)
+class Call:
+    """A call of `generate` on a host."""
+
+    container: dagger.Container  # of the runner here, with everything that the arguments refer to
+    cases: Sequence[str]
+    arguments: Sequence[str]  # which cases these are, and what they are made with
+    making: Sequence[str]  # how
+    keep: Sequence[str]  # in the container: takes what lies in PREVIOUS into the result store here
+
+
 class Nested:
     """Calls engines from a container of this one; `reference` is the base image that all of them start from."""
 
     def __init__(self, base: dagger.Container, reference: str, version: str, connection: Connection) -> None:
         cli = dag.container().from_(f"{ENGINE}:{version}").file("/usr/local/bin/dagger")
-        self._base = (
-            base.with_file("/usr/local/bin/dagger", cli)
-            .with_mounted_directory(SOURCE, dag.current_module().source())
-            .with_env_variable("DAGGER_NO_NAG", "1")
-            .with_env_variable("NO_COLOR", "1")
-            .with_workdir(SOURCE)
-        )
+        self._base, self._cli = base, cli
+        self._looking = anyio.Semaphore(LOOKED_AT)
         self.reference, self._version, self._connection = reference, version, connection
 
     async def look(self, host: FleetHost) -> Remote:
-        """Ask a host for its version and its GPUs. Raises HostFaultError, within ANSWER_S, with what is wrong."""
-        with anyio.move_on_after(ANSWER_S):
-            return await self._look(host)
-        raise HostFaultError(NO_ANSWER)
+        """Ask a host for its version and its GPUs.
+
+        Raises HostFaultError with what is wrong, within ANSWER_S of its turn; LOOKED_AT hosts have theirs at once.
+        """
+        async with self._looking:
+            with anyio.move_on_after(ANSWER_S):
+                return await self._look(host)
+            raise HostFaultError(NO_ANSWER)
 
     async def _look(self, host: FleetHost) -> Remote:
         await self._answer(host, "core", "version")
@@ -98,28 +109,24 @@ class Nested:
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
         return Remote(host, found.kind, found.gpus, found.gpu_name, self._version)
 
-    async def generate(
-        self,
-        remote: Remote,
-        label: str,
-        arguments: Sequence[str],
-        prepared: Callable[[dagger.Container], dagger.Container],
-    ) -> dagger.Directory:
-        """Call `generate` on a host; `prepared` adds what the arguments refer to.
+    async def generate(self, remote: Remote, label: str, call: Call) -> dagger.Directory:
+        """Call `generate` on a host; finished cases are kept here while it goes on.
 
         Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.
         """
-        command = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *arguments, "-o", OUT]
-        container = prepared(self._reaching(remote.host)).with_directory(OUT, dag.directory())
+        generate = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *call.arguments]
+        bring = [*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"]
+        relay = ["python", f"{SOURCE}/ci/relay.py", label, json.dumps(bring), json.dumps(call.keep), "--"]
+        making = [*generate, *call.making, "--case-ids", ",".join(call.cases), "-o", OUT]
+        container = self._reaching(remote.host, call.container).with_directory(OUT, dag.directory())
 
-        async def call() -> dagger.Directory:
-            shell = ["bash", "-c", PREFIXED, "-", label, *command]
-            ran = await container.with_exec(shell, expect=dagger.ReturnType.ANY).sync()
+        async def made() -> dagger.Directory:
+            ran = await container.with_exec([*relay, *making], expect=dagger.ReturnType.ANY).sync()
             if await ran.exit_code():
                 raise _failure(await ran.stdout())
             return ran.directory(OUT)
 
-        return await self._watched(remote.host, call)
+        return await self._watched(remote.host, made)
 
     async def _watched(self, host: FleetHost, action: Callable[[], Awaitable[T]]) -> T:
         """The action's result, unless the host stops answering meanwhile."""
@@ -147,7 +154,7 @@ class Nested:
     async def _answer(self, host: FleetHost, *command: str) -> str:
         """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""
         shell = ["bash", "-c", ASKED, "-", str(ASKING_S), "dagger", "--progress=plain", "-vv", *command]
-        asking = self._reaching(host).with_exec(shell, expect=dagger.ReturnType.ANY)
+        asking = self._reaching(host, self._base).with_exec(shell, expect=dagger.ReturnType.ANY)
         with anyio.move_on_after(ANSWER_S):
             asked = await asking.sync()
             status = await asked.exit_code()
@@ -157,8 +164,16 @@ class Nested:
             raise HostFaultError(_unanswered(said) if status == TIMED_OUT else _last_line(said))
         raise HostFaultError(NO_ANSWER)
 
-    def _reaching(self, host: FleetHost) -> dagger.Container:
-        container = self._base.with_env_variable("GT_NONCE", uuid.uuid4().hex)
+    def _reaching(self, host: FleetHost, container: dagger.Container) -> dagger.Container:
+        """The container with the CLI, this module and the way to a host."""
+        container = (
+            container.with_file("/usr/local/bin/dagger", self._cli)
+            .with_mounted_directory(SOURCE, dag.current_module().source())
+            .with_env_variable("DAGGER_NO_NAG", "1")
+            .with_env_variable("NO_COLOR", "1")
+            .with_env_variable("GT_NONCE", uuid.uuid4().hex)
+            .with_workdir(SOURCE)
+        )
         parts, address = urlsplit(host.address), host.address
         tunnel = self._connection.tunnels.get(host.name)
         if tunnel is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -12,13 +12,13 @@ import dagger
 
 from . import manifest as manifests
 from .dispatch import Dispatch, HostFaultError, Place, homeless
-from .engine import CASES, Engine, Results, Settings
+from .engine import CASES, KEEP, Engine, Results, Settings, unsettled
 from .fleet import FleetHost
 from .generation import Generation
 from .host import Host
 from .jobs import Job
 from .manifest import MoveRecord, RemoteRecord
-from .nested import Nested, RefusedError, Remote
+from .nested import Call, Nested, RefusedError, Remote
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,11 @@ async def look(hosts: Iterable[FleetHost], nested: Nested) -> Hosts:
     return found
 
 
+def places(found: Hosts, here: Host) -> list[Place]:
+    """Every host that takes jobs: this engine too, if it has GPUs."""
+    return [*found.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+
+
 class Spread:
     """One generation over several hosts."""
 
@@ -67,22 +72,18 @@ class Spread:
         self._engine, self._nested, self._found = engine, nested, found
         self._remotes = {remote.name: remote for remote in found.good}
         self._ran: dict[str, list[str]] = {}
-        self._dispatch = Dispatch(generation.jobs, self.places)
-
-    @property
-    def places(self) -> list[Place]:
-        """Every host that takes jobs: this engine too, if it has GPUs."""
-        here = self._generation.host
-        return [*self._found.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+        self._sent: dict[str, Remote] = {}
+        self._places = places(found, generation.host)
+        self._dispatch = Dispatch(generation.jobs, self._places)
 
     def misplaced(self) -> list[str]:
         """Hosts that are left out, if a job has no other, and the cases that no host may run."""
-        lost = homeless(self._generation.jobs, self.places)
+        lost = homeless(self._generation.jobs, self._places)
         if not lost:
             return []
         needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in lost for case in job.cases]
         bad = [f"host {name} is left out: {reason}" for name, reason in self._found.bad.items()]
-        offered = ", ".join(f"{place.name} ({place.gpus} x {place.kind})" for place in self.places) or "none"
+        offered = ", ".join(f"{place.name} ({place.gpus} x {place.kind})" for place in self._places) or "none"
         return [*bad, f"no host has what these cases need; there are: {offered}", *needs]
 
     async def generate(self, results: Results) -> None:
@@ -92,24 +93,46 @@ class Spread:
             remote = self._remotes.get(place.name)
             if remote is None:
                 await self._engine.run_here(job, devices, results)
-            else:
-                await self._run_there(job, remote, devices, results)
+                return
+            self._sent[job.name] = remote
+            try:
+                await self._run_there(unsettled(job, results), remote, devices, results)
+            except HostFaultError:
+                await self._finished(job, results)
+                raise
 
+        await self._engine.plan()
         dispatched = await self._dispatch.run(run_job)
         for job in self._generation.jobs:
             if job.name in dispatched.undone:
                 _fail(results, [case.id for case in job.cases], dispatched.undone[job.name])
 
+    async def salvage(self, results: Results) -> None:
+        """Take what the jobs that the call's end cut off had finished."""
+        for job in self._generation.jobs:
+            await self._finished(job, results)
+
+    async def _finished(self, job: Job, results: Results) -> None:
+        remote = self._sent.get(job.name)
+        made = await self._engine.finished(job, self._host(remote), results)
+        if remote is not None:
+            self._credit(remote, made)
+
+    def _host(self, remote: Remote | None) -> Host:
+        """Where a job went, as its results are keyed."""
+        return self._generation.host if remote is None else Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
+
+    def _credit(self, remote: Remote, cases: Iterable[str]) -> None:
+        self._ran.setdefault(remote.name, []).extend(cases)
+
     async def _run_there(self, job: Job, remote: Remote, devices: list[str], results: Results) -> None:
-        host = Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
         left = [case.id for case in job.cases]
         if not (self._generation.fresh or self._generation.verify):
-            left = await self._engine.missing(job, host, results)
+            left = await self._engine.missing(job, self._host(remote), results)
         if not left:
             return
         try:
-            arguments = self._arguments(job, left, devices)
-            artifact = await self._nested.generate(remote, f"{remote.name} {job.name}", arguments, self._prepared)
+            artifact = await self._nested.generate(remote, f"{remote.name} {job.name}", self._call(job, left, devices))
         except RefusedError as error:
             _fail(results, left, f"{remote.name} refused: {error}")
             return
@@ -122,30 +145,31 @@ class Spread:
             else:
                 _fail(results, [name], record.reason or "", record.log)
         results.directories.append(artifact.without_file(manifests.NAME))
-        self._ran.setdefault(remote.name, []).extend(made.cases)
+        self._credit(remote, made.cases)
 
-    def _arguments(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> list[str]:
-        selection = self._generation.selection
-        generation = self._generation
-        flags = {"--official": selection.official, "--fresh": generation.fresh, "--verify": generation.verify}
+    def _call(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> Call:
+        generation, settings = self._generation, self._settings
         given = {
             "--cases": CASES,
-            "--case-ids": ",".join(cases),
             "--source-group": "smoke" if job.source == "smoke" else "all",
-            "--on": self._generation.on,
-            "--devices": ",".join(devices),
-            "--hf-endpoint": self._settings.hf_endpoint,
-            "--hf-token": "env:HF_TOKEN" if self._settings.token is not None else None,
+            "--on": generation.on,
+            "--hf-endpoint": settings.hf_endpoint,
+            "--hf-token": "env:HF_TOKEN" if settings.token is not None else None,
             "--base-image": self._nested.reference,
-            "--images": ",".join(self._settings.images),
-            **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in self._settings.code},
+            "--images": ",".join(settings.images),
+            **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in settings.code},
         }
-        options = [part for name, value in given.items() if value for part in (name, value)]
-        return [*(name for name, on in flags.items() if on), *options]
+        how = {"--fresh": generation.fresh, "--verify": generation.verify}
+        return Call(
+            container=self._prepared(self._engine.keeper()),
+            cases=cases,
+            arguments=[*(["--official"] if generation.selection.official else []), *_options(given)],
+            making=[*(flag for flag, on in how.items() if on), *_options({"--devices": ",".join(devices)})],
+            keep=KEEP,
+        )
 
     def _prepared(self, container: dagger.Container) -> dagger.Container:
         settings = self._settings
-        container = container.with_directory(CASES, settings.cases)
         for source, code in settings.code.items():
             container = container.with_mounted_directory(f"/gt/code/{source}", code)
         if settings.token is not None:
@@ -172,6 +196,10 @@ class Spread:
 
 
 CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an official repository, by source
+
+
+def _options(given: Mapping[str, str | None]) -> list[str]:
+    return [part for name, value in given.items() if value for part in (name, value)]
 
 
 def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:

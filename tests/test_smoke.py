@@ -159,12 +159,26 @@ def test_fresh_makes_a_case_again_in_another_process_with_the_same_bytes(place: 
     assert content(fresh) == {name: data for name, data in content(artifact).items() if "t2v" in name}
 
 
+def test_only_finished_gives_what_is_there_and_makes_nothing(place: Place, artifact: Path, tmp_path: Path) -> None:
+    looked = place.generate("--only-finished", "-o", "looked")
+    assert looked.returncode == 0, looked.stderr
+    assert content(place.folder / "looked") == content(artifact)
+    assert manifest(place.folder / "looked")["run"]["made"] == []
+
+    nothing = Place(tmp_path).generate("--only-finished", "-o", "gt")
+    assert nothing.returncode == 1
+    assert content(tmp_path / "gt") == {}
+    reasons = {case["reason"] for case in manifest(tmp_path / "gt")["cases"].values()}
+    assert reasons == {"not finished before, and --only-finished makes nothing"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--case-ids", "smoke_t2w"], r"gt: no case is named 'smoke_t2w'; did you mean (.* or )?smoke_t2v( or .*)?\?"),
         (["--case-ids", "flux_image_t2i"], r"gt: case 'flux_image_t2i' .*"),
         (["--previous", "absent"], r"gt: absent is no directory"),
+        (["--only-finished", "--fresh"], r"gt: --only-finished gives what is there, .*; leave one out"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_nothing_is_started(

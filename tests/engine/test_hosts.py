@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -43,14 +43,24 @@ def proxy(other: str) -> Iterator[Proxy]:
 
 def cases_of(folder: Path, *names: str, steps: int = 2) -> tuple[str, ...]:
     """Smoke cases that no engine has made before, a model each, so a job each."""
+    return _written(folder, {name: (number, steps) for number, name in enumerate(names)})
+
+
+def job_of(folder: Path, **steps: int) -> tuple[str, ...]:
+    """Smoke cases that no engine has made before, of one model, so in one job and in this order; 100 steps a second."""
+    return _written(folder, {name: (0, count) for name, count in steps.items()})
+
+
+def _written(folder: Path, cases: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     data = yaml.safe_load((ROOT / "cases" / "smoke.yaml").read_text())
     body = data["cases"]["smoke_t2i"]
-    call = {**body["call"], "width": 64, "height": 64, "prompt": uuid.uuid4().hex, "num_inference_steps": steps}
+    call = {**body["call"], "width": 64, "height": 64, "prompt": uuid.uuid4().hex}
     data["cases"] = {
-        name: {**body, "call": call, "model": {**body["model"], "seed": number}} for number, name in enumerate(names)
+        name: {**body, "call": {**call, "num_inference_steps": steps}, "model": {**body["model"], "seed": seed}}
+        for name, (seed, steps) in cases.items()
     }
     folder.mkdir(exist_ok=True)
-    (folder / "smoke.yaml").write_text(yaml.safe_dump(data))
+    (folder / "smoke.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
     return ("--source-group", "smoke", "--cases", str(folder))
 
 
@@ -102,7 +112,7 @@ def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
 ) -> None:
     store = volume()
     hosts = f"any={proxy.address},any={other}"
-    arguments = (*cases_of(tmp_path / "cases", "one", "two", steps=300), "--insecure-hosts", "--host", hosts)
+    arguments = (*cases_of(tmp_path / "cases", "one", "two", steps=2000), "--insecure-hosts", "--host", hosts)
     process = started("--on", "cpu", "--per-case", "--results", store.name, *arguments, "-o", str(tmp_path / "gt"))
     assert process.stderr is not None
     for line in process.stderr:
@@ -117,14 +127,40 @@ def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
     assert {host["name"] for host in manifest["run"]["hosts"]} == {other.removeprefix("tcp://")}
 
 
+def test_what_a_host_finished_before_it_died_is_not_made_again(
+    other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
+) -> None:
+    store, artifact = volume(), tmp_path / "gt"
+    arguments = (*job_of(tmp_path / "cases", quick=2, slow=3000), "--insecure-hosts")
+    host = ("--host", f"any={proxy.address}", "-o", str(artifact))
+    process = started("--on", "cpu", "--results", store.name, *arguments, *host)
+    assert process.stderr is not None
+    log = ""
+    for line in process.stderr:
+        log += line
+        if "quick: kept here" in line:
+            proxy.cut()
+    assert process.wait() == 0, log[-3000:]
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    assert manifest["cases"]["quick"]["status"] == "ok"
+    assert manifest["cases"]["slow"]["reason"].startswith(f"no host is left for it: {proxy.name}: ")
+    assert (manifest["run"]["made"], manifest["run"]["hosts"][0]["cases"]) == (["quick"], ["quick"])
+
+    whole, _ = store.generate(*arguments, "--host", f"any={other}")
+    assert (whole["run"]["made"], whole["run"]["hosts"][0]["cases"]) == (["slow"], ["slow"])
+    assert processes(whole)["quick"] == processes(manifest)["quick"]
+
+
 def test_a_call_that_reaches_its_limit_delivers_what_is_finished_and_says_what_is_not(
     other: str, volume: Callable[[], Volume]
 ) -> None:
     store = volume()
-    arguments = (*cases_of(store.folder / "cases", "endless", steps=100_000), "--insecure-hosts")
-    manifest, _ = store.generate(*arguments, "--host", f"any={other}", "--max-minutes", "0.4")
+    arguments = (*job_of(store.folder / "cases", quick=2, endless=100_000), "--insecure-hosts")
+    manifest, _ = store.generate(*arguments, "--host", f"any={other}", "--max-minutes", "0.9")
     assert manifest["cases"]["endless"]["status"] == "skipped"
-    assert manifest["cases"]["endless"]["reason"] == "not finished within --max-minutes 0.4"
+    assert manifest["cases"]["endless"]["reason"] == "not finished within --max-minutes 0.9"
+    assert manifest["cases"]["quick"]["status"] == "ok"
+    assert manifest["run"]["made"] == ["quick"]
 
 
 def test_ctrl_c_at_the_caller_ends_the_work_on_the_host_within_30_seconds(other: str, tmp_path: Path) -> None:
