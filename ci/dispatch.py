@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,6 +11,7 @@ import anyio
 
 from .host import ANY, CPU
 from .jobs import Job
+from .split import cut
 
 MOST_MOVES = 2  # after so many faults a job is not sent to a further host: it may be what brings hosts down
 
@@ -72,18 +74,26 @@ RunJob = Callable[[Job, Place, list[str]], Awaitable[None]]  # on these GPUs of 
 class Move:
     """A job that went from one host on to another."""
 
-    job: str
+    job: Job
     host: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A job that no host could finish."""
+
+    job: Job
     reason: str
 
 
 @dataclass
 class Dispatched:
-    """What became of the jobs."""
+    """What became of the jobs, and of the parts that long ones were cut into."""
 
     ran: dict[str, str] = field(default_factory=dict)  # host by job
     moves: list[Move] = field(default_factory=list)
-    undone: dict[str, str] = field(default_factory=dict)  # reason by job
+    undone: list[Undone] = field(default_factory=list)
 
 
 def suits(job: Job, host: Place) -> bool:
@@ -100,7 +110,10 @@ class Dispatch:
     """One call's jobs over its hosts; as many at a time on each as its GPUs allow."""
 
     def __init__(self, jobs: Sequence[Job], hosts: Sequence[Place]) -> None:
-        self._waiting = sorted(jobs, key=lambda job: (-job.minutes, job.name))
+        self._waiting = list(jobs)
+        self._holds: dict[str, str] = {}  # model by host
+        self._parts = itertools.count(1)
+        self._shares: dict[str, tuple[int, float]] = {}  # how many GPUs have had no part of it yet, by GPU kind
         self._alive = {host.name: host for host in hosts}
         self._running = 0
         self._changed = anyio.Condition()
@@ -130,18 +143,37 @@ class Dispatch:
             await self._finished(job, host, fault)
 
     async def _next(self, host: Place) -> Job | None:
-        """The longest waiting job that suits; None once none can come any more."""
+        """The longest waiting job that suits, or a part of it; None once none can come any more."""
         async with self._changed:
             while host.name in self._alive:
-                for job in self._waiting:
-                    if suits(job, host):
-                        self._waiting.remove(job)
-                        self._running += 1
-                        return job
+                suitable = [job for job in self._waiting if suits(job, host)]
+                if suitable:
+                    return self._part(min(suitable, key=lambda job: self._order(job, host)), host)
                 if not self._running:
                     return None
                 await self._changed.wait()  # a running job may come back from a host that fails
             return None
+
+    def _order(self, job: Job, host: Place) -> tuple[float, str]:
+        """A host that has a model's weights gets it before one that is up to twice as long."""
+        return -job.minutes * (2 if self._holds.get(host.name) == job.model else 1), job.name
+
+    def _part(self, job: Job, host: Place) -> Job:
+        part, rest = cut(job, self._share(job), next(self._parts))
+        self._waiting.remove(job)
+        self._waiting += [rest] if rest is not None else []
+        self._holds[host.name] = job.model
+        self._running += 1
+        return part
+
+    def _share(self, job: Job) -> float:
+        """Minutes that each GPU that suits the job has still to do; looked at anew when each of them has had a part."""
+        left, share = self._shares.get(job.gpu, (0, 0.0))
+        if not left:
+            left = sum(max(1, host.gpus) for host in self._alive.values() if suits(job, host))
+            share = sum(each.minutes * each.gpus for each in self._waiting if each.gpu == job.gpu) / left
+        self._shares[job.gpu] = left - 1, share
+        return share
 
     async def _finished(self, job: Job, host: Place, fault: str | None) -> None:
         async with self._changed:
@@ -158,11 +190,11 @@ class Dispatch:
         faults.append(f"{host.name}: {fault}")
         others = any(suits(job, other) for other in self._alive.values())
         if others and len(faults) <= MOST_MOVES:
-            self.result.moves.append(Move(job.name, host.name, fault))
-            self._waiting = sorted([*self._waiting, job], key=lambda each: (-each.minutes, each.name))
+            self.result.moves.append(Move(job, host.name, fault))
+            self._waiting.append(job)
         else:
             self._give_up(job, faults)
 
     def _give_up(self, job: Job, faults: Sequence[str]) -> None:
         said = "; ".join(faults)
-        self.result.undone[job.name] = f"no host is left for it: {said}" if said else "no host is left for it"
+        self.result.undone.append(Undone(job, f"no host is left for it: {said}" if said else "no host is left for it"))

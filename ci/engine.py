@@ -78,7 +78,6 @@ class Engine:
         numbers = [str(number) for number in range(generation.host.gpus)]
         self._devices = Devices(settings.devices or numbers, settings.parallel)
         self._fetching = anyio.Semaphore(FETCHING)
-        self._specs: dict[str, dict[str, Any]] = {}
         self._workers: dict[str, Image] = {}
 
     async def obstacles(self, *, elsewhere: bool = False) -> list[str]:
@@ -90,7 +89,7 @@ class Engine:
         if not any(case.repositories for case in self._generation.cases):
             return []
         container = self._with_network(self._fetcher, self._generation.jobs)
-        run = self._run([self._specs[job.name] for job in self._generation.jobs], elsewhere=elsewhere)
+        run = self._run([self._spec(job) for job in self._generation.jobs], elsewhere=elsewhere)
         asked = container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
         obstacles: list[str] = json.loads(await asked.stdout())
         return obstacles
@@ -104,18 +103,20 @@ class Engine:
 
     async def plan(self) -> None:
         """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
-        if self._specs:
+        if self._workers:
             return
         self._fetcher = (await self._images.image(images.FETCH)).container
         for source in {job.source for job in self._generation.jobs}:
             self._workers[source] = await self._images.image(source)
-        for job in self._generation.jobs:
-            self._specs[job.name] = self._generation.job(job, Path(CASES), self._workers[job.source].record)
+
+    def _spec(self, job: Job, host: Host | None = None) -> dict[str, Any]:
+        """The job as the runner reads it; `host` runs it, if not this engine."""
+        return self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
 
     async def _job(self, job: Job, results: Results) -> None:
         prepared = await self._prepare(job, results)
         if prepared:
-            devices = await self._devices.take(job.gpus if self._specs[job.name]["device"] == "cuda" else 0)
+            devices = await self._devices.take(job.gpus if self._spec(job)["device"] == "cuda" else 0)
             try:
                 await self._work(job, prepared, devices, results)
             finally:
@@ -129,7 +130,7 @@ class Engine:
 
     async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
         """Fetch what a job needs; returns its cases that are to be made."""
-        spec = self._specs[job.name]
+        spec = self._spec(job)
         async with self._fetching:
             events = await self._exec(self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results)
         cases = {case["id"]: case for case in spec["cases"]}
@@ -144,7 +145,7 @@ class Engine:
         ]
 
     async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
-        ready = {**self._specs[job.name], "cases": [each["case"] for each in prepared], "prepared": prepared}
+        ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
         worker = self._with_volumes(self._workers[job.source].container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
@@ -172,7 +173,7 @@ class Engine:
         if not job.cases:
             return []
         await self.plan()
-        spec = self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
+        spec = self._spec(job, host)
         fetcher = self._with_network(self._fetcher, [job]).with_env_variable("GT_NONCE", uuid.uuid4().hex)
         found = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
         settled = {event["case"] for event in found if event["event"] in ENDS}

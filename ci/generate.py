@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import anyio
 import dagger
@@ -17,8 +17,7 @@ from .errors import PreflightError
 from .fleet import FleetHost
 from .generation import UNFINISHED, Generation
 from .nested import Connection, Nested
-from .split import split
-from .spread import Spread, look, places
+from .spread import Spread, look
 
 GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
@@ -85,9 +84,8 @@ async def _placed(
         return Engine(generation, settings, built), None, misplaced
     nested = Nested(built.base(), await built.reference(), version, connection)
     found = await look(hosts, nested)
-    shared = replace(generation, jobs=split(generation.jobs, places(found, generation.host)))
-    engine = Engine(shared, settings, built)
-    spread = Spread(shared, settings, engine, nested, found)
+    engine = Engine(generation, settings, built)
+    spread = Spread(generation, settings, engine, nested, found)
     return engine, spread, spread.misplaced()
 
 

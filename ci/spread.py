@@ -72,7 +72,7 @@ class Spread:
         self._engine, self._nested, self._found = engine, nested, found
         self._remotes = {remote.name: remote for remote in found.good}
         self._ran: dict[str, list[str]] = {}
-        self._sent: dict[str, Remote] = {}
+        self._sent: dict[str, tuple[Job, Remote | None]] = {}
         self._places = places(found, generation.host)
         self._dispatch = Dispatch(generation.jobs, self._places)
 
@@ -91,29 +91,27 @@ class Spread:
 
         async def run_job(job: Job, place: Place, devices: list[str]) -> None:
             remote = self._remotes.get(place.name)
+            self._sent[job.name] = job, remote
             if remote is None:
                 await self._engine.run_here(job, devices, results)
                 return
-            self._sent[job.name] = remote
             try:
                 await self._run_there(unsettled(job, results), remote, devices, results)
             except HostFaultError:
-                await self._finished(job, results)
+                await self._finished(job, remote, results)
                 raise
 
         await self._engine.plan()
         dispatched = await self._dispatch.run(run_job)
-        for job in self._generation.jobs:
-            if job.name in dispatched.undone:
-                _fail(results, [case.id for case in job.cases], dispatched.undone[job.name])
+        for undone in dispatched.undone:
+            _fail(results, [case.id for case in undone.job.cases], undone.reason)
 
     async def salvage(self, results: Results) -> None:
         """Take what the jobs that the call's end cut off had finished."""
-        for job in self._generation.jobs:
-            await self._finished(job, results)
+        for job, remote in self._sent.values():
+            await self._finished(job, remote, results)
 
-    async def _finished(self, job: Job, results: Results) -> None:
-        remote = self._sent.get(job.name)
+    async def _finished(self, job: Job, remote: Remote | None, results: Results) -> None:
         made = await self._engine.finished(job, self._host(remote), results)
         if remote is not None:
             self._credit(remote, made)
@@ -188,9 +186,8 @@ class Spread:
 
     def moves(self) -> list[MoveRecord]:
         """The jobs that went on to another host, for the manifest."""
-        cases = {job.name: [case.id for case in job.cases] for job in self._generation.jobs}
         return [
-            MoveRecord(cases=cases[move.job], host=move.host, reason=move.reason)
+            MoveRecord(cases=[case.id for case in move.job.cases], host=move.host, reason=move.reason)
             for move in self._dispatch.result.moves
         ]
 
