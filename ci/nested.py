@@ -95,7 +95,9 @@ class Nested:
             raise HostFaultError(NO_ANSWER)
 
     async def _look(self, host: FleetHost) -> Remote:
-        await self._answer(host, "core", "version")
+        version = (await self._answer(host, "core", "version")).strip()
+        if version != self._version:
+            raise HostFaultError(f"its engine is {version}, and this one {self._version}; they must be of one version")
         query = ["container", "from", "--address", self.reference, "with-env-variable"]
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "experimental-with-all-gp-us"]
         try:
@@ -107,7 +109,7 @@ class Nested:
         if host.kind not in (ANY, found.kind):
             has = found.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
-        return Remote(host, found.kind, found.gpus, found.gpu_name, self._version)
+        return Remote(host, found.kind, found.gpus, found.gpu_name, version)
 
     async def generate(self, remote: Remote, label: str, call: Call) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.
@@ -134,7 +136,7 @@ class Nested:
         async def watch() -> None:
             missed = 0
             while missed < MISSES:
-                await anyio.sleep(HEARTBEAT_S)
+                await anyio.sleep(0 if missed else HEARTBEAT_S)
                 try:
                     await self._answer(host, "core", "version")
                     missed = 0

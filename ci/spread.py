@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import anyio
 import dagger
@@ -32,29 +32,30 @@ class Here:
     name: str = "this engine"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Hosts:
     """The hosts that answered, and what is wrong with the others."""
 
-    good: list[Remote] = field(default_factory=list)
-    bad: dict[str, str] = field(default_factory=dict)
+    good: list[Remote]
+    bad: dict[str, str]
 
 
-async def look(hosts: Iterable[FleetHost], nested: Nested) -> Hosts:
-    """Look at all hosts at once."""
-    found = Hosts()
+async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
+    """Look at all hosts at once; the good ones stay in their order."""
+    answered: dict[str, Remote] = {}
+    bad: dict[str, str] = {}
 
     async def one(host: FleetHost) -> None:
         try:
-            found.good.append(await nested.look(host))
+            answered[host.name] = await nested.look(host)
         except HostFaultError as error:
-            found.bad[host.name] = str(error)
+            bad[host.name] = str(error)
             log.warning("host %s is left out: %s", host.name, error)
 
     async with anyio.create_task_group() as group:
         for host in hosts:
             group.start_soon(one, host)
-    return found
+    return Hosts([answered[host.name] for host in hosts if host.name in answered], bad)
 
 
 def places(found: Hosts, here: Host) -> list[Place]:
@@ -113,7 +114,7 @@ class Spread:
 
     async def _finished(self, job: Job, remote: Remote | None, results: Results) -> None:
         made = await self._engine.finished(job, self._host(remote), results)
-        if remote is not None:
+        if remote is not None and made:
             self._credit(remote, made)
 
     def _host(self, remote: Remote | None) -> Host:

@@ -151,6 +151,26 @@ def test_what_a_host_finished_before_it_died_is_not_made_again(
     assert processes(whole)["quick"] == processes(manifest)["quick"]
 
 
+def test_a_host_that_hangs_is_given_up_and_its_job_goes_on_elsewhere(
+    other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
+) -> None:
+    store = volume()
+    hosts = ("--insecure-hosts", "--host", f"any={proxy.address},any={other}", "-o", str(tmp_path / "gt"))
+    process = started(
+        "--on", "cpu", "--results", store.name, *job_of(tmp_path / "cases", one=2, two=4000, three=2), *hosts
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if f"[{proxy.name} " in line and "two: generate" in line:
+            proxy.freeze()
+    assert process.wait() == 0
+    manifest = json.loads((tmp_path / "gt" / "manifest.json").read_text())
+    assert {case["status"] for case in manifest["cases"].values()} == {"ok"}
+    (move,) = manifest["run"]["moves"]
+    assert move["host"] == proxy.name
+    assert move["reason"].startswith("it stopped answering")
+
+
 def test_a_call_that_reaches_its_limit_delivers_what_is_finished_and_says_what_is_not(
     other: str, volume: Callable[[], Volume]
 ) -> None:
