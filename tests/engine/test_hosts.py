@@ -112,7 +112,7 @@ def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
 ) -> None:
     store = volume()
     hosts = f"any={proxy.address},any={other}"
-    arguments = (*cases_of(tmp_path / "cases", "one", "two", steps=2000), "--insecure-hosts", "--host", hosts)
+    arguments = (*cases_of(tmp_path / "cases", "one", "two", steps=300), "--insecure-hosts", "--host", hosts)
     process = started("--on", "cpu", "--per-case", "--results", store.name, *arguments, "-o", str(tmp_path / "gt"))
     assert process.stderr is not None
     for line in process.stderr:
@@ -131,7 +131,7 @@ def test_what_a_host_finished_before_it_died_is_not_made_again(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
     store, artifact = volume(), tmp_path / "gt"
-    arguments = (*job_of(tmp_path / "cases", quick=2, slow=3000), "--insecure-hosts")
+    arguments = (*job_of(tmp_path / "cases", quick=2, slow=1500), "--insecure-hosts")
     host = ("--host", f"any={proxy.address}", "-o", str(artifact))
     process = started("--on", "cpu", "--results", store.name, *arguments, *host)
     assert process.stderr is not None
@@ -157,7 +157,7 @@ def test_a_host_that_hangs_is_given_up_and_its_job_goes_on_elsewhere(
     store = volume()
     hosts = ("--insecure-hosts", "--host", f"any={proxy.address},any={other}", "-o", str(tmp_path / "gt"))
     process = started(
-        "--on", "cpu", "--results", store.name, *job_of(tmp_path / "cases", one=2, two=4000, three=2), *hosts
+        "--on", "cpu", "--results", store.name, *job_of(tmp_path / "cases", one=2, two=1500, three=2), *hosts
     )
     assert process.stderr is not None
     for line in process.stderr:
