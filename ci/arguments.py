@@ -15,8 +15,15 @@ Artifact = Annotated[dagger.Directory, DefaultPath("gt"), Doc("The artifact: ima
 BaseImage = Annotated[str, Doc("The image that runner images start from, instead of that of containers/images.yaml.")]
 CaseIds = Annotated[list[str], Doc("Only these cases.")]
 Cases = Annotated[dagger.Directory, DefaultPath("cases"), Doc("A folder of case files, instead of ours.")]
+EngineCheckout = Annotated[
+    dagger.Directory | None, Doc("A checkout of the engine that makes the native cases; its repository if not given.")
+]
+EngineRef = Annotated[str, Doc("Branch, tag or commit of that repository, instead of the one in the case file.")]
 HfEndpoint = Annotated[str, Doc("Address of a mirror of the model hub.")]
-HfToken = Annotated[dagger.Secret | None, Doc("Token of the model hub; only the fetch phase has it.")]
+HfToken = Annotated[
+    dagger.Secret | None,
+    Doc("Token of the model hub; only the fetch phase has it, or the engine that makes native cases."),
+]
 ImageList = Annotated[
     list[str], Doc("Runner images to pull instead of building them, as SOURCE=REFERENCE@sha256:DIGEST.")
 ]

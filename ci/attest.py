@@ -62,7 +62,9 @@ def _provenance(manifest: Manifest, builder: str) -> Any:
     build.external_parameters.CopyFrom(
         _struct({"selection": run.selection.model_dump(mode="json"), "cases": _cases(manifest)})
     )
-    build.internal_parameters.CopyFrom(_struct({"host": run.host.model_dump(mode="json"), "made": run.made}))
+    hosts = [host.model_dump(mode="json") for host in run.hosts]
+    internal = {"host": run.host.model_dump(mode="json"), "hosts": hosts, "made": run.made}
+    build.internal_parameters.CopyFrom(_struct(internal))
     records = [record for record in manifest.cases.values() if record.status == "ok"]
     named = {_name(each): each for record in records for each in _dependencies(record)}
     build.resolved_dependencies.extend([_tool(run), *named.values()])
@@ -95,10 +97,9 @@ def _dependencies(record: CaseRecord) -> Iterator[Any]:
         told = {"content": weights.digest}
         yield ResourceDescriptor(name=weights.repo, uri=HUB + weights.repo, digest=commit, annotations=told).pb
     if record.code is not None:
-        code, commit = record.code, {"gitCommit": record.code.commit}
-        yield ResourceDescriptor(
-            uri=f"{CODE}{code.repo}@{code.commit}", digest=commit, annotations={"identity": code.identity}
-        ).pb
+        code, commit = record.code, {"gitCommit": record.code.commit} if record.code.commit else {}
+        uri = f"{CODE}{code.repo}@{code.commit}" if code.commit else f"{CODE}{code.repo}"
+        yield ResourceDescriptor(uri=uri, digest=commit, annotations={"identity": code.identity}).pb
     for given in record.inputs:
         yield ResourceDescriptor(name=given.path or "", uri=given.url or "", digest={"sha256": given.sha256}).pb
     if record.image is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from . import manifest as manifests
+from .catalogue import NATIVE
 from .errors import PublishError
 from .manifest import Manifest
 from .publishing import WorkflowInputs, publish_target
@@ -66,7 +67,12 @@ def _directory(manifest: Manifest, target: str, *, per_platform: bool) -> str:
             f"the cases were moved to GPU kind {selection.on}, whatever they need: not for the mode's directory; "
             "--per-platform publishes them beside it, under their kind, or name a directory with --publish-target-dir"
         )
-    return publish_target(WorkflowInputs(official=selection.mode == "official"))
+    if selection.mode != NATIVE:
+        return publish_target(WorkflowInputs(official=True))
+    engines = sorted({record.source for record in manifest.cases.values()})
+    if len(engines) != 1:
+        raise PublishError("native GT of one engine goes to its directory; name another with --publish-target-dir")
+    return publish_target(WorkflowInputs(), *engines)
 
 
 def _clean(target: str) -> str:

@@ -6,13 +6,26 @@ not passed. What is not established is left out and explained under `open`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    model_validator,
+)
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
+RESERVED = (*OFFICIAL_SOURCES, "smoke", "torch", "fetch", "check", "compare")  # names of images of ours
+ASSUMED_MINUTES = 5.0  # where an engine's case has no estimate: upstream's 300 s
 
 GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090"]
 # YAML reads 5090 as a number; the kind is a name.
@@ -23,6 +36,9 @@ GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SuiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+GitRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 
 
@@ -317,7 +333,103 @@ class LtxCase(CaseBase):
         return self
 
 
-AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase
+def _template(text: str, names: Iterable[str]) -> str:
+    """The text, if it names nothing but these in braces, and is one argument of a command."""
+    try:
+        fields = [field[1:] for field in string.Formatter().parse(text)]
+    except ValueError as error:
+        raise ValueError(f"a template ({error}); a brace that is none of it is written twice") from None
+    for name, form, conversion in fields:
+        if name is not None and (name not in names or form or conversion):
+            allowed = ", ".join(f"{{{each}}}" for each in names)
+            raise ValueError(f"a template of {allowed}, got {{{name}}}; a brace that is none of it is written twice")
+    if "\0" in text:
+        raise ValueError("no NUL character: no argument of a command can hold one")
+    return text
+
+
+def _inside(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise ValueError("a folder of the checkout")
+    return path
+
+
+def _native(source: str) -> str:
+    if source in RESERVED:
+        raise ValueError(f"the name of an engine; {source!r} is one of ours")
+    return source
+
+
+# Templates: substituted in each argument by itself, never through a shell.
+PER_CASE = ("engine", "case", "suite", "model", "out")
+OfCheckout = Annotated[str, AfterValidator(lambda text: _template(text, PER_CASE[:1]))]
+OfCase = Annotated[str, AfterValidator(lambda text: _template(text, PER_CASE))]
+
+
+class ServingEngine(Strict):
+    """The engine that native cases are made by: its checkout, and the command that makes one case.
+
+    In templates, {engine} is the checkout's folder, {case}, {suite} and {model} are the case's, and {out} is an empty
+    folder for its files.
+    """
+
+    repo: RepoName = Field(description="Its repository on GitHub, unless the caller gives a checkout.")
+    ref: GitRef = Field("main", description="Branch, tag or commit of it.")
+    install: list[Annotated[list[OfCheckout], Field(min_length=1)]] = Field(
+        default_factory=list, description="Commands that install it into its image, in which uv is; with {engine}."
+    )
+    command: Annotated[list[OfCase], Field(min_length=1)] = Field(description="Makes one case, and then ends.")
+    folder: Annotated[str, AfterValidator(_inside)] = Field(
+        ".", description="Of the checkout; the command starts in it."
+    )
+    environment: dict[VariableName, OfCheckout] = Field(
+        default_factory=dict, description="Variables of its installation and of the command; with {engine}."
+    )
+
+
+class EngineNeeds(Needs):
+    """As everywhere; the minutes may be left out."""
+
+    minutes: float = Field(
+        ASSUMED_MINUTES, gt=0, description="Expected minutes, for planning only; 5 are assumed where they are left out."
+    )
+
+
+class EngineImage(Strict):
+    """One image, as the engine encoded it: `<case>_<name_gpus>gpu.<format>`."""
+
+    kind: Literal["image"]
+    format: Literal["jpg", "png", "webp"]
+    name_gpus: int = Field(ge=1, description="The GPU number in the file name.")
+
+
+class EngineVideo(Strict):
+    """Three frames, as the engine took them: `<case>_<name_gpus>gpu_frame_{0,mid,last}.png`."""
+
+    kind: Literal["video"]
+    format: Literal["png"]
+    name_gpus: int = Field(ge=1, description="The GPU number in the file names.")
+
+
+class EngineCase(Strict):
+    """A native case: the tested engine itself makes it, by what its own tests define under the same id."""
+
+    suite: SuiteName = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
+    model: Repository = Field(description="What the engine loads; it fetches that itself.")
+    needs: EngineNeeds
+    groups: list[GroupName] = Field(default_factory=list)
+    arguments: list[OfCase] = Field(
+        default_factory=list, description="Follow the engine's command, where its own tests do not define the case."
+    )
+    output: Annotated[EngineImage | EngineVideo, Field(discriminator="kind")]
+    definition: dict[str, JsonValue] = Field(
+        default_factory=dict, description="The case as the engine's tests define it; what `gt cases diff` compares."
+    )
+    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")
+
+
+AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | EngineCase
 C = TypeVar("C", bound=CaseBase)
 
 
@@ -357,7 +469,29 @@ class LtxFile(CaseFile[LtxCase]):
     code: Code
 
 
-AnyFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
+class EngineFile(Strict):
+    """Native cases of one engine. It is the key `engine` that makes a file one of these."""
+
+    version: Literal[1] = Field(description="Version of this file format.")
+    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$"), AfterValidator(_native)] = Field(
+        description="A name for the engine; none of our own sources."
+    )
+    engine: ServingEngine
+    cases: dict[CaseId, EngineCase]
+    unavailable: dict[CaseId, str] = Field(
+        default_factory=dict, description="Cases of the engine that cannot be made here, and why."
+    )
+
+
+OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
+AnyFile = OurFile | EngineFile
+
+_ours, _engines = TypeAdapter[Any](OurFile), TypeAdapter[Any](EngineFile)
+
+
+def model_of(data: object) -> TypeAdapter[Any]:
+    """The model that validates a case file of this content."""
+    return _engines if isinstance(data, dict) and "engine" in data else _ours
 
 
 @dataclass(frozen=True)
@@ -369,6 +503,7 @@ class Case:
     spec: AnyCase
     code: Code | None
     file: Path  # where it stands; relative inputs start from its folder
+    engine: ServingEngine | None = field(default=None, kw_only=True)  # that makes it, if it is native
 
     @property
     def model(self) -> str:
@@ -390,10 +525,17 @@ class Case:
         others = [spec.text_encoder] if isinstance(spec, LtxCase) else getattr(spec, "loras", [])
         return [spec.model.repo, *(other.repo for other in others)]
 
+    @property
+    def assumed(self) -> bool:
+        """Whether its minutes are no estimate of it, since its file gives none."""
+        return "minutes" not in self.spec.needs.model_fields_set
+
     def data(self) -> dict[str, Any]:
         """The whole case as JSON: just what its file says, nothing filled in."""
         data: dict[str, Any] = {"id": self.id, "source": self.source}
         data |= self.spec.model_dump(mode="json", exclude_unset=True)
         if self.code is not None:
             data["code"] = self.code.model_dump(mode="json")
+        if self.engine is not None:
+            data["engine"] = self.engine.model_dump(mode="json", exclude_unset=True)
         return data

@@ -17,7 +17,7 @@ from .case import Case
 from .catalogue import Catalogue
 from .commands.attest import attest
 from .commands.judge import check, compare
-from .commands.options import OURS, CasesDir, Ref, TargetDir
+from .commands.options import OURS, CasesDir, Engine, Ref, TargetDir
 from .commands.pin import pin_command
 from .commands.publish import publish
 from .commands.reproduce import reproduce
@@ -41,7 +41,10 @@ Official = Annotated[bool, typer.Option("--official", help="Official cases; with
 CaseIds = Annotated[str, typer.Option(help="Only these cases; ids separated by spaces or commas.")]
 SourceGroup = Annotated[str, typer.Option(help="all, diffusers, wan21, ltx, ltx23, smoke or a group of your own.")]
 On = Annotated[str | None, typer.Option(help="Run on this GPU kind whatever a case needs: cpu, h100, …, or any.")]
-PerCase = Annotated[bool, typer.Option("--per-case", help="A job for each case, instead of one for each model.")]
+PerCase = Annotated[
+    bool, typer.Option("--per-case", help="A job for each case, instead of one for each model or part of a suite.")
+]
+Native = Annotated[bool, typer.Option("--native", help="Native cases, instead of official ones.")]
 OutputName = Annotated[str, typer.Option(help="Name of the run's output.")]
 
 app.command()(check)
@@ -74,6 +77,7 @@ def generate(
     models: Annotated[
         Path | None, typer.Option(help="DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")
     ] = None,
+    engine: Engine = None,
     on: On = None,
     per_case: PerCase = False,
     previous: Annotated[Path | None, typer.Option(help="An earlier artifact; what it holds is not made again.")] = None,
@@ -94,7 +98,7 @@ def generate(
     Exits with 0 when every case is there, 1 when some failed or were not the same twice (the artifact is whole all the
     same), 2 on bad input.
     """
-    for folder in (models, previous):
+    for folder in (models, previous, engine):
         if folder is not None and not folder.is_dir():
             raise GtError(f"{folder} is no directory")
     selection = Selection(official, case_ids, source_group)
@@ -102,7 +106,7 @@ def generate(
     here = host.this_host()
     host.place(chosen, here, on)
     run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh, twice)
-    places = local.Places(models, previous)
+    places = local.Places(models, previous, engine=engine)
     console = Console(stderr=True)
     if only_finished:
         outcome = local.finished(run, places)
@@ -213,37 +217,43 @@ def publish_target(official: Official = False, publish_target_dir: TargetDir = "
 
 
 @cases_app.command("list")
-def list_cases(cases: CasesDir = OURS, source_group: SourceGroup = "") -> None:
+def list_cases(cases: CasesDir = OURS, source_group: SourceGroup = "", native: Native = False) -> None:
     """List the ids of all cases, or of a group."""
     known = catalogue.load(cases)
+    listed = known.native if native else known.cases
     group = source_group.strip()
-    groups = known.groups | {case.source for case in known.cases.values()}
+    groups = (known.native_groups if native else known.groups) | {case.source for case in listed.values()}
     if group and group != "all" and group not in groups:
         raise SelectionError(f"no group is named {group!r}; {near(group, groups)}")
-    for case in known.cases.values():
+    for case in listed.values():
         if group in ("", "all", case.source, *case.spec.groups):
             typer.echo(case.id)
 
 
 @cases_app.command()
-def show(case_id: str, cases: CasesDir = OURS) -> None:
+def show(case_id: str, cases: CasesDir = OURS, native: Native = False) -> None:
     """Print one case, whole, as YAML."""
-    typer.echo(
-        yaml.safe_dump(_one(catalogue.load(cases), case_id).data(), sort_keys=False, allow_unicode=True), nl=False
-    )
+    case = _one(catalogue.load(cases), case_id, native=native)
+    typer.echo(yaml.safe_dump(case.data(), sort_keys=False, allow_unicode=True), nl=False)
 
 
-def _one(known: Catalogue, case_id: str) -> Case:
-    if case_id in known.cases:
-        return known.cases[case_id]
-    if case_id in known.unavailable:
-        raise SelectionError(f"case {case_id!r} has no official reference: {known.unavailable[case_id]}")
-    raise SelectionError(f"no case is named {case_id!r}; {near(case_id, known.cases)}")
+def _one(known: Catalogue, case_id: str, *, native: bool) -> Case:
+    listed, other = (known.native, known.cases) if native else (known.cases, known.native)
+    unavailable = known.unavailable_native if native else known.unavailable
+    if case_id in listed:
+        return listed[case_id]
+    if case_id in unavailable:
+        raise SelectionError(
+            f"case {case_id!r} has no {'native' if native else 'official'} reference: {unavailable[case_id]}"
+        )
+    if case_id in other:
+        raise SelectionError(f"case {case_id!r} is {'official; leave out' if native else 'native; add'} --native")
+    raise SelectionError(f"no case is named {case_id!r}; {near(case_id, listed)}")
 
 
 @cases_app.command()
 def validate(cases: CasesDir = OURS) -> None:
     """Check every case file; exits with 2 and all mistakes, each with file, line, case and key."""
     known = catalogue.load(cases)
-    sources = sorted({case.source for case in known.cases.values()})
-    typer.echo(f"gt: {len(known.cases)} cases of {', '.join(sources)} are valid")
+    found = [*known.cases.values(), *known.native.values()]
+    typer.echo(f"gt: {len(found)} cases of {', '.join(sorted({case.source for case in found}))} are valid")

@@ -98,7 +98,9 @@ class Dispatched:
 
 def suits(job: Job, host: Place) -> bool:
     """Whether a job may go to a host."""
-    return job.gpus <= max(1, host.gpus) and (job.gpu in (ANY, CPU) or host.kind == job.gpu)
+    if job.gpu == CPU:
+        return True
+    return job.gpus <= max(1, host.gpus) and job.gpu in (ANY, host.kind)
 
 
 def homeless(jobs: Iterable[Job], hosts: Sequence[Place]) -> list[Job]:
@@ -133,7 +135,7 @@ class Dispatch:
 
     async def _serve(self, host: Place, devices: Devices, run_job: RunJob) -> None:
         while (job := await self._next(host)) is not None:
-            taken = await devices.take(min(job.gpus, host.gpus))
+            taken = await devices.take(0 if job.gpu == CPU else min(job.gpus, host.gpus))
             fault = None
             try:
                 await run_job(job, host, taken)

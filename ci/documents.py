@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -36,13 +36,16 @@ class _Unique(_Loader):  # type: ignore[misc, valid-type]  # the base is chosen 
         return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
 
 
-def read(name: str, data: bytes, model: TypeAdapter[Any], entries: str) -> Any:
-    """Validate a document; `entries` is the key under which its named entries stand. Raises Mistaken."""
+def read(name: str, data: bytes, model_of: Callable[[object], TypeAdapter[Any]], entries: str) -> Any:
+    """Validate a document by the model of its content; its named entries stand under `entries`. Raises Mistaken."""
     try:
         text = data.decode("utf-8")
-        return model.validate_python(yaml.load(text, _Unique))  # noqa: S506  # a SafeLoader
+        content = yaml.load(text, _Unique)  # noqa: S506  # a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Mistaken([_unreadable(name, error)]) from None
+    model = model_of(content)
+    try:
+        return model.validate_python(content)
     except ValidationError as error:
         raise Mistaken(list(_mistakes(name, text, error, model, entries))) from None
 

@@ -19,7 +19,7 @@ from dagger import dag
 
 from . import images, verify
 from .case import Code
-from .containers import WEIGHTS, Image, Images, mounted
+from .containers import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
 from .dispatch import Devices
 from .generation import ENDS, Event, Generation
 from .host import CPU, QUERY, Host, host_of
@@ -40,6 +40,7 @@ class Settings:
     weights: dagger.CacheVolume
     results: dagger.CacheVolume
     code: Mapping[str, dagger.Directory] = field(default_factory=dict)  # by source
+    engine: Checkout | None = None  # that makes the native cases, if there are any
     previous: dagger.Directory | None = None
     token: dagger.Secret | None = None
     hf_endpoint: str = ""
@@ -106,8 +107,17 @@ class Engine:
         if self._workers:
             return
         self._fetcher = (await self._images.image(images.FETCH)).container
-        for source in {job.source for job in self._generation.jobs}:
-            self._workers[source] = await self._images.image(source)
+        if self._settings.engine is not None:
+            self._fetcher = self._fetcher.with_mounted_directory(ENGINE, self._settings.engine.folder)
+        for job in self._generation.jobs:
+            if job.source not in self._workers:
+                self._workers[job.source] = await self._image(job)
+
+    async def _image(self, job: Job) -> Image:
+        engine, checkout = job.cases[0].engine, self._settings.engine
+        if engine is None or checkout is None:
+            return await self._images.image(job.source)
+        return await self._images.of_engine(job.source, engine, checkout)
 
     def _spec(self, job: Job, host: Host | None = None) -> dict[str, Any]:
         """The job as the runner reads it; `host` runs it, if not this engine."""
@@ -146,7 +156,9 @@ class Engine:
 
     async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
         ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
-        worker = self._with_volumes(self._workers[job.source].container, [job])
+        container = self._workers[job.source].container
+        native = job.cases[0].engine is not None  # an engine fetches for itself
+        worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
         made = Results()
@@ -229,7 +241,9 @@ class Engine:
         code = any("code" in case for job in jobs for case in job["cases"])
         places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
         previous = PREVIOUS if self._settings.previous is not None else None
-        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places)
+        checkout = self._settings.engine
+        engine = {} if checkout is None else {"engine": ENGINE, "engine_identity": checkout.identity}
+        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places, **engine)
         return json.dumps(run | flags)
 
     def _with_volumes(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
@@ -246,7 +260,7 @@ class Engine:
         return given or dag.git(f"https://github.com/{code.repo}").commit(code.commit).tree(discard_git_dir=True)
 
     def _with_network(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
-        """For the fetch phase: the only one that has the token."""
+        """For what fetches, and has the token: the fetch phase, and an engine that makes native cases."""
         container = self._with_volumes(container, jobs)
         settings = self._settings
         if settings.previous is not None:

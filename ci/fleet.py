@@ -97,7 +97,7 @@ def named(given: Iterable[str]) -> list[FleetHost]:
 def read(name: str, data: bytes) -> list[FleetHost]:
     """The hosts of a fleet file. Raises FleetError with all mistakes."""
     try:
-        parsed: FleetFile = documents.read(name, data, MODEL, "hosts")
+        parsed: FleetFile = documents.read(name, data, lambda _: MODEL, "hosts")
     except documents.Mistaken as error:
         raise FleetError(error.mistakes) from None
     return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in parsed.hosts.items()]

@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from .case import ServingEngine
 from .errors import ImageError
 from .generation import ROOT
 
@@ -20,6 +21,7 @@ TORCH = "torch"  # the project whose environment is the layer that all sources s
 FETCH = "fetch"  # the project of the fetch phase, which needs no torch
 CHECK = "check"  # the project of the judge, which needs none either
 COMPARE = "compare"  # the same with torch, for learned measures
+TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
 JUDGE = "judge"  # the part of the runner's code that no result depends on
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
@@ -67,21 +69,28 @@ class Recipe:
 
     base: str  # by the digest that it was resolved to
     files: dict[str, str]  # sha256 by path: lock files, projects, runner code
+    steps: str = ""  # that no file of ours names
 
     @property
     def digest(self) -> str:
         """Names the recipe."""
-        text = json.dumps([self.base, self.files], sort_keys=True)
+        text = json.dumps([self.base, self.files, *([self.steps] if self.steps else [])], sort_keys=True)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
     """The recipe of the image of a source; `base` is the base image by digest."""
-    code = [path for path in (folder / "runner").rglob("*.py") if JUDGE not in path.parts]
-    paths = [folder / "images.yaml", *code, folder / "runner" / "pyproject.toml"]
+    paths = [folder / "images.yaml", *_code(folder), folder / "runner" / "pyproject.toml"]
     paths += [folder / tier / file for tier in tiers(name) for file in ("pyproject.toml", "uv.lock")]
-    digests = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    return Recipe(base, digests)
+    return Recipe(base, _digests(paths, folder))
+
+
+def _code(folder: Path) -> list[Path]:
+    return [path for path in (folder / "runner").rglob("*.py") if JUDGE not in path.parts]
+
+
+def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,13 @@ class Published:
     def digest(self) -> str:
         """What it was pulled by."""
         return self.reference.rpartition("@")[2]
+
+
+def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bool = False) -> Recipe:
+    """The recipe of an engine's image: its checkout by identity, and how it is installed, unless it was pulled."""
+    steps = [None if pulled else engine.install, engine.environment, list(TAKING), checkout]
+    paths = [CONTAINERS / "images.yaml", *_code(CONTAINERS)]
+    return Recipe(base, _digests(paths, CONTAINERS), json.dumps(steps, sort_keys=True))
 
 
 def published(given: Iterable[str], sources: Iterable[str]) -> dict[str, Published]:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ import platformdirs
 
 from . import manifest as manifests
 from . import verify
+from .case import Case
 from .errors import GtError, PreflightError
 from .generation import ENDS, RUNNER, UNFINISHED, Event, Generation
 from .manifest import Manifest
@@ -33,6 +34,7 @@ class Places:
     models: Path | None = None
     previous: Path | None = None
     results: Path | None = None  # a result store that is not the user's own
+    engine: Path | None = None  # the checkout of the engine that makes native cases
 
     @property
     def cache(self) -> Path:
@@ -52,7 +54,18 @@ class Places:
     def named(self) -> dict[str, str | None]:
         """As the runner reads them."""
         places = {"store": self.store, "cache": self.cache, "models": self.models, "previous": self.previous}
+        places["engine"] = self.engine
         return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
+
+    def check(self, cases: Iterable[Case]) -> None:
+        """Raises GtError where the cases need the checkout of an engine, and none is named."""
+        engine = next((case.engine for case in cases if case.engine is not None), None)
+        if engine is not None and self.engine is None:
+            raise GtError(
+                f"these cases are made by {engine.repo} itself: name a checkout of it with --engine DIR, such as from "
+                f"`git clone https://github.com/{engine.repo} DIR && git -C DIR checkout {engine.ref}`; "
+                "docs/native.md says how it is installed"
+            )
 
 
 @dataclass
@@ -67,9 +80,11 @@ class Outcome:
 def generate(run: Generation, places: Places, show: Show, *, quiet: bool, preflight: bool = True) -> Outcome:
     """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
 
-    Raises GtError where the runner's environment is not installed or the earlier artifact cannot be read, and
-    PreflightError where the preflight finds models that are closed to the user or too small a disk.
+    Raises GtError where the runner's environment is not installed, an engine's checkout is not named or the earlier
+    artifact cannot be read, and PreflightError where the preflight finds models that are closed to the user or too
+    small a disk.
     """
+    places.check(run.cases)
     if importlib.util.find_spec("torch") is None:
         raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
     if places.previous is not None:
@@ -96,8 +111,12 @@ def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Event], *, 
 
 
 def finished(run: Generation, places: Places) -> Outcome:
-    """What is finished already; nothing is made. Raises GtError where the cases are to be made again."""
+    """What is finished already; nothing is made.
+
+    Raises GtError where the cases are to be made again, or an engine's checkout is not named.
+    """
     run.only_looked_at()
+    places.check(run.cases)
     spec = run.run([run.job(job) for job in run.jobs], **places.named()) | {"look": True}
     answer = subprocess.run(
         [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
@@ -130,9 +149,15 @@ def _interrupted(outcomes: Mapping[str, Event]) -> bool:
     return any(event["event"] == "skipped" for event in outcomes.values())
 
 
-def identity() -> dict[str, str]:
-    """The digests of the runner's code and of this Python environment."""
-    found: dict[str, str] = _said("environment")
+def identity() -> dict[str, Any]:
+    """The digests of the runner's code and of this Python environment, and what versions it has."""
+    found: dict[str, Any] = _said("environment")
+    return found
+
+
+def checkout(folder: Path) -> str:
+    """What an engine's checkout is: `commit:…`, or a digest of its content. Raises GtError."""
+    found: str = _said("checkout", str(folder.resolve()))
     return found
 
 

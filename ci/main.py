@@ -21,6 +21,8 @@ from .arguments import (
     BaseImage,
     CaseIds,
     Cases,
+    EngineCheckout,
+    EngineRef,
     HfEndpoint,
     HfToken,
     ImageList,
@@ -50,7 +52,7 @@ from .verdicts import Verdicts
 Official = Annotated[bool, Doc("Official cases; without it, the native mode's.")]
 Group = Annotated[SourceGroup, Doc("A named selection of cases.")]
 On = Annotated[GpuKind, Doc("Run on this GPU kind whatever a case needs; the manifest says so.")]
-PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model.")]
+PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model or part of a suite.")]
 Checkout = Annotated[
     dagger.Directory,
     DefaultPath("/"),
@@ -120,6 +122,8 @@ class DiffusionGt(Verbs, Verdicts):
         ] = None,
         wan_code: WanCode = None,
         ltx_code: LtxCode = None,
+        engine: EngineCheckout = None,
+        engine_ref: EngineRef = "",
         base_image: BaseImage = "",
         images: ImageList = [],  # noqa: B006
         parallel: Annotated[
@@ -154,7 +158,8 @@ class DiffusionGt(Verbs, Verdicts):
         with plainly():
             selection = _selection(official, case_ids, source_group)
             chosen = await _select(cases, selection)
-            built = Images(base_image, published(images, SOURCES))
+            built = Images(base_image, published(images, {*SOURCES, *(case.source for case in chosen)}))
+            makes = next((case.engine for case in chosen if case.engine is not None), None)
             kind = _kind(on)
             here = host.Host(host.CPU) if kind == host.CPU else await probe(built.base())
             generation = Generation(
@@ -166,6 +171,7 @@ class DiffusionGt(Verbs, Verdicts):
                 weights=weights or dag.cache_volume("diffusion-gt-weights"),
                 results=results or dag.cache_volume("diffusion-gt-results"),
                 code={source: given for source, given in code.items() if given is not None},
+                engine=await built.checkout(makes, engine, engine_ref) if makes is not None else None,
                 previous=previous,
                 token=hf_token,
                 hf_endpoint=hf_endpoint,

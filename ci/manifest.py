@@ -53,6 +53,8 @@ class RemoteRecord(HostRecord):
 
     name: str
     cases: list[str] = Field(description="Those that it ran.")
+    started: str | None = Field(None, description="Of the job's own run, where the artifacts of many were collected.")
+    ended: str | None = Field(None, description="Of the same run.")
 
 
 class MoveRecord(Part):
@@ -104,10 +106,10 @@ class WeightsRecord(Part):
 
 
 class CodeRecord(Part):
-    """The checkout of an official implementation."""
+    """The checkout of an official implementation, or of the engine that made a native case."""
 
     repo: str
-    commit: str
+    commit: str | None = Field(description="Null for an engine's checkout that is no commit of its repository.")
     identity: str = Field(description="The commit where it was verified, else a digest of the tree.")
 
 
@@ -143,7 +145,10 @@ class PeakMemory(Part):
 
 
 class Seconds(Part):
-    """Seconds of each phase. `fetch` and `load` are the job's; they are shared by the cases that one model ran."""
+    """Seconds of each phase. `fetch` and `load` are the job's; they are shared by the cases that one model ran.
+
+    An engine loads and fetches within its one command: all of it is `generate`.
+    """
 
     fetch: float
     load: float
@@ -179,19 +184,23 @@ class CaseRecord(Part):
     case: dict[str, JsonValue] = Field(description="The whole case, as its file has it.")
     key: Digest | None = None
     pipeline: str | None = Field(None, description="Class that ran it.")
-    passed: dict[str, JsonValue] = Field(default_factory=dict, description="Arguments that reached the implementation.")
+    passed: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Arguments that reached the implementation; the command of an engine."
+    )
     dropped: list[str] = Field(default_factory=list, description="Arguments of the case that it does not take.")
     seed: int | None = None
     generator_device: str | None = None
     dtype: str | None = None
     inputs: list[InputRecord] = Field(default_factory=list)
-    weights: list[WeightsRecord] = Field(default_factory=list)
+    weights: list[WeightsRecord] = Field(default_factory=list, description="None where an engine fetched for itself.")
     code: CodeRecord | None = None
     image: ImageRecord | None = Field(None, description="Null for a run without containers.")
     runner: Digest | None = Field(None, description="Of the runner's code.")
     environment: Digest | None = Field(None, description="Of the Python environment: every installed version.")
     versions: dict[str, str | None] = Field(default_factory=dict)
-    isolation: str | None = Field(None, description="How the network was kept away while generating.")
+    isolation: str | None = Field(
+        None, description="How the network was kept away while generating; none: an engine needs it."
+    )
     global_rng_used: list[str] = Field(
         default_factory=list, description="Global generators that the case advanced: noise from outside of its own."
     )

@@ -6,10 +6,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-TARGETS = {
-    True: "diffusion-ci/consistency_gt/official_generated",
-    False: "diffusion-ci/consistency_gt/sglang_generated",
-}
+PARENT = "diffusion-ci/consistency_gt"
+ENGINE = "sglang"  # whose native GT a workflow's run makes, by the seed
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,9 @@ def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
     return f"diffusion-ci-gt-gen-{inputs.ref}-{first}"
 
 
-def publish_target(inputs: WorkflowInputs) -> str:
-    """The directory of the data repository that a run publishes to; an explicit one wins."""
-    return inputs.publish_target_dir or TARGETS[inputs.official]
+def publish_target(inputs: WorkflowInputs, engine: str = ENGINE) -> str:
+    """The directory of the data repository that a run publishes to; an explicit one wins.
+
+    Native GT is that of its engine alone: another one's goes into another directory.
+    """
+    return inputs.publish_target_dir or f"{PARENT}/{'official' if inputs.official else engine}_generated"

@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from . import jobs
-from .case import AnyFile, Case
+from .case import Case, EngineFile, ServingEngine, model_of
 from .errors import ReproduceError, near
 from .generation import Generation, tool
-from .host import CPU, Host
+from .host import ANY, CPU, Host
 from .jobs import Job
 from .manifest import CaseRecord, Manifest, RunRecord
 from .selection import SMOKE, Selection
-
-_file = TypeAdapter[Any](AnyFile)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Here:
     models: Path | None = None  # stands in for repositories
     environment: str | None = None  # digest; None where a container's is not known before it runs
     image: str | None = None  # None: no containers
+    engine: str | None = None  # identity of the checkout that makes native cases; None: there is none
 
 
 @dataclass
@@ -63,7 +62,8 @@ def again(manifest: Manifest, ids: Collection[str], here: Here, *, anyway: bool 
     group = SMOKE if selected.mode == SMOKE else ""
     selection = Selection(selected.mode == "official", " ".join(records), group)
     planned = _jobs(cases, records, here.host)
-    generation = Generation(selection, list(cases.values()), planned, here.host, fresh=True)
+    on = ANY if differences else selected.on  # whatever the cases need, they run where they did, or were allowed to
+    generation = Generation(selection, list(cases.values()), planned, here.host, on, fresh=True)
     notes = [*differences, *_skipped(manifest, ids), *_notes(manifest, records, here)]
     return Again(generation, records, list(dict.fromkeys(notes)))
 
@@ -79,6 +79,14 @@ def pinned(record: CaseRecord) -> dict[str, Any]:
     for given, found in zip(case.get("inputs", []), record.inputs, strict=False):
         given["sha256"] = found.sha256
     return case
+
+
+def engine_of(manifest: Manifest) -> tuple[ServingEngine, str] | None:
+    """The engine that made a manifest's native cases, if there are any, and its commit, or "" where it was at none."""
+    for record in manifest.cases.values():
+        if "engine" in record.case and record.code is not None:
+            return ServingEngine.model_validate(record.case["engine"]), record.code.commit or ""
+    return None
 
 
 def origin(manifest: Manifest, name: str) -> RunRecord:
@@ -111,17 +119,20 @@ def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
 
 def _case(name: str, record: CaseRecord, here: Here) -> Case:
     data = pinned(record)
-    spec = {key: value for key, value in data.items() if key not in ("id", "source", "code")}
-    code = {"code": data["code"]} if "code" in data else {}
+    shared: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
+    spec = {key: value for key, value in data.items() if key not in ("id", "source")}
+    whole: dict[str, Any] = {"version": 1, "source": record.source, "cases": {name: spec}, **shared}
     try:
-        file = _file.validate_python({"version": 1, "source": record.source, "cases": {name: spec}, **code})
+        file = model_of(whole).validate_python(whole)
     except ValidationError as error:
         where = error.errors(include_url=False)[0]
         raise ReproduceError(
             f"{name}: this version does not know the case as the manifest has it ({'.'.join(map(str, where['loc']))}: "
             f"{where['msg']}); check out the tool's commit that the manifest names"
         ) from None
-    return Case(name, record.source, file.cases[name], getattr(file, "code", None), here.inputs / "manifest.json")
+    engine = file.engine if isinstance(file, EngineFile) else None
+    code = getattr(file, "code", None)
+    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", engine=engine)
 
 
 def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
@@ -137,6 +148,8 @@ def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
     for weights in record.weights:
         if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
             yield f"{weights.repo} was a local folder ({weights.digest}); --models names the folder that it lies in"
+    if "engine" in record.case and record.code is not None and here.engine is None:
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}; --engine names a checkout of it"
 
 
 def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
@@ -144,6 +157,8 @@ def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
     kind = record.gpu.kind if record.gpu is not None else None
     if kind not in (None, CPU, here.host.kind):
         yield f"made on {kind}, here is {here.host.kind}"
+    if "engine" in record.case and record.code is not None and here.engine not in (None, record.code.identity):
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.engine)}"
     if record.runner != here.runner:
         yield f"made by the runner's code {_short(record.runner)}, here it is {_short(here.runner)}"
 
@@ -181,6 +196,11 @@ def _by_case(found: Iterable[tuple[str, str]]) -> list[str]:
     for name, text in found:
         names.setdefault(text, []).append(name)
     return [f"{', '.join(cases)}: {text}" for text, cases in names.items()]
+
+
+def _at(identity: str | None) -> str:
+    kind, _, value = (identity or "").partition(":")
+    return value if kind == "commit" else f"no commit ({value[:12]})"
 
 
 def _short(digest: str | None) -> str:

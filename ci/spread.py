@@ -11,6 +11,7 @@ import anyio
 import dagger
 
 from . import manifest as manifests
+from .containers import Checkout
 from .dispatch import Dispatch, HostFaultError, Place, homeless
 from .engine import CASES, KEEP, Engine, Results, Settings, unsettled
 from .fleet import FleetHost
@@ -157,6 +158,7 @@ class Spread:
             "--base-image": self._nested.reference,
             "--images": ",".join(settings.images),
             **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in settings.code},
+            **_engine(settings.engine),
         }
         how = {"--fresh": generation.fresh, "--verify": generation.verify}
         return Call(
@@ -171,6 +173,8 @@ class Spread:
         settings = self._settings
         for source, code in settings.code.items():
             container = container.with_mounted_directory(f"/gt/code/{source}", code)
+        if settings.engine is not None and settings.engine.commit is None:
+            container = container.with_mounted_directory("/gt/code/engine", settings.engine.folder)
         if settings.token is not None:
             container = container.with_secret_variable("HF_TOKEN", settings.token)
         return container
@@ -194,6 +198,13 @@ class Spread:
 
 
 CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an official repository, by source
+
+
+def _engine(checkout: Checkout | None) -> dict[str, str]:
+    """A host gets its own checkout of a commit, and ours where there is none."""
+    if checkout is None:
+        return {}
+    return {"--engine-ref": checkout.commit} if checkout.commit else {"--engine": "/gt/code/engine"}
 
 
 def _options(given: Mapping[str, str | None]) -> list[str]:

@@ -18,6 +18,7 @@ def plan_table(jobs: Iterable[Job], where: Callable[[Job], str]) -> Table:
     for job in jobs:
         gpu = job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
         for case in job.cases:
-            table.add_row(job.name, case.id, case.model, gpu, where(job), f"{case.spec.needs.minutes:g}")
+            minutes = f"{case.spec.needs.minutes:g}{' (assumed)' if case.assumed else ''}"
+            table.add_row(job.name, case.id, case.model, gpu, where(job), minutes)
         table.add_section()
     return table

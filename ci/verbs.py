@@ -21,6 +21,7 @@ from .arguments import (
     BaseImage,
     CaseIds,
     Cases,
+    EngineCheckout,
     HfEndpoint,
     HfToken,
     ImageList,
@@ -30,17 +31,18 @@ from .arguments import (
 )
 from .batch import batch
 from .changes import Order
-from .containers import Images
+from .containers import Checkout, Images
 from .engine import Settings, probe
 from .errors import GtError, ReproduceError
 from .generate import Limits, generate
 from .images import CHECK, published
 from .kinds import PublishWay
+from .manifest import Manifest
 from .nested import Connection
 from .patience import Patience
 from .plainly import plainly
 from .remote.ways import opened
-from .reproduce import Here, again
+from .reproduce import Here, again, engine_of
 from .reproduction import Reproduction, measure, reproduction, values
 
 To = Annotated[str, Doc("The data repository: a git server's address.")]
@@ -86,8 +88,9 @@ class Verbs:
             if accept and not reason.strip():
                 raise GtError("accept needs a reason: why the published image changes")
             directory = await _exported(artifact, "gt")
-            known = set(catalogue.load(await _exported(cases, "cases")).cases) if prune else None
             found = batch(directory, publish_target_dir, per_platform=per_platform)
+            mode = found.manifest.run.selection.mode
+            known = set(catalogue.load(await _exported(cases, "cases")).of(mode)) if prune else None
             order = Order(found, dict.fromkeys(accept, reason), known, ci_run, ref)
             judge = (await Images(base_image, {}).image(CHECK)).container
             secret = await token.plaintext() if token is not None else ""
@@ -136,6 +139,7 @@ class Verbs:
         weights: Weights = None,
         wan_code: WanCode = None,
         ltx_code: LtxCode = None,
+        engine: EngineCheckout = None,
         base_image: BaseImage = "",
         images: ImageList = [],  # noqa: B006
     ) -> dagger.Directory:
@@ -146,9 +150,12 @@ class Verbs:
         """
         with plainly():
             old, inputs = await _exported(artifact, "gt"), await _exported(cases, "cases")
-            built = Images(base_image, published(images, SOURCES))
-            here = Here(await probe(built.base()), local.identity()["runner"], inputs, image="built")
             manifest = manifests.read(old)
+            sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
+            built = Images(base_image, published(images, sources))
+            checkout = await _checkout(manifest, built, engine)
+            at = checkout.identity if checkout is not None else None
+            here = Here(await probe(built.base()), local.identity()["runner"], inputs, image="built", engine=at)
             wanted = again(manifest, case_ids, here, anyway=anyway)
             code = {"wan21": wan_code, "ltx": ltx_code}
             settings = Settings(
@@ -156,6 +163,7 @@ class Verbs:
                 weights=weights or dag.cache_volume("diffusion-gt-weights"),
                 results=dag.cache_volume("diffusion-gt-results"),
                 code={source: given for source, given in code.items() if given is not None},
+                engine=checkout,
                 token=hf_token,
                 hf_endpoint=hf_endpoint,
                 images=images,
@@ -166,6 +174,14 @@ class Verbs:
             judge = (await built.image(CHECK)).container
             await _measured(found, old, new, judge)
             return _told(found, made, must_match=must_match)
+
+
+async def _checkout(manifest: Manifest, built: Images, given: dagger.Directory | None) -> Checkout | None:
+    """The checkout of the engine that made a manifest's native cases: at their commit, if none is given."""
+    made_by = engine_of(manifest)
+    if made_by is None or (given is None and not made_by[1]):
+        return None
+    return await built.checkout(made_by[0], given, "" if given is not None else made_by[1])
 
 
 async def _exported(directory: dagger.Directory, name: str) -> Path:

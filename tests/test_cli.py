@@ -97,7 +97,7 @@ def test_a_case_is_shown_as_its_file_has_it(gt: Command) -> None:
 def test_our_own_case_files_are_valid(gt: Command, catalogue: Catalogue) -> None:
     said = gt("cases", "validate")
     assert (said.status, said.err) == (0, "")
-    assert said.out.startswith(f"gt: {len(catalogue.cases)} cases of ")
+    assert said.out.startswith(f"gt: {len(catalogue.cases) + len(catalogue.native)} cases of ")
 
 
 def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(gt: Command, tmp_path: Path) -> None:

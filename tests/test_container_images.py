@@ -12,7 +12,7 @@ from typing import get_args
 import pytest
 
 from ci import images
-from ci.case import AnyFile
+from ci.case import OurFile
 from ci.errors import ImageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +27,7 @@ def locked(project: str) -> dict[str, str]:
 
 
 def test_every_source_has_an_image() -> None:
-    sources = {get_args(file.model_fields["source"].annotation)[0] for file in get_args(get_args(AnyFile)[0])}
+    sources = {get_args(file.model_fields["source"].annotation)[0] for file in get_args(get_args(OurFile)[0])}
     assert sources == set(SOURCES)
     assert all((images.CONTAINERS / source / "uv.lock").is_file() for source in sources)
 

@@ -40,7 +40,7 @@ def dispatch(
 
     async def run_job(job: Job, host: Place, devices: list[str]) -> None:
         taken = {(host.name, device) for device in devices}
-        assert len(taken) == job.gpus
+        assert len(taken) == (0 if job.gpu == "cpu" else job.gpus)
         assert not busy & taken, "two jobs on one GPU"
         busy.update(taken)
         await anyio.sleep(0)
@@ -125,6 +125,9 @@ def test_a_job_goes_to_its_kind_alone_and_one_for_any_goes_anywhere_with_enough_
     assert [suits(needs_h100, host) for host in (h100, cpu)] == [True, False]
     assert [suits(needs_any, host) for host in (h100, cpu)] == [True, True]
     assert not suits(plan([case("big", gpu="h100", gpus=4)])[0], h100)
+    (on_cpu,) = plan([case("big", gpu="h100", gpus=4)], on="cpu")
+    assert suits(on_cpu, cpu)
+    assert dispatch([on_cpu], [cpu])[0].ran == {on_cpu.name: "b"}
 
 
 @pytest.mark.parametrize("kinds", [["any"], ["h100", "any"]])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.case import Case
+from ci.case import OFFICIAL_SOURCES, Case
 from ci.catalogue import CASES, Catalogue
 
 H200 = {
@@ -23,7 +23,7 @@ H200 = {
 OFFICIAL = [
     name
     for path in sorted(CASES.glob("*.yaml"))
-    if (file := yaml.safe_load(path.read_text()))["source"] != "smoke"
+    if (file := yaml.safe_load(path.read_text()))["source"] in OFFICIAL_SOURCES
     for name in file["cases"]
 ]
 

@@ -43,6 +43,20 @@ def test_a_token_that_opens_them_leaves_nothing_in_the_way(
     assert obstacles(run_of(tmp_path, "owner/one", MODEL)) == []
 
 
+def test_the_closed_model_of_an_engines_case_is_named_though_the_engine_fetches_it_itself(
+    fake: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close(fake, "owner/one")
+    run = run_of(tmp_path, "owner/one", MODEL) | {"engine": str(tmp_path), "engine_identity": "commit:x"}
+    for job in run["jobs"]:
+        job["cases"][0] |= {"engine": {"repo": "owner/engine", "command": ["x"]}, "suite": "s"}
+    (line,) = obstacles(run)
+    assert line.startswith("owner/one is ")
+    monkeypatch.setenv("HF_TOKEN", "right")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))  # what it fetches of them is not known
+    assert obstacles(run) == []
+
+
 def test_a_disk_too_small_for_all_models_together_is_said(
     fake: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

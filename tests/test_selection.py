@@ -40,13 +40,14 @@ def test_ids_are_separated_by_spaces_or_commas_and_keep_the_catalogues_order(cho
     [
         (Selection(True, "flux_imag_t2i"), "did you mean flux_image_t2i"),
         (Selection(True, source_group="difusers"), "did you mean diffusers?"),
-        (Selection(True, source_group="x"), "allowed: all, diffusers, ltx, ltx23, smoke, wan21"),
+        (Selection(True, source_group="x"), "allowed: all, diffusers, ltx, ltx23, sglang, smoke, wan21"),
         (Selection(True, "wan2_1_t2v_1.3b", "ltx"), "is not in group 'ltx'; it is in wan21"),
         (Selection(True, "zimage_image_t2i_fp8"), "has no official reference: The official script would load"),
-        (Selection(False, "flux_image_t2i"), "is official; add --official"),
         (Selection(False, source_group="ltx"), "holds official cases; add --official"),
         (Selection(True, "smoke_t2i"), "add --source-group smoke"),
-        (Selection(), "the selection is empty"),
+        (Selection(True, source_group="sglang"), "holds native cases; leave out --official"),
+        (Selection(True, "qwen_image_t2i_2_gpus"), "is native; leave out --official"),
+        (Selection(False, "pi05_action_http"), "has no native reference: its output is a robot's actions"),
         (Selection(True, 'x"; rm -rf ~; #'), "no case is named"),
     ],
 )
@@ -60,6 +61,14 @@ def test_every_wrong_id_is_named_at_once() -> None:
     with pytest.raises(SelectionError) as raised:
         select(OURS, Selection(True, "nope flux_image_t2i neither"))
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_where_there_are_no_native_cases_an_official_one_is_said_to_be_official() -> None:
+    official = Catalogue(OURS.cases, OURS.unavailable)
+    with pytest.raises(SelectionError, match="'flux_image_t2i' is official; add --official"):
+        select(official, Selection(case_ids="flux_image_t2i"))
+    with pytest.raises(SelectionError, match=r"the selection is empty: no native case .*--official selects 17 cases"):
+        select(official, Selection())
 
 
 def test_an_empty_catalogue_is_an_empty_selection() -> None:

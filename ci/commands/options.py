@@ -22,6 +22,8 @@ Models = Annotated[
     Path | None, typer.Option(help="DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")
 ]
 
+Engine = Annotated[Path | None, typer.Option(help="A checkout of the engine that makes the native cases.")]
+
 
 def say(line: str) -> None:
     """Tell a person; what a program reads goes to standard output."""

@@ -69,7 +69,7 @@ def publish(
         found = batch(artifact, publish_target_dir, per_platform=per_platform)
         for line in found.left_out:
             say(line)
-        known = set(catalogue.load(cases).cases) if prune else None
+        known = set(catalogue.load(cases).of(found.manifest.run.selection.mode)) if prune else None
         order = Order(found, dict.fromkeys(accept, reason), known, ci_run or _actions_run(), ref)
         published = run(artifact, order, remote, gate, patience=patience, check_only=check_only)
     if published is None:

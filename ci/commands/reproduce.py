@@ -18,7 +18,7 @@ from ..manifest import Manifest
 from ..reproduce import Again, Here, again
 from ..reproduction import Metrics, Reproduction, measure, reproduction, values
 from ..selection import Selection
-from .options import OURS, CasesDir, Models, say
+from .options import OURS, CasesDir, Engine, Models, say
 
 
 def reproduce(
@@ -26,6 +26,7 @@ def reproduce(
     case_ids: Annotated[str, typer.Option(help="Only these cases; ids separated by spaces or commas.")] = "",
     cases: CasesDir = OURS,
     models: Models = None,
+    engine: Engine = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Also on another GPU kind, or with other code of the runner.")
     ] = False,
@@ -41,13 +42,13 @@ def reproduce(
     """
     folder = manifest if manifest.is_dir() else manifest.parent
     old = _read(manifest)
-    wanted = again(old, Selection(case_ids=case_ids).ids, _here(cases, models), anyway=anyway)
+    wanted = again(old, Selection(case_ids=case_ids).ids, _here(cases, models, engine), anyway=anyway)
     for note in wanted.notes:
         say(note)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gt-again-")))
         made = output or scratch / "gt"
-        new = _generate(wanted, Places(models, results=scratch / "results"), made)
+        new = _generate(wanted, Places(models, results=scratch / "results", engine=engine), made)
         found = reproduction(old, wanted, new)
         measure(found, folder, made, lambda now, then: _measured(now, then, scratch / "comparison"))
     for line in found.lines():
@@ -66,12 +67,13 @@ def _read(manifest: Path) -> Manifest:
         raise ArtifactError(f"{manifest} cannot be read: {error}") from None
 
 
-def _here(cases: Path, models: Path | None) -> Here:
-    for folder in (cases, models):
+def _here(cases: Path, models: Path | None, engine: Path | None) -> Here:
+    for folder in (cases, models, engine):
         if folder is not None and not folder.is_dir():
             raise ReproduceError(f"{folder} is no directory")
     identity = local.identity()
-    return Here(host.this_host(), identity["runner"], cases, models, identity["environment"])
+    at = local.checkout(engine) if engine is not None else None
+    return Here(host.this_host(), identity["runner"], cases, models, identity["environment"], engine=at)
 
 
 def _generate(wanted: Again, places: Places, output: Path) -> Manifest:

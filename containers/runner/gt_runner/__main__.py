@@ -6,9 +6,10 @@
     python -m gt_runner preflight RUN.json    what stands in a run's way, as a JSON list, before anything is fetched
     python -m gt_runner newest REPOS.json     the newest commit of each repository of a JSON list, or why there is none
     python -m gt_runner environment           what this environment is, as JSON: digests and versions
+    python -m gt_runner checkout FOLDER       what an engine's checkout is: its commit, or a digest of its content
 
 `run` and `prepare` write events as JSON lines to standard output, lines for people to standard error; their exit status
-is 0 when no case failed, 1 when some did, 130 when interrupted. `fetch` and `work` are steps of `run`.
+is 0 when no case failed, 1 when some did, 130 when interrupted. `fetch`, `work` and `engine` are steps of `run`.
 """
 
 from __future__ import annotations
@@ -32,34 +33,46 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("preflight").add_argument("file")
     commands.add_parser("newest").add_argument("file")
+    commands.add_parser("checkout").add_argument("file", metavar="folder")
     for command in ("run", "prepare"):
         sub = commands.add_parser(command)
         sub.add_argument("file")
         sub.add_argument("--events-file", type=Path, help="events go here, and not to standard output")
     commands.add_parser("environment")
-    for step in ("fetch", "work"):
+    for step in ("fetch", "work", "engine"):
         sub = commands.add_parser(step)
         sub.add_argument("--events", type=int, required=True)
-        sub.add_argument("--warm", default=None)
+        sub.add_argument("--warm", default="")
     arguments = parser.parse_args()
     match arguments.command:
         case "run":
             return _run(arguments.file, arguments.events_file)
         case "prepare":
             return _prepare(arguments.file, arguments.events_file)
-        case "preflight" | "newest":
-            return {"preflight": _preflight, "newest": _newest}[arguments.command](arguments.file)
+        case "preflight" | "newest" | "checkout":
+            asked = {"preflight": _preflight, "newest": _newest, "checkout": _checkout}
+            return asked[arguments.command](arguments.file)
         case "environment":
             return _environment()
-    emit = child.emitter(arguments.events)
-    if arguments.command == "fetch":
-        from .prepare import prepare  # noqa: PLC0415  # each step imports what it needs and no more
+    return _step(arguments.command, child.emitter(arguments.events), arguments.warm)
+
+
+def _step(step: str, emit: child.Emit, source: str) -> int:
+    """One step of a job; each imports what it needs and no more."""
+    if step == "fetch":
+        from .prepare import prepare  # noqa: PLC0415
 
         prepare(child.task(), emit)
         return 0
+    if step == "engine":
+        from . import command  # noqa: PLC0415
+        from .engine import EngineWorker  # noqa: PLC0415
+
+        command.take_orphans()
+        return child.leave(EngineWorker(child.task(command.end_all), emit).run())
     from .worker import Worker, warm  # noqa: PLC0415
 
-    warm(arguments.warm)
+    warm(source)
     return child.leave(Worker(child.task(), emit).run())
 
 
@@ -74,6 +87,7 @@ def _run(file: str, events: Path | None) -> int:
 
 
 def _prepare(file: str, events: Path | None) -> int:
+    from .job import SHARED  # noqa: PLC0415
     from .prepare import Task, prepare  # noqa: PLC0415
     from .store import Store  # noqa: PLC0415
 
@@ -84,8 +98,7 @@ def _prepare(file: str, events: Path | None) -> int:
     if run["previous"] and not run["fresh"]:
         store.adopt(Path(run["previous"]))
     for job in run["jobs"]:
-        shared = {name: run[name] for name in ("store", "cache", "models", "fresh", "look", "since") if name in run}
-        prepare(cast("Task", {"job": job, **shared}), told.emit)
+        prepare(cast("Task", {"job": job, **{name: run[name] for name in SHARED if name in run}}), told.emit)
     return int(told.missing)
 
 
@@ -111,9 +124,22 @@ def _newest(file: str) -> int:
 
 
 def _environment() -> int:
-    from .environment import environment_digest, runner_digest  # noqa: PLC0415
+    from .environment import environment_digest, runner_digest, versions  # noqa: PLC0415
 
-    print(json.dumps({"environment": environment_digest(), "runner": runner_digest()}))  # noqa: T201
+    told = {"environment": environment_digest(), "runner": runner_digest(), "versions": versions()}
+    print(json.dumps(told))  # noqa: T201
+    return 0
+
+
+def _checkout(folder: str) -> int:
+    from .errors import FetchError  # noqa: PLC0415
+    from .fetch.engine import identity_of  # noqa: PLC0415
+
+    try:
+        print(json.dumps(identity_of(Path(folder))))  # noqa: T201
+    except FetchError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

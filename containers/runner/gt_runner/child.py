@@ -80,6 +80,8 @@ class Child:
                 os.killpg(self.process.pid, sign)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what a child that ended by itself has left running
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -91,17 +93,18 @@ class Child:
         self._events.put(None)
 
 
-def task() -> Any:
-    """In a child: wait for the task, then watch the parent."""
+def task(at_end: Callable[[], None] = lambda: None) -> Any:
+    """In a child: wait for the task, then watch the parent; `at_end` is called when that is gone."""
     line = sys.stdin.buffer.readline()
     if not line:
         os._exit(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(at_end,), daemon=True).start()
     return json.loads(line)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(at_end: Callable[[], None]) -> None:
     wait_for_end_of_input()
+    at_end()
     os._exit(1)
 
 

@@ -6,12 +6,18 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .errors import SourceError
+from .job import Case
 
 SHOWN = (
     "torch",
@@ -62,10 +68,54 @@ def versions() -> dict[str, str | None]:
     return {"python": platform.python_version(), **named, "driver": _driver()}
 
 
+@dataclass(frozen=True)
+class Environment:
+    """What ran a case."""
+
+    digest: str
+    versions: Mapping[str, str | None]
+
+
+def of(case: Case) -> Environment:
+    """The environment that a case is run in. Raises SourceError where that of an engine does not answer."""
+    return _of_engine() if "engine" in case else Environment(environment_digest(), versions())
+
+
+@functools.cache
+def _of_engine() -> Environment:
+    """That of the `python` that an engine's command finds first; in an image, it is also ours."""
+    python = shutil.which("python")
+    if python is None or Path(python).parent == Path(sys.executable).parent:
+        return Environment(environment_digest(), versions())
+    asked = [python, "-m", __package__, "environment"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    answer = subprocess.run(asked, capture_output=True, text=True, env=env, check=False)
+    if answer.returncode:
+        last = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
+        raise SourceError(f"the `python` on PATH, which is the engine's, does not say what is installed: {last[0]}")
+    said = json.loads(answer.stdout)
+    return Environment(said["environment"], said["versions"])
+
+
 @functools.cache
 def _driver() -> str | None:
+    return next(iter(_driver_says("driver_version")), None)
+
+
+def gpu() -> tuple[str | None, int | None]:
+    """Name and memory in bytes of the first visible GPU, as the driver says: for whom may not hold it himself."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    said = _driver_says("name,memory.total", *(["-i", first] if first else []))
+    if not said:
+        return None, None
+    name, _, mebibytes = said[0].rpartition(",")
+    return name.strip(), int(mebibytes) * 2**20
+
+
+def _driver_says(what: str, *which: str) -> list[str]:
+    """A line for each GPU; none where there is no driver."""
     if shutil.which("nvidia-smi") is None:
-        return None
-    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        return []
+    query = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits", *which]
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    return answer.stdout.splitlines()[0].strip() if answer.returncode == 0 and answer.stdout else None
+    return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

@@ -62,17 +62,25 @@ def save(frames: Frames, case: Case, folder: Path) -> list[Path]:
     Raises SourceError where an image case got several images and does not say which one is kept.
     """
     output = case["output"]
+    if output["kind"] == "video":
+        kept = _through_video(frames, output)
+    elif len(frames) > 1 and output.get("keep") != "first":
+        raise SourceError(f"the pipeline returned {len(frames)} images; say `keep: first` in the case's output")
+    else:
+        kept = [frames[0]]
+    paths = [folder / name for name in names(case)]
+    for path, frame in zip(paths, kept, strict=True):
+        _write(frame, path, output)
+    return paths
+
+
+def names(case: Case) -> list[str]:
+    """The published names of a case's files."""
+    output = case["output"]
     stem = f"{case['id']}_{output['name_gpus']}gpu"
     if output["kind"] == "video":
-        keys = _through_video(frames, output)
-        named = [(f"{stem}_frame_{name}.png", frame) for name, frame in zip(KEY_FRAMES, keys, strict=True)]
-    else:
-        if len(frames) > 1 and output.get("keep") != "first":
-            raise SourceError(f"the pipeline returned {len(frames)} images; say `keep: first` in the case's output")
-        named = [(f"{stem}.{output['format']}", frames[0])]
-    for name, frame in named:
-        _write(frame, folder / name, output)
-    return [folder / name for name, _ in named]
+        return [f"{stem}_frame_{frame}.png" for frame in KEY_FRAMES]
+    return [f"{stem}.{output['format']}"]
 
 
 def _write(frame: Frames, path: Path, output: Output) -> None:

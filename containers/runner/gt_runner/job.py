@@ -33,6 +33,15 @@ class Code(TypedDict):
     paths: list[str]  # folders in it that go on the import path
 
 
+class Engine(TypedDict):
+    """A serving engine: its checkout, and the command that makes one case; with templates, see `ci/case.py`."""
+
+    repo: str  # owner/name on GitHub
+    command: list[str]
+    folder: NotRequired[str]  # of the checkout, in which the command starts
+    environment: NotRequired[dict[str, str]]
+
+
 class Input(TypedDict):
     """An input image: by URL, or by path relative to the folder of the case's file."""
 
@@ -55,7 +64,7 @@ class Output(TypedDict):
     """What is kept of a result, and how it is encoded."""
 
     kind: Literal["image", "video"]
-    format: Literal["jpg", "png"]
+    format: Literal["jpg", "png", "webp"]
     name_gpus: int  # the number in the published file name only
     quality: NotRequired[int]  # JPEG quality 1..100
     fps: NotRequired[int]  # frames per second of the intermediate video
@@ -70,8 +79,8 @@ class Case(TypedDict):
     source: str
     model: Repository
     inputs: NotRequired[list[Input]]
-    call: dict[str, Any]
-    runtime: Runtime
+    call: NotRequired[dict[str, Any]]  # absent, like runtime, where an engine makes the case
+    runtime: NotRequired[Runtime]
     output: Output
     needs: dict[str, Any]
     loras: NotRequired[list[Lora]]
@@ -81,6 +90,9 @@ class Case(TypedDict):
     checkpoint: NotRequired[dict[str, Any]]  # ltx: file names inside the model repository
     config: NotRequired[str]  # wan21: the key in the repository's WAN_CONFIGS
     code: NotRequired[Code]
+    engine: NotRequired[Engine]  # the serving engine that makes the case, for native ones
+    suite: NotRequired[str]  # of the engine's own tests
+    arguments: NotRequired[list[str]]  # templates that follow the engine's command
     base: str  # folder that relative input paths start from; not part of the case's key
 
 
@@ -93,7 +105,7 @@ class Image(TypedDict):
 
 
 class Job(TypedDict):
-    """Cases of one source, model and GPU kind: one process that loads the model once and runs them all."""
+    """Cases of one source and GPU kind; official ones of one model, which one process loads once for them all."""
 
     name: str
     source: str
@@ -102,6 +114,9 @@ class Job(TypedDict):
     gpus: int
     image: NotRequired[Image]  # absent: a run without containers
     cases: list[Case]
+
+
+SHARED = ("store", "cache", "models", "engine", "engine_identity", "fresh", "look", "since")  # of a run
 
 
 class FetchedRepository(TypedDict):
@@ -128,7 +143,7 @@ class Fetched(TypedDict):
     """What the fetch phase leaves behind for one case; paths are of this machine only."""
 
     repositories: dict[str, FetchedRepository]  # by repo name
-    code: str | None  # path of the checkout; None: the implementation must be importable
+    code: str | None  # path of the checkout (of the engine, for its cases); None: what runs it must be importable
     code_identity: str | None  # as a repository's identity
     inputs: list[FetchedInput]  # in the case's order
 
@@ -142,8 +157,15 @@ class Prepared(TypedDict):
     fetch_seconds: float
 
 
+def by_engine(job: Job) -> bool:
+    """Whether a serving engine makes the job's cases."""
+    return any("engine" in case for case in job["cases"])
+
+
 def repositories(case: Case) -> Iterator[Repository]:
-    """Every hub repository that a case needs, the model's first."""
+    """Every hub repository that is fetched for a case, the model's first."""
+    if "engine" in case:  # it fetches for itself
+        return
     if "repo" in case["model"]:  # a smoke model is built, not fetched
         yield case["model"]
     if "text_encoder" in case:

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import fetch
 from .errors import AccessError, FetchError, SpaceError
-from .fetch.hub import Snapshot
+from .fetch.hub import Snapshot, commit_of
 from .fetch.weights import check_space, snapshots
 from .job import Case, Job
 from .store import Store, case_key
@@ -20,15 +20,19 @@ def obstacles(run: Any) -> list[str]:
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
-    places = fetch.Places(Path(run["cache"]), Path(run["models"]) if run["models"] else None)
+    places = fetch.Places.of(run)
     store = Store(Path(run["store"]))
     found: list[str] = []
     lacking: dict[tuple[str, str], Snapshot] = {}
+    of_engines: dict[tuple[str, str], Snapshot] = {}  # which fetch what they like of them: no space is counted
     for job in run["jobs"]:
         for case in job["cases"]:
             with contextlib.suppress(FetchError), _told(found):
                 for snapshot in _lacking(case, job, places, None if run["fresh"] else store):
-                    lacking.setdefault((snapshot.repo, snapshot.commit), snapshot)
+                    known = of_engines if "engine" in case else lacking
+                    known.setdefault((snapshot.repo, snapshot.commit), snapshot)
+    for snapshot in of_engines.values():
+        _look_up(snapshot, found)
     looked_up = [snapshot for snapshot in lacking.values() if _look_up(snapshot, found)]
     if not run.get("elsewhere"):
         with _told(found):
@@ -41,6 +45,9 @@ def _lacking(case: Case, job: Job, places: fetch.Places, store: Store | None) ->
     identified = fetch.identify(case, places)
     if store is not None and store.find(case_key(case, identified, job)) is not None:
         return []
+    if "engine" in case:
+        model = case["model"]
+        return [Snapshot(model, commit_of(model["repo"], model.get("revision")), places)]
     commits = {name: repository["commit"] for name, repository in identified["repositories"].items()}
     return [snapshot for snapshot in snapshots(case, places, commits) if not snapshot.complete()]
 

@@ -20,6 +20,8 @@ class Task(TypedDict):
     store: str
     cache: str
     models: str | None
+    engine: NotRequired[str | None]  # the checkout of the engine that makes native cases
+    engine_identity: NotRequired[str | None]  # of that checkout, where the caller knows it
     fresh: bool
     look: NotRequired[bool]  # only name what the store has, and fetch nothing
     since: NotRequired[str]  # a time; what was made before is as good as not there
@@ -31,7 +33,7 @@ def prepare(task: Task, emit: Emit) -> None:
     Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
     others; last `read_ahead`.
     """
-    places = fetch.Places(Path(task["cache"]), Path(task["models"]) if task["models"] else None)
+    places = fetch.Places.of(task)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
     for case in task["job"]["cases"]:

@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,48 +15,55 @@ from typing import Any
 from PIL import Image
 
 from . import environment, torch_state
-from .job import Case, Fetched
-from .sources import Generated
+from .job import Case, Prepared
 
+Record = dict[str, Any]
 STARTED = datetime.now(UTC).isoformat(timespec="milliseconds")
 PROCESS = uuid.uuid4().hex  # a process id says nothing in a container, where it is always the same
 
 
-def finished(case: Case, key: str, fetched: Fetched, made: Generated, files: Sequence[Path]) -> dict[str, Any]:
-    """The record of a finished case, less what only the worker knows (its seconds, pipeline, isolation)."""
-    runtime, call = case["runtime"], case["call"]
+def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[str], files: Sequence[Path]) -> Record:
+    """The record of a finished case, less what only its worker knows (its seconds, pipeline, isolation).
+
+    `passed` are the arguments that reached the implementation, `dropped` those of the case that it does not take.
+    """
+    case, fetched = prepared["case"], prepared["fetched"]
+    found = environment.of(case)
     return {
         "status": "ok",
-        "key": key,
+        "key": prepared["key"],
         "source": case["source"],
         "case": {name: value for name, value in case.items() if name != "base"},
         "weights": [
             {name: found.get(name) for name in ("repo", "commit", "digest", "bytes")}
             for found in fetched["repositories"].values()
         ],
-        "code": _code(case, fetched),
+        "code": _code(case, fetched["code_identity"]),
         "inputs": [
             {**{name: given[name] for name in ("url", "path") if name in given}, "sha256": found["sha256"]}
             for given, found in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
-        "passed": made.passed,
-        "dropped": made.dropped,
-        "seed": call["seed"],
-        "dtype": runtime["dtype"],
+        "passed": dict(passed),
+        "dropped": list(dropped),
+        "seed": case["call"]["seed"] if "call" in case else None,
+        "dtype": case["runtime"]["dtype"] if "runtime" in case else None,
         "runner": environment.runner_digest(),
-        "environment": environment.environment_digest(),
-        "versions": {**environment.versions(), "cuda": torch_state.cuda_version()},
+        "environment": found.digest,
+        "versions": {**found.versions, "cuda": torch_state.cuda_version()},
         "files": [_file(path) for path in files],
     }
 
 
-def _code(case: Case, fetched: Fetched) -> dict[str, Any] | None:
-    if "code" not in case:
+def _code(case: Case, identity: str | None) -> Record | None:
+    if identity is None:
         return None
-    return {"repo": case["code"]["repo"], "commit": case["code"]["commit"], "identity": fetched["code_identity"]}
+    if "engine" in case:
+        commit = identity.removeprefix("commit:") if identity.startswith("commit:") else None
+        return {"repo": case["engine"]["repo"], "commit": commit, "identity": identity}
+    return {"repo": case["code"]["repo"], "commit": case["code"]["commit"], "identity": identity}
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _file(path: Path) -> Record:
     with Image.open(path) as image:
         width, height = image.size
     data = path.read_bytes()
@@ -69,24 +76,21 @@ def _file(path: Path) -> dict[str, Any]:
     }
 
 
-def process(nonce: str | None) -> dict[str, Any]:
+def process(nonce: str | None) -> Record:
     """Tells a run from the memory of one."""
     return {"id": PROCESS, "started": STARTED, "nonce": nonce}
 
 
-def gpu(device: str, kind: str) -> dict[str, Any]:
-    """The kind that ran the case, and what torch says of the GPU."""
-    if device != "cuda":
-        return {"kind": kind, "name": None, "memory_bytes": None}
-    name, memory = torch_state.gpu()
+def gpu(device: str, kind: str, look: Callable[[], tuple[str | None, int | None]]) -> Record:
+    """The kind that ran the case, and name and bytes of the GPU as `look` finds them."""
+    name, memory = look() if device == "cuda" else (None, None)
     return {"kind": kind, "name": name, "memory_bytes": memory}
 
 
-def peak_memory(device: str) -> dict[str, int | None]:
-    """Bytes: the most that this process has held so far, and the most on the GPU since the last reset."""
+def peak_memory(gpu_bytes: int | None, who: int = resource.RUSAGE_SELF) -> Record:
+    """Bytes: the most that this process has held so far (or one of its ended children), and the most on the GPU."""
     unit = 1 if sys.platform == "darwin" else 1024
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"host_bytes": host, "gpu_bytes": torch_state.peak_gpu_bytes() if device == "cuda" else None}
+    return {"host_bytes": resource.getrusage(who).ru_maxrss * unit, "gpu_bytes": gpu_bytes}
 
 
 class Clock:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .environment import digest, environment_digest, runner_digest
+from . import environment
+from .environment import digest, runner_digest
 from .job import Case, Fetched, Job
 
 RECORD = "record.json"
@@ -33,7 +34,7 @@ def case_key(case: Case, fetched: Fetched, job: Job) -> str:
             "code": fetched["code_identity"],
             "inputs": [found["sha256"] for found in fetched["inputs"]],
             "runner": runner_digest(),
-            "environment": image.get("digest") or image.get("recipe") or environment_digest(),
+            "environment": image.get("digest") or image.get("recipe") or environment.of(case).digest,
             "gpu": job["gpu_kind"],
         }
     )

@@ -19,7 +19,7 @@ from typing import NotRequired, TypedDict
 
 from . import privacy
 from .child import Child, Emit, Event, Hung
-from .job import Job, Prepared, load_spec
+from .job import SHARED, Job, Prepared, by_engine, load_spec
 from .store import Store
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
@@ -39,6 +39,8 @@ class Run(TypedDict):
     cache: str
     models: str | None
     previous: str | None  # an earlier artifact, taken in as a store
+    engine: NotRequired[str | None]  # the checkout of the engine that makes native cases
+    engine_identity: NotRequired[str | None]  # of that checkout, where the caller knows it
     fresh: bool
     nonce: str | None
     deliver: NotRequired[str]  # a folder that gets the files of each finished case
@@ -70,8 +72,7 @@ class Preparation:
 
     def _fetch(self, run: Run) -> None:
         child = self._child = Child("fetch", dict(os.environ), self.log)
-        shared = {name: run[name] for name in ("store", "cache", "models", "fresh")}
-        child.send({"job": self.job, **shared})
+        child.send({"job": self.job, **{name: run[name] for name in SHARED if name in run}})  # type: ignore[literal-required]
         threading.Thread(target=self._follow, args=(child,), daemon=True).start()
 
     def wait(self) -> None:
@@ -82,7 +83,11 @@ class Preparation:
     def worker(self) -> Child:
         """A process for the cases that are left: the warm one first, a new one after that."""
         child, self._worker = self._worker, None
-        return child or Child("work", self._env, self.log, "--warm", self.job["source"])
+        if child is not None:
+            return child
+        if by_engine(self.job):
+            return Child("engine", self._env, self.log)
+        return Child("work", self._env, self.log, "--warm", self.job["source"])
 
     def end(self) -> None:
         """Stop what is still running."""
@@ -127,7 +132,9 @@ class Supervisor:
         self._forward = emit
         self._lock = threading.Lock()
         self._hidden = privacy.hidden(
-            (f"<{name}>", Path(folder)) for name in ("cache", "store", "models") if (folder := run[name])
+            (f"<{name}>", Path(str(folder)))
+            for name in ("cache", "store", "models", "engine")
+            if (folder := run.get(name))
         )
         self._following: Preparation | None = None
         self._jobs = iter(run["jobs"])
@@ -275,22 +282,27 @@ class _Watch:
 
 
 def worker_env(job: RunJob) -> dict[str, str]:
-    """The environment of a worker: no token, no hub, the job's GPUs, and what the official step sets for them."""
-    env = {name: value for name, value in os.environ.items() if name not in TOKENS}
-    env |= {
+    """The environment of a worker: no token, no hub, the job's GPUs, and what the official step sets for them.
+
+    An engine fetches for itself, and runs as it does anywhere: it has the token, the hub, and just its GPUs set.
+    """
+    env = dict(os.environ)
+    if job["device"] == "cuda":
+        given = env.get("CUDA_VISIBLE_DEVICES", "")
+        devices = given.split(",") if given else [str(number) for number in range(job["gpus"])]
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(devices[: job["gpus"]])
+    else:
+        env["CUDA_VISIBLE_DEVICES"] = ""
+    if by_engine(job):
+        return env
+    if job["device"] == "cuda":
+        env.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    return {name: value for name, value in env.items() if name not in TOKENS} | {
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONHASHSEED": "0",
     }
-    if job["device"] == "cuda":
-        given = env.get("CUDA_VISIBLE_DEVICES", "")
-        devices = given.split(",") if given else [str(number) for number in range(job["gpus"])]
-        env["CUDA_VISIBLE_DEVICES"] = ",".join(devices[: job["gpus"]])
-        env.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    else:
-        env["CUDA_VISIBLE_DEVICES"] = ""
-    return env
 
 
 def _death(status: int) -> str:

@@ -4,54 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import traceback
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from . import images, isolation, record, torch_state
+from .cases import Cases, Task
 from .child import Emit
 from .errors import RunnerError
-from .job import Case, Fetched, Job, Prepared, load_spec
+from .job import Case, Fetched, Prepared, load_spec
 from .sources import Loaded, source
-from .store import Store
-
-FAILED = 3  # exit status: a case failed, and the supervisor starts a new process for the rest
 
 
-class Task(TypedDict):
-    """What a worker is asked to do."""
-
-    job: Job
-    cases: list[Prepared]  # those of the job that are not settled
-    store: str
-    nonce: str | None
-
-
-class Worker:
+class Worker(Cases):
     """Runs the cases of one task, one after the other."""
 
     def __init__(self, task: Task, emit: Emit) -> None:
-        self._task, self._job, self._emit = task, task["job"], emit
-        self._store = Store(Path(task["store"]))
+        super().__init__(task, emit)
         self._loaded: Loaded | None = None
         self._spec: dict[str, Any] | None = None
         self._load_seconds = 0.0
         self._isolation = isolation.isolate()
 
-    def run(self) -> int:
-        """All cases; returns the exit status. A failed case ends the process, so that none inherits its state."""
-        for prepared in self._task["cases"]:
-            case = prepared["case"]
-            try:
-                self._one(prepared)
-            except Exception as error:  # noqa: BLE001  # whatever a pipeline raises is that case's failure
-                traceback.print_exc()
-                phase = "generate" if load_spec(case) == self._spec else "load"
-                self._emit({"event": "failed", "case": case["id"], "phase": phase, "reason": _reason(error)})
-                return FAILED
-        return 0
+    def phase(self, case: Case) -> str:
+        """What a case failed in."""
+        return "generate" if load_spec(case) == self._spec else "load"
 
-    def _one(self, prepared: Prepared) -> None:
+    def make(self, prepared: Prepared) -> None:
+        """Generate and save one case."""
         case, name = prepared["case"], prepared["case"]["id"]
         clock = record.Clock()
         self._emit({"event": "phase", "case": name, "phase": "load"})
@@ -72,14 +51,15 @@ class Worker:
         self._emit({"event": "phase", "case": name, "phase": "save"})
         folder = self._store.begin()
         files = images.save(made.frames, case, folder)
-        written = record.finished(case, prepared["key"], prepared["fetched"], made, files) | {
+        on_gpu = self._job["device"] == "cuda"
+        written = record.finished(prepared, made.passed, made.dropped, files) | {
             "pipeline": loaded.pipeline,
             "generator_device": _generator_device(case, self._job["device"]),
             "image": self._job.get("image"),
             "global_rng_used": advanced,
             "isolation": self._isolation,
-            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"]),
-            "peak_memory": record.peak_memory(self._job["device"]),
+            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"], torch_state.gpu),
+            "peak_memory": record.peak_memory(torch_state.peak_gpu_bytes() if on_gpu else None),
             "process": record.process(self._task["nonce"]),
         }
         clock.lap("save")
@@ -113,13 +93,3 @@ def warm(name: str) -> None:
 
 def _generator_device(case: Case, device: str) -> str:
     return case["runtime"]["generator_device"] if device == "cuda" else "cpu"
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).strip()
-    if isinstance(error, RunnerError):
-        return text
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which a source without torch does not know
-        return f"out of GPU memory: {text.splitlines()[0]}"
-    first = text.splitlines()[0] if text else "no message"
-    return f"{type(error).__name__}: {first}"

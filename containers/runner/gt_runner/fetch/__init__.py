@@ -10,6 +10,7 @@ from ..errors import FetchError
 from ..job import Case, Fetched
 from . import weights
 from .code import fetch_code
+from .engine import engine_checkout
 from .inputs import fetch_inputs
 from .meter import Progress, silent
 from .places import Places
@@ -26,7 +27,7 @@ def identify(case: Case, places: Places, progress: Progress = silent) -> Fetched
     """
     with _disk_errors_named():
         places.check()
-        code, code_identity = fetch_code(case, places)
+        code, code_identity = engine_checkout(case, places) if "engine" in case else fetch_code(case, places)
         return {
             "repositories": weights.identify(case, places, progress),
             "code": code,
