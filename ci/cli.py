@@ -16,6 +16,7 @@ from . import artifact, catalogue, host, jobs, local, manifest, publishing, veri
 from .case import Case
 from .catalogue import Catalogue
 from .commands.attest import attest
+from .commands.diff import diff
 from .commands.judge import check, compare
 from .commands.options import OURS, CasesDir, Engine, Ref, TargetDir
 from .commands.pin import pin_command
@@ -53,6 +54,7 @@ app.command()(publish)
 app.command()(reproduce)
 app.command()(attest)
 app.command("pin")(pin_command)
+cases_app.command()(diff)
 
 
 def main() -> None:

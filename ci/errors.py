@@ -54,6 +54,10 @@ class ReproduceError(GtError):
     """What a manifest names is missing, or cannot be had here."""
 
 
+class DefinitionsError(GtError):
+    """An engine's checkout whose tests cannot be read."""
+
+
 class PinError(GtError):
     """A revision or a digest that could not be resolved, or not be written."""
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import anyio
 import dagger
-from dagger import Doc, dag, function
+from dagger import Doc, Ignore, dag, function
 
 from . import catalogue, gate, judging, local, pinning, publish
 from . import manifest as manifests
@@ -32,8 +32,9 @@ from .arguments import (
 from .batch import batch
 from .changes import Order
 from .containers import Checkout, Images
+from .diff import differences
 from .engine import Settings, probe
-from .errors import GtError, ReproduceError
+from .errors import DefinitionsError, GtError, ReproduceError
 from .generate import Limits, generate
 from .images import CHECK, published
 from .kinds import PublishWay
@@ -48,6 +49,11 @@ from .reproduction import Reproduction, measure, reproduction, values
 To = Annotated[str, Doc("The data repository: a git server's address.")]
 Token = Annotated[dagger.Secret | None, Doc("Token that may write there.")]
 User = Annotated[str, Doc("User name for the token, where a server looks at it.")]
+Engine = Annotated[
+    dagger.Directory,
+    Ignore(["*", "!python/**/*.py", "!.github/workflows/*.yml"]),
+    Doc("A checkout of sgl-project/sglang; it is read, and nothing of it is run."),
+]
 Via = Annotated[PublishWay, Doc("The way to the data repository.")]
 
 
@@ -114,6 +120,23 @@ class Verbs:
         with plainly():
             made = text(statement(await _exported(artifact, "gt"), builder_id or BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
+
+    @function
+    async def cases_diff(
+        self,
+        engine: Engine,
+        cases: Cases,
+        as_json: Annotated[bool, Doc("JSON, for a program.")] = False,
+        must_match: Annotated[bool, Doc("Raise if anything differs, instead of telling it.")] = False,
+    ) -> str:
+        """Say which cases an engine's own tests define otherwise than our files: added, changed or dropped."""
+        with plainly():
+            known = catalogue.load(await _exported(cases, "cases"))
+            found = differences(known, await _exported(engine, "engine"))
+            told = json.dumps(found.data(), indent=1, ensure_ascii=False) if as_json else "\n".join(found.lines())
+            if must_match and found:
+                raise DefinitionsError(told)
+            return told
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
     async def pin(
