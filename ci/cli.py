@@ -22,6 +22,7 @@ from .commands.options import OURS, CasesDir, Engine, Ref, TargetDir
 from .commands.pin import pin_command
 from .commands.publish import publish
 from .commands.reproduce import reproduce
+from .commands.summary import summary
 from .errors import GtError, SelectionError, near
 from .generation import Generation
 from .progress import Bars
@@ -53,6 +54,7 @@ app.command()(compare)
 app.command()(publish)
 app.command()(reproduce)
 app.command()(attest)
+app.command()(summary)
 app.command("pin")(pin_command)
 cases_app.command()(diff)
 

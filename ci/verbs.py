@@ -45,6 +45,7 @@ from .plainly import plainly
 from .remote.ways import opened
 from .reproduce import Here, again, engine_of
 from .reproduction import Reproduction, measure, reproduction, values
+from .summary import texts
 
 To = Annotated[str, Doc("The data repository: a git server's address.")]
 Token = Annotated[dagger.Secret | None, Doc("Token that may write there.")]
@@ -120,6 +121,20 @@ class Verbs:
         with plainly():
             made = text(statement(await _exported(artifact, "gt"), builder_id or BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
+
+    @function
+    async def summary(
+        self,
+        artifact: Artifact,
+        artifact_url: Annotated[str, Doc("Where a reader can get the artifact; pictures link there.")] = "",
+    ) -> dagger.Directory:
+        """Tell an artifact for the page of a CI run: summary.md, a table of its cases, and counts.env."""
+        with plainly():
+            told = texts(manifests.read(await _exported(artifact, "gt")), artifact_url)
+            directory = dag.directory()
+            for name, text in told.items():
+                directory = directory.with_new_file(name, text)
+            return directory
 
     @function
     async def cases_diff(
