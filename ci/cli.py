@@ -16,6 +16,7 @@ from . import artifact, catalogue, host, jobs, local, manifest, publishing, veri
 from .case import Case
 from .catalogue import Catalogue
 from .commands.attest import attest
+from .commands.collect import collect
 from .commands.diff import diff
 from .commands.judge import check, compare
 from .commands.options import OURS, CasesDir, Engine, Ref, TargetDir
@@ -54,6 +55,7 @@ app.command()(compare)
 app.command()(publish)
 app.command()(reproduce)
 app.command()(attest)
+app.command()(collect)
 app.command()(summary)
 app.command("pin")(pin_command)
 cases_app.command()(diff)

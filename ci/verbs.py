@@ -13,7 +13,9 @@ import anyio
 import dagger
 from dagger import Doc, Ignore, dag, function
 
+from . import artifact as artifacts
 from . import catalogue, gate, judging, local, pinning, publish
+from . import collect as collecting
 from . import manifest as manifests
 from .arguments import (
     SOURCES,
@@ -121,6 +123,22 @@ class Verbs:
         with plainly():
             made = text(statement(await _exported(artifact, "gt"), builder_id or BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
+
+    @function
+    async def collect(
+        self,
+        parts: Annotated[dagger.Directory, Doc("The artifact of each job, in a folder of its own.")],
+        matrix: Annotated[dagger.File, Doc("The CI matrix, as `matrix` gave it.")],
+        cases: Cases,
+    ) -> dagger.Directory:
+        """Put the artifacts of a CI run's jobs together; a case that none delivered is failed in the manifest."""
+        with plainly():
+            wanted = collecting.named(await matrix.contents())
+            known = catalogue.load(await _exported(cases, "cases"))
+            folder = await _exported(parts, "parts")
+            manifest, results = collecting.collect(collecting.parts(folder), wanted, known)
+            artifacts.write(folder.parent / "gt", manifest, results)
+            return await _given_back(folder.parent / "gt").sync()
 
     @function
     async def summary(

@@ -1,0 +1,36 @@
+"""`gt collect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import artifact, catalogue
+from .. import collect as collecting
+from ..errors import ArtifactError
+from .options import GT, OURS, CasesDir, say
+
+
+def collect(
+    parts: Annotated[Path, typer.Argument(help="A directory with the artifact of each job in a folder of its own.")],
+    matrix: Annotated[Path, typer.Option(help="The CI matrix, as `gt matrix` printed it.")],
+    cases: CasesDir = OURS,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The artifact's directory.")] = GT,
+) -> None:
+    """Put the artifacts of a CI run's jobs together: one artifact with one manifest.
+
+    A case that no job delivered is failed in it; `gt verdict` judges the whole.
+    """
+    try:
+        wanted = collecting.named(matrix.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{matrix} cannot be read: {error}") from None
+    manifest, results = collecting.collect(collecting.parts(parts), wanted, catalogue.load(cases))
+    for line in artifact.write(output, manifest, results):
+        say(line)
+    bad = [f"{name}: {case.status}: {case.reason}" for name, case in manifest.cases.items() if case.status != "ok"]
+    for line in bad:
+        say(line)
+    say(f"{len(manifest.cases) - len(bad)} of {len(manifest.cases)} cases are in {output}")
