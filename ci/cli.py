@@ -18,6 +18,7 @@ from .catalogue import Catalogue
 from .commands.attest import attest
 from .commands.collect import collect
 from .commands.diff import diff
+from .commands.gitlab import gitlab_pipeline
 from .commands.judge import check, compare
 from .commands.options import OURS, CasesDir, Engine, Ref, TargetDir
 from .commands.pin import pin_command
@@ -57,6 +58,7 @@ app.command()(reproduce)
 app.command()(attest)
 app.command()(collect)
 app.command()(summary)
+app.command("gitlab-pipeline")(gitlab_pipeline)
 app.command("pin")(pin_command)
 cases_app.command()(diff)
 

@@ -38,6 +38,7 @@ from .diff import differences
 from .engine import Settings, probe
 from .errors import DefinitionsError, GtError, ReproduceError
 from .generate import Limits, generate
+from .gitlab import pipeline
 from .images import CHECK, published
 from .kinds import PublishWay
 from .manifest import Manifest
@@ -170,6 +171,16 @@ class Verbs:
             if must_match and found:
                 raise DefinitionsError(told)
             return told
+
+    @function
+    async def gitlab_pipeline(
+        self,
+        matrix: Annotated[dagger.File, Doc("The CI matrix, as `matrix` gave it.")],
+        tag: Annotated[str, Doc("Tag of the runners for what needs no GPU.")],
+    ) -> str:
+        """The pipeline that GitLab generates with: a job for each entry of the matrix, and what comes after them."""
+        with plainly():
+            return pipeline(await matrix.contents(), tag)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
     async def pin(
