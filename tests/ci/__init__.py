@@ -1,0 +1,1 @@
+"""What runs in somebody's CI, and is really executed here."""
