@@ -117,10 +117,15 @@ def _record(case: Case, event: Event | None) -> CaseRecord:
 
 
 def tool() -> Tool:
-    """This diffusion-gt: its version, and the commit of its checkout."""
+    """This diffusion-gt: its version, and the commit of its checkout.
+
+    A commit between two releases is named by the tag before it, as 1.2.0-3-g0123abc. Where there is no tag, as in the
+    module's container, the version is the package's.
+    """
     commit = _git("rev-parse", "HEAD")
+    tagged = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
     return Tool(
-        version=importlib.metadata.version("diffusion-gt"),
+        version=tagged.removeprefix("v") or importlib.metadata.version("diffusion-gt"),
         commit=commit or None,
         dirty=bool(commit and _git("status", "--porcelain")),
     )
