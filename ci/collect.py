@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
-
-from . import host
+from . import host, matrix
 from . import manifest as manifests
 from .case import Case
 from .catalogue import Catalogue
@@ -23,17 +21,6 @@ Value = TypeVar("Value")
 ABSENT = "no artifact came from its job"
 
 
-class _Entry(BaseModel):
-    job: str
-    case_ids: str
-
-
-class _Matrix(BaseModel):
-    """What `matrix` gives; the further keys of an entry are for the CI."""
-
-    include: list[_Entry] = Field(min_length=1)
-
-
 @dataclass(frozen=True)
 class Part:
     """The artifact of one job."""
@@ -44,13 +31,8 @@ class Part:
 
 
 def named(text: str) -> list[str]:
-    """The cases of a CI matrix. Raises ArtifactError where the text is none."""
-    try:
-        matrix = _Matrix.model_validate_json(text)
-    except ValidationError as error:
-        first = " ".join(str(error).splitlines()[:3])
-        raise ArtifactError(f"this is no matrix: {first}; `gt matrix` prints one") from None
-    return list(dict.fromkeys(name for entry in matrix.include for name in entry.case_ids.split()))
+    """The cases of a CI matrix. Raises GtError where the text is none."""
+    return list(dict.fromkeys(name for entry in matrix.entries(text, matrix.Entry) for name in entry.cases))
 
 
 def parts(folder: Path) -> list[Part]:

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
 
-from . import host
+from . import host, matrix
 from .errors import GtError
 
 FIXED = Path(__file__).with_name("gitlab.yml")
 MOST = 100_000  # bytes of the matrix in one variable; Linux takes 128 KiB of each string of an environment
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
-class Entry(BaseModel):
-    """What a job is made of; the further keys of an entry are not needed here."""
+class Entry(matrix.Entry):
+    """What a job is made of."""
 
-    job: Word
-    case_ids: str = Field(pattern=r"^[A-Za-z0-9._ -]+$")
     gpu: str
-    runner: Word
-
-
-class Matrix(BaseModel):
-    """What `matrix` gives."""
-
-    include: list[Entry] = Field(min_length=1)
+    runner: matrix.Word
 
 
 def pipeline(text: str, tag: str) -> str:
@@ -37,25 +27,21 @@ def pipeline(text: str, tag: str) -> str:
 
     Raises GtError where the text is no matrix, or has more cases than a variable holds.
     """
-    try:
-        matrix = Matrix.model_validate_json(text)
-    except ValidationError as error:
-        first = " ".join(str(error).splitlines()[:3])
-        raise GtError(f"this is no matrix: {first}; `gt matrix` prints one") from None
-    wanted = matrix.model_dump_json(include={"include": {"__all__": {"job", "case_ids"}}})
+    entries = matrix.entries(text, Entry)
+    wanted = json.dumps({"include": [entry.model_dump(include={"job", "case_ids"}) for entry in entries]})
     if len(wanted) > MOST:
-        raise GtError(f"{len(matrix.include)} jobs are too many for one pipeline; select fewer cases")
+        raise GtError(f"{len(entries)} jobs are too many for one pipeline; select fewer cases")
     jobs: dict[str, Any] = yaml.safe_load(FIXED.read_text(encoding="utf-8"))
     jobs[".gt"]["tags"] = [tag]
     jobs["collect"]["variables"] = {"GT_MATRIX": _as_it_is(wanted)}
-    jobs |= {f"generate {entry.job}": _job(entry) for entry in matrix.include}
+    jobs |= {f"generate {entry.job}": _job(entry) for entry in entries}
     return json.dumps(jobs, indent=1) + "\n"  # which is YAML too
 
 
 def _job(entry: Entry) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "GT_JOB": _as_it_is(entry.job),
-        "GT_JOB_CASES": _as_it_is(",".join(entry.case_ids.split())),
+        "GT_JOB_CASES": _as_it_is(",".join(entry.cases)),
     }
     if entry.gpu in (host.ANY, host.CPU):
         return {"extends": ".generate", "variables": variables}

@@ -17,7 +17,7 @@ from ci import manifest as manifests
 from ci.attest import statement, text
 from ci.catalogue import Catalogue
 from ci.collect import ABSENT, collect, named, parts
-from ci.errors import ArtifactError
+from ci.errors import ArtifactError, GtError
 from ci.manifest import CaseRecord, HostRecord, Manifest, ProcessRecord, RemoteRecord
 from tests.conftest import Gt
 from tests.factory import body, case, write_cases
@@ -192,7 +192,7 @@ def test_what_no_matrix_or_no_case_file_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"'z' of the matrix is in no case file; .*--cases"):
         collect(parts(folder), ["a", "b", "z"], KNOWN)
     for told in ("", "[]", '{"include": []}', '{"include": [{"job": "a"}]}'):
-        with pytest.raises(ArtifactError, match="this is no matrix"):
+        with pytest.raises(GtError, match="this is no matrix"):
             named(told)
 
 
