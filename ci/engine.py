@@ -17,7 +17,7 @@ import anyio
 import dagger
 from dagger import dag
 
-from . import images, verify
+from . import images, verify, workdir
 from .case import Code
 from .containers import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
 from .dispatch import Devices
@@ -91,7 +91,7 @@ class Engine:
             return []
         container = self._with_network(self._fetcher, self._generation.jobs)
         run = self._run([self._spec(job) for job in self._generation.jobs], elsewhere=elsewhere)
-        asked = container.with_new_file(RUN, run).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
+        asked = container.with_file(RUN, workdir.file(run)).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
         obstacles: list[str] = json.loads(await asked.stdout())
         return obstacles
 
@@ -223,11 +223,11 @@ class Engine:
     def keeper(self) -> dagger.Container:
         """A container in which KEEP takes what lies in PREVIOUS into the store here."""
         run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
-        return self._with_volumes(self._fetcher, []).with_new_file(RUN, run)
+        return self._with_volumes(self._fetcher, []).with_file(RUN, workdir.file(run))
 
     async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
         """One step of the runner. It counts as a success whatever happened: a failed exec would lose its files."""
-        ran = container.with_new_file(RUN, run).with_exec(
+        ran = container.with_file(RUN, workdir.file(run)).with_exec(
             ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
         )
         await ran.sync()

@@ -9,7 +9,7 @@ import anyio
 import dagger
 from dagger import dag
 
-from . import host
+from . import host, workdir
 from . import manifest as manifests
 from .containers import Images
 from .engine import Engine, Results, Settings
@@ -113,4 +113,4 @@ async def _artifact(directories: Sequence[dagger.Directory], manifest: manifests
     artifact = dag.directory()
     for directory in directories:
         artifact = artifact.with_directory("/", directory)
-    return await artifact.with_new_file(manifests.NAME, manifest.text()).sync()
+    return await artifact.with_file(manifests.NAME, workdir.file(manifest.text())).sync()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagger
 
-from . import judge
+from . import judge, workdir
 from .errors import GtError
 
 ARTIFACT, PUBLISHED, ENGINE = "/gt/artifact", "/gt/published", "/gt/engine"
@@ -52,9 +50,7 @@ async def sound(result: dagger.File) -> str:
 
 
 async def _ran(container: dagger.Container, what: judge.Command, judged: Judged) -> dagger.Container:
-    local = Path(tempfile.mkdtemp()) / "gt"
-    await judged.artifact.export(str(local))
-    judge.validated(local, images_only=judged.images_only)
+    judge.validated(await workdir.exported(judged.artifact, "gt"), images_only=judged.images_only)
     spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only}
     container = container.with_mounted_directory(ARTIFACT, judged.artifact)
     for name, path in (("published", PUBLISHED), ("engine", ENGINE), ("models", MODELS)):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import dagger
@@ -13,7 +11,7 @@ from dagger import DefaultPath, Doc, Ignore, Name, check, dag, function, object_
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 from rich.console import Console
 
-from . import catalogue, checks, host, jobs, publishing
+from . import catalogue, checks, host, jobs, publishing, workdir
 from . import manifest as manifests
 from .arguments import (
     SOURCES,
@@ -63,9 +61,7 @@ LAST_WORDS = 2_000  # characters of a failed check
 
 
 async def _select(folder: dagger.Directory, selection: Selection) -> list[Case]:
-    local = Path(tempfile.mkdtemp()) / "cases"
-    await folder.export(str(local))
-    return select(catalogue.load(local), selection)
+    return select(catalogue.load(await workdir.exported(folder, "cases")), selection)
 
 
 def _selection(official: bool, case_ids: list[str], source_group: SourceGroup) -> Selection:
@@ -195,9 +191,7 @@ class DiffusionGt(Verbs, Verdicts):
     async def verdict(self, artifact: Artifact) -> str:
         """Raise, with a line for each, if a selected case of an artifact failed or is missing."""
         with plainly():
-            local = Path(tempfile.mkdtemp()) / "gt"
-            await artifact.export(str(local))
-            problems = manifests.verdict(local)
+            problems = manifests.verdict(await workdir.exported(artifact, "gt"))
             if problems:
                 raise FunctionError("\n".join(problems))
             return "the artifact is whole"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +12,7 @@ import dagger
 from dagger import Doc, Ignore, dag, function
 
 from . import artifact as artifacts
-from . import catalogue, gate, judging, local, pinning, publish
+from . import catalogue, gate, judging, local, pinning, publish, workdir
 from . import collect as collecting
 from . import manifest as manifests
 from .arguments import (
@@ -97,10 +95,10 @@ class Verbs:
         with plainly():
             if accept and not reason.strip():
                 raise GtError("accept needs a reason: why the published image changes")
-            directory = await _exported(artifact, "gt")
+            directory = await workdir.exported(artifact, "gt")
             found = batch(directory, publish_target_dir, per_platform=per_platform)
             mode = found.manifest.run.selection.mode
-            known = set(catalogue.load(await _exported(cases, "cases")).of(mode)) if prune else None
+            known = set(catalogue.load(await workdir.exported(cases, "cases")).of(mode)) if prune else None
             order = Order(found, dict.fromkeys(accept, reason), known, ci_run, ref)
             judge = (await Images(base_image, {}).image(CHECK)).container
             secret = await token.plaintext() if token is not None else ""
@@ -122,7 +120,7 @@ class Verbs:
         from .attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other function needs
 
         with plainly():
-            made = text(statement(await _exported(artifact, "gt"), builder_id or BUILDER))
+            made = text(statement(await workdir.exported(artifact, "gt"), builder_id or BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
 
     @function
@@ -135,11 +133,11 @@ class Verbs:
         """Put the artifacts of a CI run's jobs together; a case that none delivered is failed in the manifest."""
         with plainly():
             wanted = collecting.named(await matrix.contents())
-            known = catalogue.load(await _exported(cases, "cases"))
-            folder = await _exported(parts, "parts")
+            known = catalogue.load(await workdir.exported(cases, "cases"))
+            folder = await workdir.exported(parts, "parts")
             manifest, results = collecting.collect(collecting.parts(folder), wanted, known)
             artifacts.write(folder.parent / "gt", manifest, results)
-            return await _given_back(folder.parent / "gt").sync()
+            return await workdir.folder(folder.parent / "gt").sync()
 
     @function
     async def summary(
@@ -149,7 +147,7 @@ class Verbs:
     ) -> dagger.Directory:
         """Tell an artifact for the page of a CI run: summary.md, a table of its cases, and counts.env."""
         with plainly():
-            told = texts(manifests.read(await _exported(artifact, "gt")), artifact_url)
+            told = texts(manifests.read(await workdir.exported(artifact, "gt")), artifact_url)
             directory = dag.directory()
             for name, text in told.items():
                 directory = directory.with_new_file(name, text)
@@ -165,8 +163,8 @@ class Verbs:
     ) -> str:
         """Say which cases an engine's own tests define otherwise than our files: added, changed or dropped."""
         with plainly():
-            known = catalogue.load(await _exported(cases, "cases"))
-            found = differences(known, await _exported(engine, "engine"))
+            known = catalogue.load(await workdir.exported(cases, "cases"))
+            found = differences(known, await workdir.exported(engine, "engine"))
             told = json.dumps(found.data(), indent=1, ensure_ascii=False) if as_json else "\n".join(found.lines())
             if must_match and found:
                 raise DefinitionsError(told)
@@ -216,7 +214,7 @@ class Verbs:
         `cases`.
         """
         with plainly():
-            old, inputs = await _exported(artifact, "gt"), await _exported(cases, "cases")
+            old, inputs = await workdir.exported(artifact, "gt"), await workdir.exported(cases, "cases")
             manifest = manifests.read(old)
             sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
             built = Images(base_image, published(images, sources))
@@ -236,7 +234,7 @@ class Verbs:
                 images=images,
             )
             made = await generate(wanted.generation, settings, built, [], Connection(), Limits())
-            new = await _exported(made, "again")
+            new = await workdir.exported(made, "again")
             found = reproduction(manifest, wanted, manifests.read(new))
             judge = (await built.image(CHECK)).container
             await _measured(found, old, new, judge)
@@ -251,29 +249,16 @@ async def _checkout(manifest: Manifest, built: Images, given: dagger.Directory |
     return await built.checkout(made_by[0], given, "" if given is not None else made_by[1])
 
 
-async def _exported(directory: dagger.Directory, name: str) -> Path:
-    """Below this process's folder, which `workdir` can give back to the engine."""
-    path = Path(tempfile.mkdtemp(dir=".")) / name
-    await directory.export(str(path))
-    return path
-
-
 async def _gate(judge: dagger.Container, artifact: dagger.Directory, there: Path) -> None:
     """The quality gate in a container, against what is published under the same names."""
-    against = _given_back(there) if any(there.iterdir()) else None
+    against = workdir.folder(there) if any(there.iterdir()) else None
     result = await judging.check(judge, judging.Judged(artifact, published=against))
     gate.sound(json.loads(await result.contents()))
 
 
-def _given_back(folder: Path) -> dagger.Directory:
-    near = Path(tempfile.mkdtemp(dir="."))
-    shutil.copytree(folder, near, dirs_exist_ok=True)
-    return dag.current_module().workdir(near.name)
-
-
 async def _measured(found: Reproduction, old: Path, new: Path, judge: dagger.Container) -> None:
     async def compared(now: Path, then: Path) -> str:
-        judged = judging.Judged(_given_back(now), published=_given_back(then))
+        judged = judging.Judged(workdir.folder(now), published=workdir.folder(then))
         return await (await judging.compare(judge, judged)).file("compare.json").contents()
 
     def compare(now: Path, then: Path) -> dict[str, dict[str, float | None]]:
