@@ -99,7 +99,7 @@ def call(arguments: list[str]) -> str:
         assert name in takes or name in ("-o", "--help"), f"{verb} has no {name}"
         if not value and (name == "-o" or takes.get(name) is not bool):
             rest.pop(0)
-    assert not rest or (verb == "runner" and rest[0] in ("terminal", "export")), f"{verb} is no container: {rest}"
+    assert not rest or (verb == "runner" and rest[0] in ("terminal", "export", "publish")), f"{verb} is no container: {rest}"
     return verb
 
 
