@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import uuid
@@ -101,7 +103,7 @@ class Nested:
         query = ["container", "from", "--address", self.reference, "with-env-variable"]
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "experimental-with-all-gp-us"]
         try:
-            found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", ",".join(QUERY), "stdout"))
+            found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", listed(QUERY), "stdout"))
         except HostFaultError as error:
             if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
                 raise
@@ -209,6 +211,13 @@ def _failure(log: str) -> Exception:
         return HostFaultError(_last_line("\n".join(lines)))
     said = "\n".join(lines[start:]).removeprefix("Error: FunctionError: ")
     return RefusedError(said.partition(" [traceparent")[0].strip())
+
+
+def listed(parts: Sequence[str]) -> str:
+    """A list as the CLI takes it: one row of CSV, so that a comma within a part does not cut it in two."""
+    row = io.StringIO()
+    csv.writer(row, lineterminator="").writerow(parts)
+    return row.getvalue()
 
 
 def _unanswered(log: str) -> str:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ci.host import QUERY
+from ci.nested import listed
 from tests.conftest import ROOT
-from tests.engine.conftest import Call, Volume, processes, sums
+from tests.engine.conftest import Call, Volume, dagger, processes, sums
 from tests.engine.proxy import Proxy
 
 NOWHERE = "tcp://192.0.2.1:9"  # an address of the documentation's network: nobody answers there
@@ -68,6 +70,13 @@ def started(*arguments: str) -> subprocess.Popen[str]:
     """A call of `generate` that is under way; its log comes line by line."""
     command = ["dagger", "--progress=plain", "call", "-m", str(ROOT), "generate", *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"})
+
+
+def test_the_question_to_a_hosts_driver_reaches_it_as_it_was_asked(engine: None) -> None:
+    args = listed(["python", "-c", "import json, sys; print(json.dumps(sys.argv[1:]))", *QUERY])
+    base = ("core", "container", "from", "--address", "python:3.11-slim")
+    called = dagger(*base, "with-exec", "--args", args, "stdout")
+    assert json.loads(called.out) == list(QUERY)
 
 
 def test_jobs_run_on_the_host_and_come_back_and_are_not_sent_again(other: str, volume: Callable[[], Volume]) -> None:
