@@ -29,6 +29,7 @@ CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/
 FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
 RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
 KEEP = ["python", "-m", "gt_runner", "prepare", RUN]
+LOG = 20  # last lines of a runner that did not start
 FETCHING = 2  # jobs whose files are fetched at once: more share one line and evict each other's pages
 
 
@@ -232,6 +233,8 @@ class Engine:
         )
         await ran.sync()
         events = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
+        if not events and await ran.exit_code():
+            events = _unstarted(json.loads(run), step, await ran.stderr())
         results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
         if any("record" in event for event in events):
             results.directories.append(ran.directory(OUT))
@@ -270,6 +273,12 @@ class Engine:
         if settings.token is not None:
             container = container.with_secret_variable("HF_TOKEN", settings.token)
         return container
+
+
+def _unstarted(run: Mapping[str, Any], step: str, said: str) -> list[Event]:
+    """A runner that did not even start, such as that of an image which holds none, fails each of its cases."""
+    failed = {"event": "failed", "phase": step, "reason": "its runner did not start", "log": said.splitlines()[-LOG:]}
+    return [failed | {"case": case["id"]} for job in run["jobs"] for case in job["cases"]]
 
 
 def _locked(container: dagger.Container, devices: Sequence[str]) -> dagger.Container:

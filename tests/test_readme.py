@@ -99,7 +99,8 @@ def call(arguments: list[str]) -> str:
         assert name in takes or name in ("-o", "--help"), f"{verb} has no {name}"
         if not value and (name == "-o" or takes.get(name) is not bool):
             rest.pop(0)
-    assert not rest or (verb == "runner" and rest[0] in ("terminal", "export", "publish")), f"{verb} is no container: {rest}"
+    on_container = verb == "runner" and rest[:1] in (["terminal"], ["export"], ["publish"])
+    assert not rest or on_container, f"{verb} is no container: {rest}"
     return verb
 
 

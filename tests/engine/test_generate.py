@@ -17,7 +17,7 @@ import yaml
 
 from ci import images
 from tests.conftest import ROOT, Gt
-from tests.engine.conftest import Call, Volume, processes, sums
+from tests.engine.conftest import Call, Volume, dagger, processes, sums
 
 SMOKE = ("--source-group", "smoke")
 TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
@@ -191,3 +191,13 @@ def test_the_recipe_of_an_image_changes_with_its_base(first: tuple[Volume, dict[
     recipes = {case["image"]["recipe"] for case in first[1]["cases"].values()}
     assert len(recipes) == 1
     assert images.recipe("smoke", "another@sha256:" + "0" * 64).digest not in recipes
+
+
+def test_an_image_is_pulled_by_its_digest_and_one_without_our_runner_fails_its_cases_alone(
+    volume: Callable[[], Volume],
+) -> None:
+    base = dagger("core", "container", "from", "--address", "python:3.11-slim", "image-ref").out.strip()
+    manifest, _ = volume().generate("--source-group", "smoke", "--case-ids", "smoke_t2i", "--images", f"smoke={base}")
+    case = manifest["cases"]["smoke_t2i"]
+    assert (case["status"], case["reason"]) == ("failed", "its runner did not start")
+    assert "No module named" in "".join(case["log"])
