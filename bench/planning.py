@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from ci import catalogue, jobs
-from ci.case import Case, DiffusersCase
+from ci.case import Case
 from ci.catalogue import Catalogue
 from ci.host import GPU_KINDS
 from ci.selection import Selection, select
+from ci.sources import DiffusersCase
 
 from .subject import OFFICIAL, write_cases
 

@@ -11,9 +11,9 @@ import dagger
 from dagger import dag
 
 from . import images
-from .case import ServingEngine
 from .errors import GtError
 from .images import Published
+from .native import ServingEngine
 
 BUILD = "/opt/build"
 RUNNER = "/opt/gt"

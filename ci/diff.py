@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from . import definitions
-from .case import EngineCase
 from .catalogue import Catalogue
 from .definitions import Definition
 from .errors import DefinitionsError
+from .native import EngineCase
 
 SGLANG = "sglang"  # the source whose engine defines its cases in the way that is read
 NONE: Any = object()  # the key is not there

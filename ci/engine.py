@@ -18,9 +18,9 @@ import dagger
 from dagger import dag
 
 from . import images, verify, workdir
-from .case import Code
 from .containers import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
 from .dispatch import Devices
+from .fields import Code
 from .generation import ENDS, Event, Generation
 from .host import CPU, QUERY, Host, host_of
 from .jobs import Job

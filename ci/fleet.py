@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from . import documents
-from .case import NeededGpu, Strict
 from .errors import FleetError, HostError, near
+from .fields import NeededGpu, Strict
 from .host import ANY, GPU_KINDS
 
 SCHEMES = ("tls", "tcp")

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import get_args
 
-from .case import Case, GpuKind
+from .case import Case
 from .errors import HostError, near
+from .fields import GpuKind
 from .jobs import Job
 
 CPU = "cpu"

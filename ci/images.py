@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .case import ServingEngine
 from .errors import ImageError
 from .generation import ROOT
+from .native import ServingEngine
 
 CONTAINERS = ROOT / "containers"
 TORCH = "torch"  # the project whose environment is the layer that all sources share

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .case import Case, EngineCase
+from .case import Case
+from .native import EngineCase
 from .partitions import partition
 
 # Upstream's runner labels where they do not follow `<gpus>-gpu-<kind>` (shared facts: GPU routing, native suites).

@@ -12,12 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import jobs
-from .case import Case, EngineFile, ServingEngine, model_of
+from .case import Case, EngineFile, model_of
 from .errors import ReproduceError, near
 from .generation import Generation, tool
 from .host import ANY, CPU, Host
 from .jobs import Job
 from .manifest import CaseRecord, Manifest, RunRecord
+from .native import ServingEngine
 from .selection import SMOKE, Selection
 
 

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci import catalogue as catalogues
-from ci.case import EngineCase
 from ci.catalogue import Catalogue
 from ci.diff import between, differences
 from ci.errors import DefinitionsError
+from ci.native import EngineCase
 from tests import sglang_definitions as stand_in
 from tests.checkout import sglang_checkout
 from tests.conftest import SHARED, Gt

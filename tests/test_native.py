@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from ci import catalogue as catalogues
 from ci import images
 from ci.batch import batch
-from ci.case import PER_CASE, RESERVED, Case, EngineCase, ServingEngine, model_of
+from ci.case import RESERVED, Case, model_of
 from ci.catalogue import Catalogue
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
 from ci.jobs import SEVERAL, matrix, plan
 from ci.local import Places
+from ci.native import PER_CASE, EngineCase, ServingEngine
 from ci.partitions import MAX_SECONDS, partition
 from ci.publishing import WorkflowInputs, publish_target
 from ci.selection import Selection, select

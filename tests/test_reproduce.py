@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from ci import local
-from ci.case import Case, EngineCase, Input
+from ci.case import Case
 from ci.catalogue import CASES, Catalogue
 from ci.errors import ReproduceError
+from ci.fields import Input
 from ci.generation import RUNNER
 from ci.host import CPU, Host
 from ci.manifest import (
@@ -28,6 +29,7 @@ from ci.manifest import (
     WeightsRecord,
 )
 from ci.merging import merge
+from ci.native import EngineCase
 from ci.reproduce import Here, again, pinned
 from ci.reproduction import reproduction
 from gt_runner.environment import runner_digest

@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from ci import jobs, local, verify
-from ci.case import Case, DiffusersCase
+from ci.case import Case
 from ci.generation import Generation
 from ci.host import CPU, Host
 from ci.local import Outcome, Places
 from ci.manifest import CaseRecord
 from ci.selection import Selection
+from ci.sources import DiffusersCase
 from gt_runner.judge import twice
 from tests.factory import body
 from tests.runs import FAULTY, faulty_case

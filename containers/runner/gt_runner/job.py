@@ -34,7 +34,7 @@ class Code(TypedDict):
 
 
 class Engine(TypedDict):
-    """A serving engine: its checkout, and the command that makes one case; with templates, see `ci/case.py`."""
+    """A serving engine: its checkout, and the command that makes one case; with templates, see `ci/native.py`."""
 
     repo: str  # owner/name on GitHub
     command: list[str]

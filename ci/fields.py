@@ -1,0 +1,140 @@
+"""What cases of several sources have in common, and the words that they are written in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090"]
+# YAML reads 5090 as a number; the kind is a name.
+NeededGpu = Annotated[GpuKind, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
+
+CaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Pixels = Annotated[int, Field(ge=1, le=16384)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, values are never converted, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Repository(Strict):
+    """A repository on the model hub."""
+
+    repo: RepoName
+    revision: Commit | None = Field(
+        None, description="A commit. Left open, the newest one is resolved when the run starts, and recorded."
+    )
+    files: list[str] | None = Field(None, description="Glob patterns of the files that are needed; all if left out.")
+
+
+class Lora(Repository):
+    """A LoRA that is loaded into the pipeline."""
+
+    file: str | None = Field(None, description="The weight file in the repository, where it holds several.")
+    strength: float = 1.0
+
+
+class TinyModel(Strict):
+    """A pipeline with tiny random weights, built on the spot."""
+
+    tiny: str = Field(description="Class name of a Diffusers pipeline.")
+    seed: int = Field(0, ge=0, description="Seed of the weights.")
+
+
+class Code(Strict):
+    """The git repository of an official implementation, at its pin."""
+
+    repo: RepoName
+    commit: Commit
+    paths: list[str] = Field(description="Folders of the repository that go on the import path.")
+
+
+class Needs(Strict):
+    """What a case needs of a host."""
+
+    gpu: NeededGpu
+    gpus: int = Field(1, ge=1, le=16, description="GPUs that the run uses, whatever the published file name says.")
+    vram_gb: float | None = Field(None, gt=0, description="GPU memory in GB (1e9 bytes) below which no run is tried.")
+    minutes: float = Field(gt=0, description="Expected minutes, for planning only.")
+    limit_minutes: float = Field(
+        240, gt=0, description="After this the case is stopped as failed (240: upstream's job limit)."
+    )
+
+
+class Input(Strict):
+    """An input image, by URL or by path relative to the case's file."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    path: str | None = None
+    sha256: Sha256 | None = Field(None, description="Of the file's bytes. Left open, it is recorded when fetched.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("either url or path")
+        return self
+
+
+class Runtime(Strict):
+    """What changes bits or memory and is no argument of the call. Named by every case, never a silent default."""
+
+    dtype: Literal["bf16", "fp16", "fp32"]
+    generator_device: Literal["cuda", "cpu"]
+    attention: str = Field(description="sdpa (PyTorch's own), or the name of a backend that must be installed.")
+    quantization: Literal["none"]
+    offload: Literal["none", "model"] = Field(description="model: whole models leave the GPU between phases.")
+
+
+class ImageOutput(Strict):
+    """One image: `<case>_<name_gpus>gpu.<format>`."""
+
+    kind: Literal["image"]
+    format: Literal["jpg", "png"]
+    name_gpus: int = Field(ge=1, description="The GPU number in the published file name; says nothing about the run.")
+    quality: int | None = Field(None, ge=1, le=100, description="JPEG quality; jpg only, and required there.")
+    subsampling: Literal["4:2:0", "4:2:2", "4:4:4"] | None = Field(
+        None, description="JPEG chroma; jpg only, 4:2:0 if left out."
+    )
+    keep: Literal["first"] | None = Field(
+        None, description="Which of several returned images (layers, samples) is kept."
+    )
+
+    @model_validator(mode="after")
+    def _jpeg_only(self) -> Self:
+        if self.format == "jpg" and self.quality is None:
+            raise ValueError("quality, since format is jpg")
+        if self.format != "jpg" and (self.quality is not None or self.subsampling is not None):
+            raise ValueError("no quality and no subsampling, since format is not jpg")
+        return self
+
+
+class VideoOutput(Strict):
+    """First, middle and last frame, read back from an encoded video: `<case>_<name_gpus>gpu_frame_{0,mid,last}.png`."""
+
+    kind: Literal["video"]
+    format: Literal["png"]
+    name_gpus: int = Field(ge=1, description="The GPU number in the published file name; says nothing about the run.")
+    fps: int = Field(ge=1, description="Frames per second of the encoded video.")
+    codec: Literal["libx264"] = Field(description="Lossy: the frames are what this codec leaves of them.")
+    video_quality: int = Field(ge=0, le=10, description="imageio's quality scale.")
+
+
+Output = Annotated[ImageOutput | VideoOutput, Field(discriminator="kind")]
+
+
+class CaseBase(Strict):
+    """What the cases of all sources have in common."""
+
+    needs: Needs
+    groups: list[GroupName] = Field(default_factory=list)
+    inputs: list[Input] = Field(default_factory=list)
+    output: Output
+    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")

@@ -1,0 +1,180 @@
+"""Cases of our own sources: what each of them lets a case say."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, JsonValue, model_validator
+
+from .fields import CaseBase, Lora, Pixels, Repository, Runtime, Strict, TinyModel
+
+OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
+
+
+class DiffusersCall(Strict):
+    """Arguments of a Diffusers pipeline's `__call__`; those that it does not take are dropped and recorded."""
+
+    prompt: str
+    negative_prompt: str | None = None
+    width: Pixels | None = None
+    height: Pixels | None = None
+    num_frames: int | None = Field(None, ge=1)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float | None = None
+    true_cfg_scale: float | None = None
+    guidance_scale_2: float | None = None
+    output_type: Literal["pil", "np", "pt"] | None = None
+    seed: int = Field(ge=0, lt=2**63)
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Any other argument of the pipeline, by its name."
+    )
+
+
+class DiffusersCase(CaseBase):
+    """A case that a Diffusers pipeline of the model's repository runs."""
+
+    model: Repository
+    pipeline: str | None = Field(
+        None, description="The class that the repository must name; another one fails the case."
+    )
+    loras: list[Lora] = Field(default_factory=list)
+    conditioning: Literal["flux", "qwen_edit", "qwen_layered", "raw"] | None = Field(
+        None, description="How inputs and output are sized, see docs/cases.md; required where there are inputs."
+    )
+    call: DiffusersCall
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _inputs_are_conditioned(self) -> Self:
+        if bool(self.inputs) != (self.conditioning is not None):
+            raise ValueError("inputs and conditioning, both or neither")
+        return self
+
+
+class SmokeCase(DiffusersCase):
+    """A case for trying out: a real Diffusers class, tiny random weights, no download."""
+
+    model: TinyModel  # type: ignore[assignment]  # a smoke model is built, not fetched
+
+
+class Wan21Call(Strict):
+    """Arguments of the Wan2.1 repository's `WanT2V.generate`, under the names that all sources share."""
+
+    prompt: str
+    negative_prompt: str
+    width: Pixels
+    height: Pixels
+    num_frames: int = Field(ge=1)
+    num_inference_steps: int = Field(ge=1)
+    guidance_scale: float
+    flow_shift: float
+    sample_solver: Literal["unipc", "dpm++"]
+    seed: int = Field(ge=0, lt=2**63)
+
+
+class Wan21Runtime(Runtime):
+    """As everywhere, and where the text encoder runs."""
+
+    t5_cpu: bool
+
+
+class Wan21Case(CaseBase):
+    """A case that the official Wan2.1 repository runs."""
+
+    model: Repository
+    config: str = Field(description="Key in the repository's WAN_CONFIGS.")
+    call: Wan21Call
+    runtime: Wan21Runtime
+
+
+class LtxCheckpoint(Strict):
+    """Files inside the model's repository."""
+
+    file: str
+    distilled_lora: str | None = None
+    distilled_lora_strengths: list[float] | None = Field(None, description="One per stage that takes the LoRA.")
+    spatial_upsampler: str | None = None
+
+
+class LtxGuider(Strict):
+    """Parameters of LTX's multi-modal guider."""
+
+    cfg_scale: float
+    stg_scale: float
+    rescale_scale: float
+    modality_scale: float
+    skip_step: int
+    stg_blocks: list[int]
+
+
+class LtxTiling(Strict):
+    """Tiling of the video decoder."""
+
+    spatial_tile_px: int
+    spatial_overlap_px: int
+    temporal_tile_frames: int
+    temporal_overlap_frames: int
+
+
+class LtxImage(Strict):
+    """An input that conditions a frame; it is re-encoded as one H.264 frame first."""
+
+    input: int = Field(ge=0, description="Position in the case's inputs.")
+    frame_idx: int = Field(ge=0)
+    strength: float
+    crf: int = Field(ge=0, le=51)
+
+
+class LtxCall(Strict):
+    """Arguments of an LTX-2 pipeline, under the names that all sources share."""
+
+    prompt: str
+    negative_prompt: str
+    images: list[LtxImage] = Field(default_factory=list)
+    width: Pixels
+    height: Pixels
+    num_frames: int = Field(ge=1)
+    fps: float = Field(gt=0)
+    num_inference_steps: int = Field(ge=1)
+    stage_2_sigmas: list[float] | None = None
+    video_guider: LtxGuider
+    audio_guider: LtxGuider
+    tiling: LtxTiling | None = None
+    max_batch_size: int = Field(ge=1)
+    enhance_prompt: bool
+    seed: int = Field(ge=0, lt=2**63)
+
+
+class SdpBackends(Strict):
+    """Which kernels PyTorch's SDPA may choose from."""
+
+    cudnn: bool
+    flash: bool
+    mem_efficient: bool
+    math: bool
+
+
+class LtxRuntime(Runtime):
+    """As everywhere, and what the LTX generators set besides."""
+
+    quantization: Literal["none", "fp8-cast"]  # type: ignore[assignment]  # wider than elsewhere
+    sdp_backends: SdpBackends
+    decode_audio: bool
+
+
+class LtxCase(CaseBase):
+    """A case that the official LTX-2 repository runs."""
+
+    model: Repository
+    pipeline: Literal["TI2VidTwoStagesPipeline", "TI2VidOneStagePipeline", "TI2VidTwoStagesHQPipeline"]
+    checkpoint: LtxCheckpoint
+    text_encoder: Repository
+    call: LtxCall
+    runtime: LtxRuntime
+
+    @model_validator(mode="after")
+    def _images_have_inputs(self) -> Self:
+        missing = [image.input for image in self.call.images if image.input >= len(self.inputs)]
+        if missing:
+            raise ValueError(f"an input for each image; call.images names {missing}, inputs holds {len(self.inputs)}")
+        return self
