@@ -24,7 +24,7 @@ OTHERS = {"README.md": b"theirs", f"{FOLDER}/other_1gpu.png": b"another's image"
 QUICK = Patience(attempts=25, first=0.01, longest=0.3, resume="gt publish --to there")
 
 
-def artifact(folder: Path, contents: Mapping[str, bytes | None], **changes: Any) -> Path:
+def artifact(folder: Path, contents: Mapping[str, bytes | None], source: str = "diffusers", **changes: Any) -> Path:
     """An artifact with one file for each case; None is a case that failed."""
     base = records.manifest({name: "failed" if content is None else "ok" for name, content in contents.items()})
     cases = dict(base.cases)
@@ -33,7 +33,7 @@ def artifact(folder: Path, contents: Mapping[str, bytes | None], **changes: Any)
         if content is not None:
             file = file_record(f"{name}_1gpu.png", content)
             gpu = GpuRecord(kind="h100", name="NVIDIA H100 80GB HBM3", memory_bytes=80 * 10**9)
-            update = {"files": [file], "gpu": gpu, "versions": {"torch": "2.11.0"}}
+            update = {"source": source, "files": [file], "gpu": gpu, "versions": {"torch": "2.11.0"}}
             cases[name] = cases[name].model_copy(update=update)
             (folder / file.name).write_bytes(content)
     write(folder, base.model_copy(update={"cases": cases}), **changes)

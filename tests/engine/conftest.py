@@ -54,6 +54,13 @@ def engine() -> None:
         pytest.skip(f"no Dagger engine answers: {answered.message.splitlines()[-1]}")
 
 
+@pytest.fixture
+def long() -> None:
+    """For a test of several minutes: CI has 20 for all of them."""
+    if "GT_LONG_TESTS" not in os.environ:
+        pytest.skip("takes minutes; GT_LONG_TESTS=1 runs it")
+
+
 @pytest.fixture(scope="session")
 def call(engine: None) -> Call:
     """Call a function of this checkout's module."""

@@ -60,6 +60,7 @@ def test_the_action_gives_a_whole_artifact_its_counts_and_a_table(github: GitHub
     assert all(name.replace("_", r"\_") in ran.summary for name in files)
 
 
+@pytest.mark.usefixtures("long")
 def test_a_case_that_fails_makes_it_red_once_the_artifact_is_whole(github: GitHub, tmp_path: Path) -> None:
     cases = smoke_cases(tmp_path / "cases", mine_good={}, mine_broken={"model": {"tiny": "NoSuchPipeline"}})
     ran = act(github, artifact_name="smoke", cases=str(cases))

@@ -160,6 +160,7 @@ def test_what_a_host_finished_before_it_died_is_not_made_again(
     assert processes(whole)["quick"] == processes(manifest)["quick"]
 
 
+@pytest.mark.usefixtures("long")
 def test_a_host_that_hangs_is_given_up_and_its_job_goes_on_elsewhere(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:

@@ -42,4 +42,4 @@ def test_planning_says_the_same_with_and_without_an_engine(call: Call, gt: Gt) -
 def test_the_runner_of_a_source_is_a_container_to_work_in(call: Call) -> None:
     command = "with-exec", "--args", "python,-m,gt_runner,environment", "stdout"
     answer = json.loads(call("runner", "--source", "smoke", *command).out)
-    assert answer.keys() == {"environment", "runner"}
+    assert answer.keys() == {"environment", "runner", "versions"}

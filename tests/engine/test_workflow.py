@@ -37,6 +37,7 @@ def address() -> str:
         return str(probe.getsockname()[0])
 
 
+@pytest.mark.usefixtures("long")
 def test_the_jobs_make_one_artifact_and_publish_it(engine: None, address: str, tmp_path: Path) -> None:
     server = GitServer(tmp_path, address=address)
     bare(server.bare, {"README.md": b"theirs"})

@@ -169,7 +169,8 @@ def test_what_does_not_belong_into_a_directory_is_refused(
 def test_the_mode_has_its_directory_and_moved_cases_may_go_to_their_kinds_or_to_one_of_ones_own(tmp_path: Path) -> None:
     base = "diffusion-ci/consistency_gt"
     assert set(batch(artifact(tmp_path / "1", {"a": b"a"})).folders) == {f"{base}/official_generated"}
-    assert set(batch(artifact(tmp_path / "2", {"a": b"a"}, mode="native")).folders) == {f"{base}/sglang_generated"}
+    native = artifact(tmp_path / "2", {"a": b"a"}, "sglang", mode="native")
+    assert set(batch(native).folders) == {f"{base}/sglang_generated"}
     moved = artifact(tmp_path / "3", {"a": b"a"}, on="h100")
     assert set(batch(moved, per_platform=True).folders) == {f"{base}/official_generated/h100"}
     assert set(batch(moved, "mine/").folders) == {"mine"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from .child import Emit
-from .errors import RunnerError
+from .errors import CommandError, RunnerError
 from .job import Case, Job, Prepared
 from .store import Store
 
@@ -38,7 +38,7 @@ class Cases(ABC):
             try:
                 self.make(prepared)
             except Exception as error:  # noqa: BLE001  # whatever an implementation raises is that case's failure
-                if not isinstance(error, RunnerError) or error.__cause__ is not None:  # else the reason says it all
+                if not isinstance(error, CommandError):
                     traceback.print_exc()
                 failed = {"event": "failed", "case": case["id"], "phase": self.phase(case), "reason": _reason(error)}
                 self._emit(failed)

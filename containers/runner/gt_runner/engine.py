@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from . import command, environment, images, record
 from .cases import Cases
-from .errors import SourceError
+from .errors import CommandError
 from .job import Case, Prepared
 
 ISOLATION = "none"  # as a record says it
@@ -64,7 +64,7 @@ class EngineWorker(Cases):
         status = command.run(arguments(case, places), folder, os.environ | variables)
         if status:
             ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise SourceError(f"the engine's command {ended}")
+            raise CommandError(f"the engine's command {ended}")
 
 
 def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
@@ -75,11 +75,13 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 
 def _complete(case: Case, out: Path) -> list[str]:
-    """The names of the case's files. Raises SourceError where one of them is not there."""
+    """The names of the case's files. Raises CommandError where one of them is not there."""
     wanted, there = images.names(case), sorted(path.name for path in out.iterdir())
     missing = [name for name in wanted if not (out / name).is_file()]
     if missing:
-        raise SourceError(f"the engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}")
+        raise CommandError(
+            f"the engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
+        )
     return wanted
 
 
@@ -90,9 +92,9 @@ def _taken(path: Path, folder: Path) -> Path:
             found = image.format
             image.load()
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise SourceError(
+        raise CommandError(
             f"{path.name} of the engine is no whole image: {str(error).replace(str(path), path.name)}"
         ) from error
     if found != FORMATS[path.suffix]:
-        raise SourceError(f"{path.name} of the engine is {found}, and its name says {FORMATS[path.suffix]}")
+        raise CommandError(f"{path.name} of the engine is {found}, and its name says {FORMATS[path.suffix]}")
     return shutil.copyfile(path, folder / path.name)

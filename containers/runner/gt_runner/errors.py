@@ -21,5 +21,9 @@ class SourceError(RunnerError):
     """The implementation that a case names is missing, or cannot do what the case asks."""
 
 
+class CommandError(RunnerError):
+    """An engine's command did not do its work; what it said itself is in the log."""
+
+
 class NetworkUsedError(RunnerError):
     """A case tried to open a network socket after the fetch phase."""
