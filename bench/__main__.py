@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from ci.host import ANY, CPU, Host, this_host
+from ci.plan.host import ANY, CPU, Host, this_host
 
 from . import generation, planning, plot, subject
 from .generation import Generation

@@ -18,15 +18,16 @@ from pathlib import Path
 import anyio
 from trio.testing import MockClock
 
-from ci import catalogue, jobs
-from ci.case import Case
-from ci.dispatch import Dispatch, HostFaultError, Place
-from ci.jobs import Job
+from ci.catalogue import files
+from ci.catalogue.model import Case
+from ci.plan import jobs
+from ci.plan.jobs import Job
+from ci.run.hosts.dispatch import Dispatch, HostFaultError, Place
 
 RECORDED = Path(__file__).parent / "figures" / "recorded-cases.json"
 LOAD_S = 55.0  # of a model: the slowest of the incumbent's loads (28 to 55 s, one H100, 2026)
 CALL_S = 19.0  # of a nested call: the slowest that was measured, see docs/scale.md
-NOTICED_S = 80.0  # until a host that hangs is given up: two questions, see ci/nested.py
+NOTICED_S = 80.0  # until a host that hangs is given up: two questions, see ci/run/hosts/call.py
 GUESS = 1.25  # a case's expected minutes are wrong by up to this factor
 HOSTS = (1, 2, 4, 8, 16, 32, 64)
 CASES = 10_000
@@ -86,7 +87,7 @@ class Simulation:
 def planned(count: int, seed: int = 0) -> tuple[list[Job], dict[str, float]]:
     """Jobs of so many cases of the official models, the recorded times in turn; and the seconds of each case."""
     recorded: dict[str, float] = json.loads(RECORDED.read_text())["seconds"]
-    official = catalogue.load().cases
+    official = files.load().cases
     chance = random.Random(seed)  # noqa: S311  # a simulation
     cases, seconds = [], {}
     for number in range(count):

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci import catalogue, jobs
-from ci.case import Case
-from ci.catalogue import Catalogue
-from ci.host import GPU_KINDS
-from ci.selection import Selection, select
-from ci.sources import DiffusersCase
+from ci.catalogue import files
+from ci.catalogue.files import Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.official import DiffusersCase
+from ci.catalogue.selection import Selection, select
+from ci.plan import jobs
+from ci.plan.host import GPU_KINDS
 
 from .subject import OFFICIAL, write_cases
 
@@ -58,7 +59,7 @@ def growth(cases: Sequence[int], seconds: Sequence[float]) -> Growth:
 
 def bodies(count: int) -> dict[str, dict[str, Any]]:
     """Bodies of cases, as a case file has them, of many models and all GPU kinds."""
-    official = catalogue.load().cases[OFFICIAL].data()
+    official = files.load().cases[OFFICIAL].data()
     body = {key: value for key, value in official.items() if key not in ("id", "source")}
     return {
         f"case_{number}": {
@@ -88,7 +89,7 @@ def _plan_seconds(count: int) -> float:
 
 def _parse_seconds(count: int, folder: Path) -> float:
     write_cases(folder, bodies(count))
-    return _best(lambda: len(catalogue.load(folder).cases), count)
+    return _best(lambda: len(files.load(folder).cases), count)
 
 
 def _best(action: Callable[[], int], expected: int) -> float:

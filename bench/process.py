@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.generation import ROOT
+from ci import ROOT
 
 EVERY_MS = "200"  # between two samples of the GPU; the driver averages over about as long
 LOG_LINES = 20

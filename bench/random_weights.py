@@ -17,7 +17,7 @@ import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
 from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
-from ci.generation import RUNNER
+from ci import RUNNER
 
 sys.path.insert(0, str(RUNNER))
 from gt_runner.tiny import build, tokenizers  # the runner is not installed, it lies in its folder

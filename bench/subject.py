@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ci import catalogue
+from ci.catalogue import files
 
 from .process import run
 
@@ -54,7 +54,7 @@ class Subject:
 
 def derived(architecture: Architecture) -> dict[str, dict[str, Any]]:
     """The official case under several seeds; every other argument as it is."""
-    official = catalogue.load().cases[OFFICIAL].data()
+    official = files.load().cases[OFFICIAL].data()
     body = {key: value for key, value in official.items() if key not in ("id", "source")}
     seeds = range(body["call"]["seed"], body["call"]["seed"] + architecture.cases)
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagger
 from dagger import dag
 
-from . import images
-from .containers import BUILDING
+from .run import recipes
+from .run.images import BUILDING
 
 SOURCE = "/src"
 COMMANDS = {
@@ -20,7 +20,7 @@ PACKAGES = ("chromium", "git", "libseccomp2")  # what tests run besides Python
 
 def check(name: str, source: dagger.Directory) -> dagger.Container:
     """The container that has run a check once it is synced; it raises where the check fails."""
-    data = images.data()
+    data = recipes.data()
     container = (
         dag.container()
         .from_(data.address)

@@ -12,9 +12,12 @@ import typer
 import yaml
 from rich.console import Console
 
-from . import artifact, catalogue, host, jobs, local, manifest, publishing, verify
-from .case import Case
-from .catalogue import Catalogue
+from .artifact import folder as artifact
+from .artifact import manifest
+from .catalogue import files
+from .catalogue.files import Catalogue
+from .catalogue.model import Case
+from .catalogue.selection import Selection, select
 from .commands.attest import attest
 from .commands.collect import collect
 from .commands.diff import diff
@@ -26,10 +29,11 @@ from .commands.publish import publish
 from .commands.reproduce import reproduce
 from .commands.summary import summary
 from .errors import GtError, SelectionError, near
-from .generation import Generation
-from .progress import Bars
-from .selection import Selection, select
-from .table import plan_table
+from .plan import host, jobs, workflow
+from .plan.generation import Generation
+from .plan.table import plan_table
+from .run import double_run, on_machine
+from .run.progress import Bars
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -73,7 +77,7 @@ def main() -> None:
 
 
 def _chosen(folder: Path, selection: Selection) -> list[Case]:
-    return select(catalogue.load(folder), selection)
+    return select(files.load(folder), selection)
 
 
 @app.command()
@@ -114,24 +118,24 @@ def generate(
     here = host.this_host()
     host.place(chosen, here, on)
     run = Generation(selection, chosen, jobs.plan(chosen, per_case=per_case, on=on), here, on, fresh, twice)
-    places = local.Places(models, previous, engine=engine)
+    places = on_machine.Places(models, previous, engine=engine)
     console = Console(stderr=True)
     if only_finished:
-        outcome = local.finished(run, places)
+        outcome = on_machine.finished(run, places)
     elif console.is_terminal:
         with Bars(console, len(chosen) * (2 if twice else 1)) as bars:
-            outcome = local.generate(run, places, bars.show, quiet=True, preflight=not skip_preflight)
+            outcome = on_machine.generate(run, places, bars.show, quiet=True, preflight=not skip_preflight)
     else:
-        outcome = local.generate(run, places, lambda _: None, quiet=False, preflight=not skip_preflight)
+        outcome = on_machine.generate(run, places, lambda _: None, quiet=False, preflight=not skip_preflight)
     said = artifact.write(output, outcome.manifest, outcome.results)
     raise typer.Exit(_report(outcome, output, said))
 
 
-def _report(outcome: local.Outcome, output: Path, said: Sequence[str]) -> int:
+def _report(outcome: on_machine.Outcome, output: Path, said: Sequence[str]) -> int:
     records = outcome.manifest.cases
     bad = [f"{name}: {record.status}: {record.reason}" for name, record in records.items() if record.status != "ok"]
     made, total = len(outcome.manifest.run.made), len(records)
-    unlike = verify.unlike(outcome.manifest)
+    unlike = double_run.unlike(outcome.manifest)
     for line in [*said, *bad, *unlike]:
         typer.echo(f"gt: {line}", err=True)
     reused = total - made - len(bad)
@@ -211,23 +215,23 @@ def concurrency_key(
     ] = False,
 ) -> None:
     """Print the key of a CI run: a newer run of the same key cancels the older one."""
-    inputs = publishing.WorkflowInputs(
+    inputs = workflow.WorkflowInputs(
         ref, output_name, case_ids, official_case_ids, source_group, official, publish_target_dir
     )
-    typer.echo(publishing.concurrency_key(inputs, all_inputs=all_inputs))
+    typer.echo(workflow.concurrency_key(inputs, all_inputs=all_inputs))
 
 
 @app.command("publish-target")
 def publish_target(official: Official = False, publish_target_dir: TargetDir = "") -> None:
     """Print the directory of the data repository that a run publishes to."""
-    inputs = publishing.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
-    typer.echo(publishing.publish_target(inputs))
+    inputs = workflow.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
+    typer.echo(workflow.publish_target(inputs))
 
 
 @cases_app.command("list")
 def list_cases(cases: CasesDir = OURS, source_group: SourceGroup = "", native: Native = False) -> None:
     """List the ids of all cases, or of a group."""
-    known = catalogue.load(cases)
+    known = files.load(cases)
     listed = known.native if native else known.cases
     group = source_group.strip()
     groups = (known.native_groups if native else known.groups) | {case.source for case in listed.values()}
@@ -241,7 +245,7 @@ def list_cases(cases: CasesDir = OURS, source_group: SourceGroup = "", native: N
 @cases_app.command()
 def show(case_id: str, cases: CasesDir = OURS, native: Native = False) -> None:
     """Print one case, whole, as YAML."""
-    case = _one(catalogue.load(cases), case_id, native=native)
+    case = _one(files.load(cases), case_id, native=native)
     typer.echo(yaml.safe_dump(case.data(), sort_keys=False, allow_unicode=True), nl=False)
 
 
@@ -262,6 +266,6 @@ def _one(known: Catalogue, case_id: str, *, native: bool) -> Case:
 @cases_app.command()
 def validate(cases: CasesDir = OURS) -> None:
     """Check every case file; exits with 2 and all mistakes, each with file, line, case and key."""
-    known = catalogue.load(cases)
+    known = files.load(cases)
     found = [*known.cases.values(), *known.native.values()]
     typer.echo(f"gt: {len(found)} cases of {', '.join(sorted({case.source for case in found}))} are valid")

@@ -11,8 +11,7 @@ from dagger import DefaultPath, Doc, Ignore, Name, check, dag, function, object_
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 from rich.console import Console
 
-from . import catalogue, checks, host, jobs, publishing, workdir
-from . import manifest as manifests
+from . import checks
 from .arguments import (
     SOURCES,
     Artifact,
@@ -28,22 +27,26 @@ from .arguments import (
     WanCode,
     Weights,
 )
-from .case import Case
-from .containers import WEIGHTS, Images, mounted
-from .engine import Settings, probe
-from .fleet import FleetHost
-from .fleet import check as check_hosts
-from .fleet import named as hosts_named
-from .fleet import read as read_fleet
-from .generate import Limits, finished
-from .generate import generate as run
-from .generation import Generation
-from .images import published
+from .artifact import manifest as manifests
+from .catalogue import files
+from .catalogue.model import Case
+from .catalogue.selection import Selection, select
 from .kinds import GpuKind, Source, SourceGroup
-from .nested import Connection
 from .plainly import plainly
-from .selection import Selection, select
-from .table import plan_table
+from .plan import host, jobs, workflow
+from .plan.fleet import FleetHost
+from .plan.fleet import check as check_hosts
+from .plan.fleet import named as hosts_named
+from .plan.fleet import read as read_fleet
+from .plan.generation import Generation
+from .plan.table import plan_table
+from .run import transfer
+from .run.hosts.call import Connection
+from .run.images import WEIGHTS, Images, mounted
+from .run.on_engine import Settings, probe
+from .run.recipes import published
+from .run.session import Limits, finished
+from .run.session import generate as run
 from .verbs import Verbs
 from .verdicts import Verdicts
 
@@ -61,7 +64,7 @@ LAST_WORDS = 2_000  # characters of a failed check
 
 
 async def _select(folder: dagger.Directory, selection: Selection) -> list[Case]:
-    return select(catalogue.load(await workdir.exported(folder, "cases")), selection)
+    return select(files.load(await transfer.exported(folder, "cases")), selection)
 
 
 def _selection(official: bool, case_ids: list[str], source_group: SourceGroup) -> Selection:
@@ -191,7 +194,7 @@ class DiffusionGt(Verbs, Verdicts):
     async def verdict(self, artifact: Artifact) -> str:
         """Raise, with a line for each, if a selected case of an artifact failed or is missing."""
         with plainly():
-            problems = manifests.verdict(await workdir.exported(artifact, "gt"))
+            problems = manifests.verdict(await transfer.exported(artifact, "gt"))
             if problems:
                 raise FunctionError("\n".join(problems))
             return "the artifact is whole"
@@ -242,10 +245,10 @@ class DiffusionGt(Verbs, Verdicts):
         all_inputs: Annotated[bool, Doc("A key over all inputs, not the first one set.")] = False,
     ) -> str:
         """The key of a CI run: a newer run of the same key cancels the older one."""
-        inputs = publishing.WorkflowInputs(
+        inputs = workflow.WorkflowInputs(
             ref, output_name, case_ids, official_case_ids, source_group, official, publish_target_dir
         )
-        return publishing.concurrency_key(inputs, all_inputs=all_inputs)
+        return workflow.concurrency_key(inputs, all_inputs=all_inputs)
 
     @function
     def publish_target(
@@ -254,8 +257,8 @@ class DiffusionGt(Verbs, Verdicts):
         publish_target_dir: Annotated[str, Doc("Publish here, instead of the mode's directory.")] = "",
     ) -> str:
         """The directory of the data repository that a run publishes to."""
-        inputs = publishing.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
-        return publishing.publish_target(inputs)
+        inputs = workflow.WorkflowInputs(official=official, publish_target_dir=publish_target_dir)
+        return workflow.publish_target(inputs)
 
     # Cached for the session only: a base image that is named by its tag may be another one tomorrow.
     @function(cache="session")  # type: ignore[call-overload, untyped-decorator]

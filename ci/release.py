@@ -7,8 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from . import ROOT
 from .errors import GtError
-from .generation import ROOT
 
 HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\] - (?P<date>.+)$", re.MULTILINE)
 VERSION = re.compile(r"v\d+\.\d+\.\d+")

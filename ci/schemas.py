@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from .case import AnyFile
-from .catalogue import CASES
-from .manifest import Manifest
+from .artifact.manifest import Manifest
+from .catalogue.files import CASES
+from .catalogue.model import AnyFile
 
 PUBLISHED = {
     CASES / "case.schema.json": TypeAdapter[object](AnyFile),
-    Path(__file__).parent / "manifest.schema.json": TypeAdapter[object](Manifest),
+    Path(__file__).parent / "artifact" / "manifest.schema.json": TypeAdapter[object](Manifest),
 }
 
 

@@ -11,10 +11,6 @@ import anyio
 import dagger
 from dagger import Doc, Ignore, dag, function
 
-from . import artifact as artifacts
-from . import catalogue, gate, judging, local, pinning, publish, workdir
-from . import collect as collecting
-from . import manifest as manifests
 from .arguments import (
     SOURCES,
     Artifact,
@@ -29,24 +25,31 @@ from .arguments import (
     WanCode,
     Weights,
 )
-from .batch import batch
-from .changes import Order
-from .containers import Checkout, Images
-from .diff import differences
-from .engine import Settings, probe
+from .artifact import collect as collecting
+from .artifact import folder as artifacts
+from .artifact import manifest as manifests
+from .artifact.manifest import Manifest
+from .artifact.replay import Here, again, engine_of
+from .artifact.replay_report import Reproduction, measure, reproduction, values
+from .artifact.summary import texts
+from .catalogue import files
+from .catalogue.upstream.diff import differences
 from .errors import DefinitionsError, GtError, ReproduceError
-from .generate import Limits, generate
-from .gitlab import pipeline
-from .images import CHECK, published
+from .judge import gate, on_engine
 from .kinds import PublishWay
-from .manifest import Manifest
-from .nested import Connection
-from .patience import Patience
 from .plainly import plainly
-from .remote.ways import opened
-from .reproduce import Here, again, engine_of
-from .reproduction import Reproduction, measure, reproduction, values
-from .summary import texts
+from .plan.gitlab import pipeline
+from .publish import push
+from .publish.batch import batch
+from .publish.changes import Order
+from .publish.remotes.opening import opened
+from .publish.retry import Patience
+from .run import on_machine, resolve, transfer
+from .run.hosts.call import Connection
+from .run.images import Checkout, Images
+from .run.on_engine import Settings, probe
+from .run.recipes import CHECK, published
+from .run.session import Limits, generate
 
 To = Annotated[str, Doc("The data repository: a git server's address.")]
 Token = Annotated[dagger.Secret | None, Doc("Token that may write there.")]
@@ -95,10 +98,10 @@ class Verbs:
         with plainly():
             if accept and not reason.strip():
                 raise GtError("accept needs a reason: why the published image changes")
-            directory = await workdir.exported(artifact, "gt")
+            directory = await transfer.exported(artifact, "gt")
             found = batch(directory, publish_target_dir, per_platform=per_platform)
             mode = found.manifest.run.selection.mode
-            known = set(catalogue.load(await workdir.exported(cases, "cases")).of(mode)) if prune else None
+            known = set(files.load(await transfer.exported(cases, "cases")).of(mode)) if prune else None
             order = Order(found, dict.fromkeys(accept, reason), known, ci_run, ref)
             judge = (await Images(base_image, {}).image(CHECK)).container
             secret = await token.plaintext() if token is not None else ""
@@ -107,8 +110,8 @@ class Verbs:
                 def checked(_: Path, there: Path) -> None:
                     anyio.from_thread.run(_gate, judge, artifact, there)
 
-                done = await anyio.to_thread.run_sync(partial(publish.run, directory, order, remote, checked))
-            return "\n".join([done.commit, *publish.lines(done, to), *found.left_out]) if done is not None else ""
+                done = await anyio.to_thread.run_sync(partial(push.run, directory, order, remote, checked))
+            return "\n".join([done.commit, *push.lines(done, to), *found.left_out]) if done is not None else ""
 
     @function
     async def attest(
@@ -117,10 +120,10 @@ class Verbs:
         builder_id: Annotated[str, Doc("URI of what made the artifact, such as the CI's workflow.")] = "",
     ) -> dagger.File:
         """An in-toto statement with SLSA provenance of an artifact: unsigned, for your own key or CI to sign."""
-        from .attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other function needs
+        from .artifact.attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other function needs
 
         with plainly():
-            made = text(statement(await workdir.exported(artifact, "gt"), builder_id or BUILDER))
+            made = text(statement(await transfer.exported(artifact, "gt"), builder_id or BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
 
     @function
@@ -133,11 +136,11 @@ class Verbs:
         """Put the artifacts of a CI run's jobs together; a case that none delivered is failed in the manifest."""
         with plainly():
             wanted = collecting.named(await matrix.contents())
-            known = catalogue.load(await workdir.exported(cases, "cases"))
-            folder = await workdir.exported(parts, "parts")
+            known = files.load(await transfer.exported(cases, "cases"))
+            folder = await transfer.exported(parts, "parts")
             manifest, results = collecting.collect(collecting.parts(folder), wanted, known)
             artifacts.write(folder.parent / "gt", manifest, results)
-            return await workdir.folder(folder.parent / "gt").sync()
+            return await transfer.folder(folder.parent / "gt").sync()
 
     @function
     async def summary(
@@ -147,7 +150,7 @@ class Verbs:
     ) -> dagger.Directory:
         """Tell an artifact for the page of a CI run: summary.md, a table of its cases, and counts.env."""
         with plainly():
-            told = texts(manifests.read(await workdir.exported(artifact, "gt")), artifact_url)
+            told = texts(manifests.read(await transfer.exported(artifact, "gt")), artifact_url)
             directory = dag.directory()
             for name, text in told.items():
                 directory = directory.with_new_file(name, text)
@@ -163,8 +166,8 @@ class Verbs:
     ) -> str:
         """Say which cases an engine's own tests define otherwise than our files: added, changed or dropped."""
         with plainly():
-            known = catalogue.load(await workdir.exported(cases, "cases"))
-            found = differences(known, await workdir.exported(engine, "engine"))
+            known = files.load(await transfer.exported(cases, "cases"))
+            found = differences(known, await transfer.exported(engine, "engine"))
             told = json.dumps(found.data(), indent=1, ensure_ascii=False) if as_json else "\n".join(found.lines())
             if must_match and found:
                 raise DefinitionsError(told)
@@ -189,7 +192,7 @@ class Verbs:
         Gives the files that change, to export over the repository with `-o .`
         """
         with plainly():
-            return await pinning.pinned(cases, Images(base_image, {}), hf_token, hf_endpoint)
+            return await resolve.pinned(cases, Images(base_image, {}), hf_token, hf_endpoint)
 
     @function(cache="never")  # type: ignore[call-overload, untyped-decorator]
     async def reproduce(
@@ -214,13 +217,13 @@ class Verbs:
         `cases`.
         """
         with plainly():
-            old, inputs = await workdir.exported(artifact, "gt"), await workdir.exported(cases, "cases")
+            old, inputs = await transfer.exported(artifact, "gt"), await transfer.exported(cases, "cases")
             manifest = manifests.read(old)
             sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
             built = Images(base_image, published(images, sources))
             checkout = await _checkout(manifest, built, engine)
             at = checkout.identity if checkout is not None else None
-            here = Here(await probe(built.base()), local.identity()["runner"], inputs, image="built", engine=at)
+            here = Here(await probe(built.base()), on_machine.identity()["runner"], inputs, image="built", engine=at)
             wanted = again(manifest, case_ids, here, anyway=anyway)
             code = {"wan21": wan_code, "ltx": ltx_code}
             settings = Settings(
@@ -234,7 +237,7 @@ class Verbs:
                 images=images,
             )
             made = await generate(wanted.generation, settings, built, [], Connection(), Limits())
-            new = await workdir.exported(made, "again")
+            new = await transfer.exported(made, "again")
             found = reproduction(manifest, wanted, manifests.read(new))
             judge = (await built.image(CHECK)).container
             await _measured(found, old, new, judge)
@@ -251,15 +254,15 @@ async def _checkout(manifest: Manifest, built: Images, given: dagger.Directory |
 
 async def _gate(judge: dagger.Container, artifact: dagger.Directory, there: Path) -> None:
     """The quality gate in a container, against what is published under the same names."""
-    against = workdir.folder(there) if any(there.iterdir()) else None
-    result = await judging.check(judge, judging.Judged(artifact, published=against))
+    against = transfer.folder(there) if any(there.iterdir()) else None
+    result = await on_engine.check(judge, on_engine.Judged(artifact, published=against))
     gate.sound(json.loads(await result.contents()))
 
 
 async def _measured(found: Reproduction, old: Path, new: Path, judge: dagger.Container) -> None:
     async def compared(now: Path, then: Path) -> str:
-        judged = judging.Judged(workdir.folder(now), published=workdir.folder(then))
-        return await (await judging.compare(judge, judged)).file("compare.json").contents()
+        judged = on_engine.Judged(transfer.folder(now), published=transfer.folder(then))
+        return await (await on_engine.compare(judge, judged)).file("compare.json").contents()
 
     def compare(now: Path, then: Path) -> dict[str, dict[str, float | None]]:
         return values(json.loads(anyio.from_thread.run(compared, now, then)))

@@ -7,12 +7,12 @@ from typing import Annotated
 import dagger
 from dagger import Doc, function
 
-from . import judging
 from .arguments import Artifact, BaseImage
-from .containers import Images
-from .images import CHECK, COMPARE
-from .judging import Judged
+from .judge import on_engine
+from .judge.on_engine import Judged
 from .plainly import plainly
+from .run.images import Images
+from .run.recipes import CHECK, COMPARE
 
 PublishedGt = Annotated[
     dagger.Directory | None, Doc("Published GT of the same GPU kind: a directory, or URL#REF:PATH of a git repository.")
@@ -34,7 +34,7 @@ class Verdicts:
         """Raise, with a line for each bad file, unless an artifact passes the quality gate."""
         with plainly():
             judged = Judged(artifact, images_only, published)
-            return await judging.sound(await judging.check(await _judge(base_image), judged))
+            return await on_engine.sound(await on_engine.check(await _judge(base_image), judged))
 
     @function
     async def metrics(
@@ -46,7 +46,7 @@ class Verdicts:
     ) -> dagger.File:
         """What `check` measured of each file, as JSON, and what it has against which."""
         with plainly():
-            return await judging.check(await _judge(base_image), Judged(artifact, images_only, published))
+            return await on_engine.check(await _judge(base_image), Judged(artifact, images_only, published))
 
     @function
     async def compare(
@@ -64,7 +64,7 @@ class Verdicts:
         """Compare an artifact with published GT, and an engine's output with it: report.html, JSON and JUnit XML."""
         with plainly():
             judged = Judged(artifact, images_only, published, engine, noise_floor, models)
-            return await judging.compare(await _judge(base_image, COMPARE if models else CHECK), judged)
+            return await on_engine.compare(await _judge(base_image, COMPARE if models else CHECK), judged)
 
 
 async def _judge(base_image: str, image: str = CHECK) -> dagger.Container:

@@ -16,8 +16,8 @@ import stamina
 import yaml
 from huggingface_hub import constants
 
-from ci import catalogue as catalogues
-from ci.catalogue import Catalogue
+from ci.catalogue import files as catalogues
+from ci.catalogue.files import Catalogue
 from tests.fake_hub import FILES, MODEL, FakeHub, serving
 
 ROOT = Path(__file__).resolve().parent.parent

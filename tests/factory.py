@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from ci.case import Case
-from ci.sources import DiffusersCase
+from ci.catalogue.model import Case
+from ci.catalogue.official import DiffusersCase
 
 RUNTIME = {"dtype": "fp32", "generator_device": "cpu", "attention": "sdpa", "quantization": "none", "offload": "none"}
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from ci import catalogue
+from ci.catalogue import files
 from gt_runner.job import Case
 
 SMALL = {"width": 64, "height": 64}
@@ -29,7 +29,7 @@ STAND_INS = {
 
 def cases() -> dict[str, dict[str, Any]]:
     """The bodies of the small cases, by id, in the catalogue's order."""
-    ours = catalogue.load().cases.values()
+    ours = files.load().cases.values()
     return {case.id: _small(case.data()) for case in ours if case.source == "diffusers"}
 
 
@@ -60,6 +60,6 @@ def inputs_of(case: dict[str, Any], models: Path) -> list[Path]:
     """Where a case's inputs lie: the stand-ins for URLs, our own files for paths."""
     stand_ins = models / "inputs"
     return [
-        stand_ins / Path(urlsplit(given["url"]).path).name if "url" in given else catalogue.CASES / given["path"]
+        stand_ins / Path(urlsplit(given["url"]).path).name if "url" in given else files.CASES / given["path"]
         for given in case.get("inputs", [])
     ]

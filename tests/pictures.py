@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from ci.manifest import Manifest
+from ci.artifact.manifest import Manifest
 from tests.records import DIGEST, manifest
 
 Spoil = Callable[[Image.Image], Image.Image]

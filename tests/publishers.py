@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci import publish
-from ci.batch import batch
-from ci.changes import Order
-from ci.manifest import NAME, FileRecord, GpuRecord, Manifest
-from ci.patience import Patience
-from ci.publish import Published
-from ci.remote.ways import opened
+from ci.artifact.manifest import NAME, FileRecord, GpuRecord, Manifest
+from ci.publish import push
+from ci.publish.batch import batch
+from ci.publish.changes import Order
+from ci.publish.push import Published
+from ci.publish.remotes.opening import opened
+from ci.publish.retry import Patience
 from tests import records
 from tests.git_server import Fault, git
 
@@ -71,7 +71,7 @@ def go(
     """Publish an artifact."""
     with opened(url, way, branch, token) as remote:
         made = Order(batch(directory, target, per_platform=per_platform), **order)
-        done = publish.run(directory, made, remote, gate, patience=patience)
+        done = push.run(directory, made, remote, gate, patience=patience)
     assert done is not None
     return done
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ci.manifest import CaseRecord, FileRecord, HostRecord, Manifest, RunRecord, Selected, Tool
+from ci.artifact.manifest import CaseRecord, FileRecord, HostRecord, Manifest, RunRecord, Selected, Tool
 
 DIGEST = "sha256:" + "0" * 64
 

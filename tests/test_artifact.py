@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ci import artifact
+from ci.artifact import folder
+from ci.artifact.manifest import NAME, read, verdict
 from ci.errors import ArtifactError
-from ci.manifest import NAME, read, verdict
 from tests.records import file_record, manifest, results
 
 
@@ -16,7 +16,7 @@ from tests.records import file_record, manifest, results
 def gt_dir(tmp_path: Path) -> Path:
     """An artifact of two finished cases."""
     directory = tmp_path / "gt"
-    artifact.write(directory, manifest({"one": "ok", "two": "ok"}), results(tmp_path, "one", "two"))
+    folder.write(directory, manifest({"one": "ok", "two": "ok"}), results(tmp_path, "one", "two"))
     return directory
 
 
@@ -30,14 +30,14 @@ def test_an_artifact_holds_images_and_the_manifest_only(gt_dir: Path) -> None:
 
 
 def test_files_of_an_earlier_run_that_no_case_has_any_more_are_removed_and_named(gt_dir: Path, tmp_path: Path) -> None:
-    said = artifact.write(gt_dir, manifest({"one": "ok"}), results(tmp_path, "one"))
+    said = folder.write(gt_dir, manifest({"one": "ok"}), results(tmp_path, "one"))
     assert names(gt_dir) == {"one_1gpu.png", NAME}
     assert said == ["removed two_1gpu.png: it is of an earlier run, and no case has it any more"]
 
 
 def test_a_file_of_somebody_else_is_left_and_named(gt_dir: Path, tmp_path: Path) -> None:
     (gt_dir / "notes.txt").write_text("mine")
-    said = artifact.write(gt_dir, manifest({"one": "ok", "two": "ok"}), results(tmp_path, "one", "two"))
+    said = folder.write(gt_dir, manifest({"one": "ok", "two": "ok"}), results(tmp_path, "one", "two"))
     assert said == ["left notes.txt: it is in no manifest"]
     assert (gt_dir / "notes.txt").read_text() == "mine"
 
@@ -45,7 +45,7 @@ def test_a_file_of_somebody_else_is_left_and_named(gt_dir: Path, tmp_path: Path)
 def test_a_directory_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "gt").write_text("a file")
     with pytest.raises(ArtifactError, match="choose another one with -o"):
-        artifact.write(tmp_path / "gt", manifest({"one": "failed"}), {})
+        folder.write(tmp_path / "gt", manifest({"one": "failed"}), {})
 
 
 def test_a_whole_artifact_has_no_problems(gt_dir: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_whole_artifact_has_no_problems(gt_dir: Path) -> None:
 def test_the_verdict_names_failed_missing_and_changed(tmp_path: Path) -> None:
     directory = tmp_path / "gt"
     whole = manifest({"one": "ok", "two": "failed", "three": "ok", "four": "skipped", "five": "ok"})
-    artifact.write(directory, whole, results(tmp_path, "one", "three", "five"))
+    folder.write(directory, whole, results(tmp_path, "one", "three", "five"))
     (directory / file_record("one").name).unlink()
     (directory / file_record("three").name).write_bytes(b"other")
     text = (directory / NAME).read_text().replace('"five": {', '"six": {')

@@ -12,11 +12,11 @@ from in_toto_attestation.predicates.provenance.v1 import provenance_pb2
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
 
-from ci.attest import PREDICATE, statement, text
-from ci.catalogue import Catalogue
+from ci.artifact.attest import PREDICATE, statement, text
+from ci.artifact.manifest import NAME, Manifest
+from ci.catalogue.files import Catalogue
 from ci.errors import ArtifactError
-from ci.manifest import NAME, Manifest
-from ci.merging import merge
+from ci.publish.merge import merge
 from tests.conftest import Gt
 from tests.publishers import artifact, write
 from tests.test_reproduce import recorded

@@ -14,7 +14,7 @@ from bench.__main__ import Machine, Report, write
 from bench.generation import Generation, SecondRun
 from bench.reading import Reading
 from bench.runs import Run
-from ci import catalogue
+from ci.catalogue import files
 
 READING = Reading(weights_bytes=10_000_000_000, cold_seconds=5.0, warm_seconds=1.0, cold_gb_s=2.0, warm_gb_s=10.0)
 BARE = Run(
@@ -52,8 +52,8 @@ def test_growth_is_the_power_of_the_number_of_cases(seconds: list[float], expone
 
 @pytest.mark.parametrize("architecture", subject.ARCHITECTURES.values(), ids=lambda each: each.name)
 def test_the_cases_are_the_official_one_under_other_seeds(architecture: subject.Architecture, tmp_path: Path) -> None:
-    official = catalogue.load().cases[subject.OFFICIAL].data()
-    known = catalogue.load(subject.write_cases(tmp_path, subject.derived(architecture))).cases
+    official = files.load().cases[subject.OFFICIAL].data()
+    known = files.load(subject.write_cases(tmp_path, subject.derived(architecture))).cases
     calls = [case.data()["call"] for case in known.values()]
     assert len({call["seed"] for call in calls}) == architecture.cases
     assert calls[0] == official["call"]
@@ -83,10 +83,10 @@ def test_some_of_the_cases_are_the_first_ones_with_as_many_steps_as_asked_for(tm
     bodies = subject.derived(subject.ARCHITECTURES["tiny"])
     measured = subject.Subject(bodies, tmp_path, tmp_path, "any", "cpu", tmp_path)
     whole, short = measured.some(3), measured.some(1, steps=1)
-    assert [case.data()["call"] for case in catalogue.load(whole).cases.values()] == [
+    assert [case.data()["call"] for case in files.load(whole).cases.values()] == [
         body["call"] for body in [*bodies.values()][:3]
     ]
-    [case] = catalogue.load(short).cases.values()
+    [case] = files.load(short).cases.values()
     assert case.data()["call"] == next(iter(bodies.values()))["call"] | {"num_inference_steps": 1}
 
 

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import catalogue
+from ci.catalogue import files
 from ci.errors import CatalogueError, GtError, Mistake
 from tests.factory import body, write_cases
 
@@ -30,7 +30,7 @@ cases:
 
 def mistakes(folder: Path) -> list[Mistake]:
     with pytest.raises(CatalogueError) as raised:
-        catalogue.load(folder)
+        files.load(folder)
     return raised.value.mistakes
 
 
@@ -93,7 +93,7 @@ def test_bytes_that_are_no_text_are_a_mistake_not_a_crash(tmp_path: Path) -> Non
 
 def test_a_folder_without_case_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GtError, match="holds no case file"):
-        catalogue.load(tmp_path)
+        files.load(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_no_value_anywhere_in_a_case_gives_a_traceback(
     )
     found: list[Mistake] = []
     try:
-        catalogue.load(folder)
+        files.load(folder)
     except CatalogueError as error:
         found = error.mistakes
     assert all(mistake.line >= 1 and mistake.file == "a.yaml" for mistake in found)
@@ -137,5 +137,5 @@ def test_no_value_anywhere_in_a_case_gives_a_traceback(
 
 def test_what_a_file_says_is_what_a_case_holds_and_nothing_is_filled_in(tmp_path: Path) -> None:
     written = body()
-    known = catalogue.load(write_cases(tmp_path, {"one": written}))
+    known = files.load(write_cases(tmp_path, {"one": written}))
     assert known.cases["one"].data() == {"id": "one", "source": "diffusers", **written}

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ci.generation import RUNNER
+from ci import RUNNER
 
 
 def test_a_run_ends_with_its_own_status_while_its_input_is_still_open(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci import artifact, cli
-from ci.catalogue import CASES, Catalogue
+from ci import cli
+from ci.artifact import folder
+from ci.catalogue.files import CASES, Catalogue
 from tests.conftest import ROOT
 from tests.records import manifest, results
 
@@ -137,9 +138,9 @@ def test_bad_input_is_one_line_that_says_what_to_do_next(arguments: list[str], l
 
 
 def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_there(gt: Command, tmp_path: Path) -> None:
-    artifact.write(tmp_path / "whole", manifest({"one": "ok"}), results(tmp_path / "made", "one"))
+    folder.write(tmp_path / "whole", manifest({"one": "ok"}), results(tmp_path / "made", "one"))
     assert gt("verdict", "--artifact", tmp_path / "whole").status == 0
-    artifact.write(tmp_path / "part", manifest({"one": "ok", "two": "failed"}), results(tmp_path / "made", "one"))
+    folder.write(tmp_path / "part", manifest({"one": "ok", "two": "failed"}), results(tmp_path / "made", "one"))
     said = gt("verdict", "--artifact", tmp_path / "part")
     assert (said.status, said.err) == (1, "gt: two: failed: broken on purpose\n")
     (tmp_path / "whole" / "one_1gpu.png").unlink()

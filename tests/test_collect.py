@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci import artifact
-from ci import manifest as manifests
-from ci.attest import statement, text
-from ci.catalogue import Catalogue
-from ci.collect import ABSENT, collect, named, parts
+from ci.artifact import folder as artifact
+from ci.artifact import manifest as manifests
+from ci.artifact.attest import statement, text
+from ci.artifact.collect import ABSENT, collect, named, parts
+from ci.artifact.manifest import CaseRecord, HostRecord, Manifest, ProcessRecord, RemoteRecord
+from ci.catalogue.files import Catalogue
 from ci.errors import ArtifactError, GtError
-from ci.manifest import CaseRecord, HostRecord, Manifest, ProcessRecord, RemoteRecord
 from tests.conftest import Gt
 from tests.factory import body, case, write_cases
 from tests.records import content, manifest, record, results

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci import definitions
-from ci.definitions import Definitions
+from ci.catalogue.upstream import suites
+from ci.catalogue.upstream.static import Scope, Tree
+from ci.catalogue.upstream.static_values import as_json
+from ci.catalogue.upstream.suites import Definitions
 from ci.errors import DefinitionsError, GtError
-from ci.static_values import as_json
-from ci.statically import Scope, Tree
 from tests import sglang_definitions as stand_in
 from tests.checkout import sglang_checkout
 
@@ -30,12 +30,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def read(checkout: Path) -> Definitions:
-    return definitions.read(checkout, SUITES)
+    return suites.read(checkout, SUITES)
 
 
 def module(text: str) -> Scope:
     """The top level of a module of this text; it can import nothing."""
-    scope = Tree(Path("/nowhere"), definitions.PLATFORM).read(text, "text")
+    scope = Tree(Path("/nowhere"), suites.PLATFORM).read(text, "text")
     assert scope is not None
     return scope
 

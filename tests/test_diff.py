@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import catalogue as catalogues
-from ci.catalogue import Catalogue
-from ci.diff import between, differences
+from ci.catalogue import files as catalogues
+from ci.catalogue.files import Catalogue
+from ci.catalogue.native import EngineCase
+from ci.catalogue.upstream.diff import between, differences
 from ci.errors import DefinitionsError
-from ci.native import EngineCase
 from tests import sglang_definitions as stand_in
 from tests.checkout import sglang_checkout
 from tests.conftest import SHARED, Gt

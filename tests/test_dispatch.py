@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dispatch import MOST_MOVES, Dispatch, Dispatched, HostFaultError, Place, homeless, suits
-from ci.jobs import Job, plan
+from ci.plan.jobs import Job, plan
+from ci.run.hosts.dispatch import MOST_MOVES, Dispatch, Dispatched, HostFaultError, Place, homeless, suits
 from tests.factory import case
 
 KINDS = ("h100", "h200", "any")

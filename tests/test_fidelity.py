@@ -27,8 +27,8 @@ from diffusers.pipelines.qwenimage import (
 )
 from PIL import Image, JpegImagePlugin
 
-from ci import catalogue
-from ci.manifest import CaseRecord
+from ci.artifact.manifest import CaseRecord
+from ci.catalogue import files as catalogue
 from gt_runner import images
 from gt_runner.sources import Generated, Loaded, diffusers, smoke
 from tests import official, tiny_diffusers

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import fleet
 from ci.errors import FleetError, GtError, HostError
-from ci.fleet import FleetHost
+from ci.plan import fleet
+from ci.plan.fleet import FleetHost
 
 TLS = FleetHost("a:8443", "tls://a:8443", "h100")
 PLAIN = FleetHost("b:8080", "tcp://b:8080", "h100")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ci import host
 from ci.errors import HostError
-from ci.host import Host
+from ci.plan import host
+from ci.plan.host import Host
 from tests.factory import case
 
 H100 = Host("h100", 1, 85.9, "NVIDIA H100 80GB HBM3")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import fleet
+from ci.plan import fleet
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "docs" / "hosts.md").read_text()

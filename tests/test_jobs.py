@@ -8,10 +8,10 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.case import Case
-from ci.catalogue import Catalogue
-from ci.jobs import matrix, plan
-from ci.selection import Selection, select
+from ci.catalogue.files import Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.selection import Selection, select
+from ci.plan.jobs import matrix, plan
 from tests.factory import case
 
 some_cases = st.lists(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ci import judge
 from ci.errors import GtError
+from ci.judge import on_machine
 from gt_runner.errors import FetchError
 from gt_runner.fetch.git import fetch_folder
 from tests import pictures
@@ -149,13 +149,13 @@ def test_a_ref_or_folder_that_is_not_there_is_named(
 
 
 def test_an_environment_that_cannot_judge_says_what_to_install(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "NEEDED", "a_module_that_is_not_there")
+    monkeypatch.setattr(on_machine, "NEEDED", "a_module_that_is_not_there")
     with pytest.raises(GtError, match="leave out --no-dev"):
-        judge.check({"artifact": str(sound)})
+        on_machine.check({"artifact": str(sound)})
 
 
 def test_planning_imports_neither_numpy_nor_torch() -> None:
-    code = "import sys, ci.cli, ci.judge; print({'numpy', 'torch', 'skimage', 'PIL'} & set(sys.modules))"
+    code = "import sys, ci.cli, ci.judge.on_machine; print({'numpy', 'torch', 'skimage', 'PIL'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "set()"
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci.artifact.manifest import Accepted, FileRecord, Manifest, ProcessRecord
 from ci.errors import PublishError
-from ci.manifest import Accepted, FileRecord, Manifest, ProcessRecord
-from ci.merging import merge, run_id
+from ci.publish.merge import merge, run_id
 from tests.records import manifest
 
 NAMES = ("a", "b", "c", "d", "e")

@@ -10,12 +10,12 @@ import anyio
 import dagger
 import pytest
 
-from ci.catalogue import Catalogue
-from ci.dispatch import Devices
-from ci.host import ANY, CPU, GPU_KINDS
+from ci.catalogue.files import Catalogue
+from ci.catalogue.selection import ALL, SMOKE
 from ci.kinds import GpuKind, Source, SourceGroup
 from ci.main import DiffusionGt
-from ci.selection import ALL, SMOKE
+from ci.plan.host import ANY, CPU, GPU_KINDS
+from ci.run.hosts.dispatch import Devices
 from gt_runner.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import catalogue as catalogues
-from ci import images
-from ci.batch import batch
-from ci.case import RESERVED, Case, model_of
-from ci.catalogue import Catalogue
+from ci.catalogue import files as catalogues
+from ci.catalogue.files import Catalogue
+from ci.catalogue.model import RESERVED, Case, model_of
+from ci.catalogue.native import PER_CASE, EngineCase, ServingEngine
+from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
-from ci.jobs import SEVERAL, matrix, plan
-from ci.local import Places
-from ci.native import PER_CASE, EngineCase, ServingEngine
-from ci.partitions import MAX_SECONDS, partition
-from ci.publishing import WorkflowInputs, publish_target
-from ci.selection import Selection, select
+from ci.plan.jobs import SEVERAL, matrix, plan
+from ci.plan.partitions import MAX_SECONDS, partition
+from ci.plan.workflow import WorkflowInputs, publish_target
+from ci.publish.batch import batch
+from ci.run import recipes
+from ci.run.on_machine import Places
 from gt_runner import engine as runner
 from tests.factory import body, write_cases
 from tests.records import content, file_record, manifest, record
@@ -228,14 +228,14 @@ def artifact(folder: Path, sources: list[str]) -> Path:
 
 def test_what_decides_an_engines_image_is_in_its_recipe() -> None:
     engine = ServingEngine.model_validate(ENGINE)
-    first = images.engine_recipe("base", engine, "commit:1").digest
-    assert first == images.engine_recipe("base", engine.model_copy(update={"command": ["other"]}), "commit:1").digest
+    first = recipes.engine_recipe("base", engine, "commit:1").digest
+    assert first == recipes.engine_recipe("base", engine.model_copy(update={"command": ["other"]}), "commit:1").digest
     others = [
-        images.engine_recipe("other", engine, "commit:1"),
-        images.engine_recipe("base", engine, "commit:2"),
-        images.engine_recipe("base", engine.model_copy(update={"install": [["pip"]]}), "commit:1"),
-        images.engine_recipe("base", engine.model_copy(update={"environment": {"A": "1"}}), "commit:1"),
-        images.engine_recipe("base", engine, "commit:1", pulled=True),
+        recipes.engine_recipe("other", engine, "commit:1"),
+        recipes.engine_recipe("base", engine, "commit:2"),
+        recipes.engine_recipe("base", engine.model_copy(update={"install": [["pip"]]}), "commit:1"),
+        recipes.engine_recipe("base", engine.model_copy(update={"environment": {"A": "1"}}), "commit:1"),
+        recipes.engine_recipe("base", engine, "commit:1", pulled=True),
     ]
     assert len({first, *(recipe.digest for recipe in others)}) == 6
 

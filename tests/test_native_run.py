@@ -22,7 +22,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ci.catalogue import Catalogue
+from ci.catalogue.files import Catalogue
 from gt_runner import engine as runner
 from gt_runner.errors import FetchError
 from gt_runner.fetch.engine import identity_of

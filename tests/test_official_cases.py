@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.case import Case
-from ci.catalogue import CASES, Catalogue
-from ci.sources import OFFICIAL_SOURCES
+from ci.catalogue.files import CASES, Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.official import OFFICIAL_SOURCES
 
 H200 = {
     "flux_2_image_t2i",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ci.partitions import MAX_PARTS, MAX_SECONDS, MIN_SECONDS, partition
+from ci.plan.partitions import MAX_PARTS, MAX_SECONDS, MIN_SECONDS, partition
 from tests.checkout import picked, sglang_checkout
 
 TOOL = Path("scripts/ci/utils/diffusion/compute_diffusion_partitions.py")

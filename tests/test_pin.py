@@ -17,11 +17,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import catalogue, registry
-from ci.catalogue import CASES
+from ci.catalogue import files
+from ci.catalogue.files import CASES
+from ci.catalogue.pin import Open, open_digest, open_revisions, pin, written
 from ci.errors import PinError
-from ci.images import CONTAINERS
-from ci.pin import Open, open_digest, open_revisions, pin, written
+from ci.run import registry
+from ci.run.recipes import CONTAINERS
 from tests.conftest import Gt
 from tests.factory import body
 from tests.fake_hub import FILES, FakeHub, serving
@@ -52,7 +53,7 @@ def test_of_our_own_files_only_the_lines_of_open_repositories_change(path: Path,
     assert open_revisions(copy.read_text()) == []
     if path.name != "smoke.yaml":
         assert spots
-        known = catalogue.load(tmp_path)
+        known = files.load(tmp_path)
         assert known.cases or known.native
 
 
@@ -137,8 +138,8 @@ def test_the_command_asks_the_hub_and_says_what_it_could_not_resolve(hub: FakeHu
     assert done.returncode == 1
     assert f"mine.yaml: owner/old is pinned to {commit}" in done.stderr
     assert "owner/gone is not there or is private" in done.stderr
-    assert catalogue.load(folder).cases["one"].spec.model.revision == commit  # type: ignore[union-attr]
-    assert catalogue.load(folder).cases["two"].spec.model.revision is None  # type: ignore[union-attr]
+    assert files.load(folder).cases["one"].spec.model.revision == commit  # type: ignore[union-attr]
+    assert files.load(folder).cases["two"].spec.model.revision is None  # type: ignore[union-attr]
 
 
 class Registry(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.publishing import WorkflowInputs, concurrency_key, publish_target
+from ci.plan.workflow import WorkflowInputs, concurrency_key, publish_target
 
 words = st.text("abc /_-", max_size=6)
 some_inputs = st.builds(WorkflowInputs, words, words, words, words, words, st.booleans(), words)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import relay
+from ci.run.hosts import relay
 from gt_runner.lines import line as said
 from tests.conftest import ROOT
 

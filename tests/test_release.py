@@ -16,9 +16,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import generation, release
+from ci import release
+from ci.artifact.manifest import Tool
 from ci.errors import GtError
-from ci.manifest import Tool
+from ci.plan import generation
 from tests.conftest import ROOT
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()

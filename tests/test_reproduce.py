@@ -10,14 +10,8 @@ from typing import Any
 
 import pytest
 
-from ci import local
-from ci.case import Case
-from ci.catalogue import CASES, Catalogue
-from ci.errors import ReproduceError
-from ci.fields import Input
-from ci.generation import RUNNER
-from ci.host import CPU, Host
-from ci.manifest import (
+from ci import RUNNER
+from ci.artifact.manifest import (
     NAME,
     CaseRecord,
     CodeRecord,
@@ -28,10 +22,16 @@ from ci.manifest import (
     ProcessRecord,
     WeightsRecord,
 )
-from ci.merging import merge
-from ci.native import EngineCase
-from ci.reproduce import Here, again, pinned
-from ci.reproduction import reproduction
+from ci.artifact.replay import Here, again, pinned
+from ci.artifact.replay_report import reproduction
+from ci.catalogue.fields import Input
+from ci.catalogue.files import CASES, Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.native import EngineCase
+from ci.errors import ReproduceError
+from ci.plan.host import CPU, Host
+from ci.publish.merge import merge
+from ci.run import on_machine
 from gt_runner.environment import runner_digest
 from tests.conftest import Gt
 from tests.records import DIGEST, manifest
@@ -174,7 +174,7 @@ def test_a_case_that_could_not_be_made_again_is_not_the_same(catalogue: Catalogu
 
 
 def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
-    assert local.identity()["runner"] == runner_digest()
+    assert on_machine.identity()["runner"] == runner_digest()
     assert RUNNER.is_dir()
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from ci import schemas
-from ci.catalogue import CASES
-from ci.manifest import Manifest
+from ci.artifact.manifest import Manifest
+from ci.catalogue.files import CASES
 from tests.factory import body
 from tests.records import manifest
 
@@ -39,7 +39,7 @@ def test_the_schema_refuses_what_the_model_refuses() -> None:
 
 
 def test_a_manifest_satisfies_its_schema() -> None:
-    schema = json.loads((Path(schemas.__file__).parent / "manifest.schema.json").read_text())
+    schema = json.loads((Path(schemas.__file__).parent / "artifact" / "manifest.schema.json").read_text())
     written = json.loads(manifest({"one": "ok", "two": "failed"}).text())
     jsonschema.Draft202012Validator(schema).validate(written)
     assert Manifest.model_validate(written).text() == manifest({"one": "ok", "two": "failed"}).text()

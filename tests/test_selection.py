@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.catalogue import Catalogue, load
+from ci.catalogue.files import Catalogue, load
+from ci.catalogue.selection import Selection, select
 from ci.errors import SelectionError
-from ci.selection import Selection, select
 
 OURS = load()
 OFFICIAL = [name for name, case in OURS.cases.items() if case.official]

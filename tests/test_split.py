@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.dispatch import Dispatch, HostFaultError, Place
-from ci.jobs import Job, plan
-from ci.split import LEAST_MINUTES, PORTION, cut
+from ci.plan.jobs import Job, plan
+from ci.run.hosts.dispatch import Dispatch, HostFaultError, Place
+from ci.run.hosts.split import LEAST_MINUTES, PORTION, cut
 from tests.factory import case
 
 MINUTES = 1.5  # of a case of the factory

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from ci import artifact
+from ci.artifact import folder
+from ci.artifact.manifest import Manifest
+from ci.artifact.summary import COLUMNS, MOST_CASES, MOST_WORDS, texts
 from ci.errors import ArtifactError
-from ci.manifest import Manifest
-from ci.summary import COLUMNS, MOST_CASES, MOST_WORDS, texts
 from tests.conftest import Gt
 from tests.records import manifest, results
 
@@ -100,7 +100,7 @@ def test_many_cases_stay_below_what_github_shows() -> None:
 
 def test_gt_summary_prints_the_table_or_writes_the_files(gt: Gt, tmp_path: Path) -> None:
     told = manifest({"good": "ok", "bad": "failed"})
-    artifact.write(tmp_path / "gt", told, results(tmp_path / "results", "good"))
+    folder.write(tmp_path / "gt", told, results(tmp_path / "results", "good"))
     printed = gt("summary", "--artifact-url", URL)
     assert (printed.returncode, printed.stdout) == (0, texts(told, URL)["summary.md"])
     assert gt("summary", "-o", "told").returncode == 0

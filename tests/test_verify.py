@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ci import jobs, local, verify
-from ci.case import Case
-from ci.generation import Generation
-from ci.host import CPU, Host
-from ci.local import Outcome, Places
-from ci.manifest import CaseRecord
-from ci.selection import Selection
-from ci.sources import DiffusersCase
+from ci.artifact.manifest import CaseRecord
+from ci.catalogue.model import Case
+from ci.catalogue.official import DiffusersCase
+from ci.catalogue.selection import Selection
+from ci.plan import jobs
+from ci.plan.generation import Generation
+from ci.plan.host import CPU, Host
+from ci.run import double_run, on_machine
+from ci.run.on_machine import Outcome, Places
 from gt_runner.judge import twice
 from tests.factory import body
 from tests.runs import FAULTY, faulty_case
@@ -46,7 +47,7 @@ def case(name: str, does: str = "", **more: Any) -> FaultyCase:
 
 def generate(*cases: Case, **options: Any) -> Outcome:
     run = Generation(Selection(), cases, jobs.plan(cases), Host(CPU), **options)
-    return local.generate(run, Places(), lambda _: None, quiet=True, preflight=False)
+    return on_machine.generate(run, Places(), lambda _: None, quiet=True, preflight=False)
 
 
 def made(outcome: Outcome) -> dict[str, CaseRecord]:
@@ -67,7 +68,7 @@ def test_what_comes_out_the_same_twice_is_reproducible_and_what_does_not_is_not_
     assert difference.max_abs > 200
     assert difference.mean_abs == pytest.approx(85, abs=10)  # of two uniform draws: a third of 255
     assert made(outcome)["global"].reproducible is True
-    assert verify.unlike(outcome.manifest) == [
+    assert double_run.unlike(outcome.manifest) == [
         f"random: not reproducible: random_1gpu.png differs by {difference.max_abs} at most"
     ]
 

@@ -22,7 +22,7 @@ def attest(
     ] = "",
 ) -> None:
     """Write an in-toto statement with SLSA provenance of an artifact: unsigned, for your own key or CI to sign."""
-    from ..attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other command needs
+    from ..artifact.attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other command needs
 
     written = text(statement(artifact, builder_id or BUILDER))
     if output is None:

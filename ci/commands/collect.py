@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .. import artifact, catalogue
-from .. import collect as collecting
+from ..artifact import collect as collecting
+from ..artifact import folder
+from ..catalogue import files
 from ..errors import ArtifactError
 from .options import GT, OURS, CasesDir, say
 
@@ -27,8 +28,8 @@ def collect(
         wanted = collecting.named(matrix.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{matrix} cannot be read: {error}") from None
-    manifest, results = collecting.collect(collecting.parts(parts), wanted, catalogue.load(cases))
-    for line in artifact.write(output, manifest, results):
+    manifest, results = collecting.collect(collecting.parts(parts), wanted, files.load(cases))
+    for line in folder.write(output, manifest, results):
         say(line)
     bad = [f"{name}: {case.status}: {case.reason}" for name, case in manifest.cases.items() if case.status != "ok"]
     for line in bad:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .. import catalogue
-from ..diff import differences
+from ..catalogue import files
+from ..catalogue.upstream.diff import differences
 from .options import OURS, CasesDir, say
 
 
@@ -24,7 +24,7 @@ def diff(
 
     Official cases first, then native ones. Exits with 0 when nothing differs, 1 when something does, 2 on bad input.
     """
-    found = differences(catalogue.load(cases), engine)
+    found = differences(files.load(cases), engine)
     if as_json:
         typer.echo(json.dumps(found.data(), indent=1, ensure_ascii=False))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import GtError
-from ..gitlab import pipeline
+from ..plan.gitlab import pipeline
 
 
 def gitlab_pipeline(

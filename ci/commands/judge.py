@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .. import judge
 from ..errors import GtError
+from ..judge import on_machine
 from .options import GT, Artifact, say
 
 Published = Annotated[
@@ -31,11 +31,11 @@ def check(
 
     Exits with 0 when every file is good, 1 and a line for each bad file, 2 where it could not be run.
     """
-    judge.validated(artifact, images_only=images_only)
-    result = judge.check({"artifact": str(artifact), "images_only": images_only, "published": _known(published)})
+    on_machine.validated(artifact, images_only=images_only)
+    result = on_machine.check({"artifact": str(artifact), "images_only": images_only, "published": _known(published)})
     if json_file is not None:
         _write(json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    for line in [*result["bad"], *judge.summary(result)]:
+    for line in [*result["bad"], *on_machine.summary(result)]:
         say(line)
     raise typer.Exit(0 if result["ok"] else 1)
 
@@ -60,7 +60,7 @@ def compare(
         raise GtError("name what to compare with: --published, --engine or both")
     if engine is not None and not engine.is_dir():
         raise GtError(f"{engine} is no directory of an engine's output")
-    judge.validated(artifact, images_only=images_only)
+    on_machine.validated(artifact, images_only=images_only)
     names = {"artifact": artifact, "published": published, "engine": engine}
     spec = {
         "artifact": str(artifact),
@@ -71,8 +71,8 @@ def compare(
         "noise_floor": noise_floor and str(noise_floor),
         "names": {what: str(name) for what, name in names.items() if name},
     }
-    result = judge.compare(spec, output)
-    for line in [*judge.differences(result), f"the report is {output / 'report.html'}"]:
+    result = on_machine.compare(spec, output)
+    for line in [*on_machine.differences(result), f"the report is {output / 'report.html'}"]:
         say(line)
     raise typer.Exit(0 if result["same"] else 1)
 

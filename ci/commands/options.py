@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .. import catalogue
+from ..catalogue import files
 
-OURS = catalogue.CASES
+OURS = files.CASES
 GT = Path("gt")
 
 Artifact = Annotated[Path, typer.Option(help="The artifact's directory.")]

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from .. import images, local
+from ..catalogue.pin import Find, case_files, open_digest, open_revisions, pin
 from ..errors import GtError, PinError
-from ..pin import Find, case_files, open_digest, open_revisions, pin
+from ..run import on_machine, recipes
 from .options import OURS, CasesDir, say
 
-IMAGES = images.CONTAINERS / "images.yaml"
+IMAGES = recipes.CONTAINERS / "images.yaml"
 
 
 def pin_command(
@@ -57,13 +57,13 @@ def _text(path: Path) -> str:
 
 
 def _commits(unresolved: list[str], repos: list[str]) -> Mapping[str, str]:
-    found = local.newest(repos)
+    found = on_machine.newest(repos)
     unresolved += [answer["error"] for answer in found.values() if "error" in answer]
     return {repo: answer["commit"] for repo, answer in found.items() if "commit" in answer}
 
 
 def _digests(unresolved: list[str], references: list[str]) -> Mapping[str, str]:
-    from ..registry import digest  # noqa: PLC0415  # an HTTP client, which no other command needs
+    from ..run.registry import digest  # noqa: PLC0415  # an HTTP client, which no other command needs
 
     found: dict[str, str] = {}
     for reference in references:

@@ -11,15 +11,15 @@ from typing import Annotated
 import stamina
 import typer
 
-from .. import catalogue
-from ..batch import batch
-from ..changes import Order
+from ..catalogue import files
 from ..errors import GtError
-from ..gate import gate
-from ..patience import Patience
-from ..publish import lines, run
-from ..remote import Author
-from ..remote.ways import GIT, opened
+from ..judge.gate import gate
+from ..publish.batch import batch
+from ..publish.changes import Order
+from ..publish.push import lines, run
+from ..publish.remotes.base import Author
+from ..publish.remotes.opening import GIT, opened
+from ..publish.retry import Patience
 from .options import GT, OURS, Artifact, CasesDir, Ref, TargetDir, say
 
 TOKEN = "GT_PUBLISH_TOKEN"  # noqa: S105  # the name of the variable
@@ -69,7 +69,7 @@ def publish(
         found = batch(artifact, publish_target_dir, per_platform=per_platform)
         for line in found.left_out:
             say(line)
-        known = set(catalogue.load(cases).of(found.manifest.run.selection.mode)) if prune else None
+        known = set(files.load(cases).of(found.manifest.run.selection.mode)) if prune else None
         order = Order(found, dict.fromkeys(accept, reason), known, ci_run or _actions_run(), ref)
         published = run(artifact, order, remote, gate, patience=patience, check_only=check_only)
     if published is None:

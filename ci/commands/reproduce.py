@@ -10,14 +10,17 @@ from typing import Annotated
 
 import typer
 
-from .. import artifact, host, judge, local
-from .. import manifest as manifests
+from ..artifact import folder as artifact
+from ..artifact import manifest as manifests
+from ..artifact.manifest import Manifest
+from ..artifact.replay import Again, Here, again
+from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
+from ..catalogue.selection import Selection
 from ..errors import ArtifactError, GtError, ReproduceError
-from ..local import Places
-from ..manifest import Manifest
-from ..reproduce import Again, Here, again
-from ..reproduction import Metrics, Reproduction, measure, reproduction, values
-from ..selection import Selection
+from ..judge import on_machine
+from ..plan import host
+from ..run import on_machine as local
+from ..run.on_machine import Places
 from .options import OURS, CasesDir, Engine, Models, say
 
 
@@ -84,7 +87,7 @@ def _generate(wanted: Again, places: Places, output: Path) -> Manifest:
 
 def _measured(now: Path, then: Path, out: Path) -> Mapping[str, Metrics]:
     try:
-        result = judge.compare({"artifact": str(now), "published": str(then)}, out)
+        result = on_machine.compare({"artifact": str(now), "published": str(then)}, out)
     except GtError as error:
         say(f"how much files differ is not measured: {error}")
         return {}

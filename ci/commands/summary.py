@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .. import manifest as manifests
+from ..artifact import manifest as manifests
+from ..artifact.summary import texts
 from ..errors import ArtifactError
-from ..summary import texts
 from .options import GT, Artifact
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci import artifact
+from ci.artifact import folder as artifact
 from tests.conftest import ROOT
 from tests.interface import CLI, functions
 from tests.records import manifest, results

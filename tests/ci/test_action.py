@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci import artifact
+from ci.artifact import folder as artifact
 from ci.main import DiffusionGt
 from tests.ci.github import GitHub, Ran, load
 from tests.conftest import ROOT

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci.main import DiffusionGt
-from ci.publishing import WorkflowInputs, concurrency_key
+from ci.plan.workflow import WorkflowInputs, concurrency_key
 from tests.ci.expressions import Asked, Expressions
 from tests.ci.github import load
 from tests.conftest import ROOT, Gt

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ci import catalogue, gitlab, jobs
+from ci.catalogue import files as catalogue
+from ci.catalogue.selection import Selection, select
 from ci.errors import GtError
-from ci.selection import Selection, select
+from ci.plan import gitlab, jobs
 from tests.ci.conftest import tool
 from tests.ci.other import CASES, MODULE, VERSION, Machine
 from tests.conftest import ROOT

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.collect import ABSENT
+from ci.artifact.collect import ABSENT
 from tests import pictures
 from tests.ci.github import GitHub, Ran, load, snapshot
 from tests.conftest import ROOT

@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ci import images
+from ci.run import recipes as images
 from tests.conftest import ROOT, Gt
 from tests.engine.conftest import Call, Volume, dagger, processes, sums
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci.host import QUERY
-from ci.nested import listed
+from ci.plan.host import QUERY
+from ci.run.hosts.call import listed
 from tests.conftest import ROOT
 from tests.engine.conftest import Call, Volume, dagger, processes, sums
 from tests.engine.proxy import Proxy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from ci import images
+from ci.run import recipes
 from tests.conftest import ROOT
 from tests.engine.conftest import Call, Volume, dagger, processes, sums
 
@@ -32,7 +32,7 @@ def test_native_cases_are_made_in_an_image_of_their_engine_and_not_twice(
 
 
 def test_the_engines_own_image_takes_the_place_of_an_installation(volume: Callable[[], Volume]) -> None:
-    address = images.data().address  # stands in for what the engine's project publishes
+    address = recipes.data().address  # stands in for what the engine's project publishes
     reference = dagger("core", "container", "from", "--address", address, "image-ref").out.strip()
     made, _ = volume().generate(*NATIVE, "--images", f"sglang={reference}", "--case-ids", "draw_t2v")
     assert made["cases"]["draw_t2v"]["status"] == "ok"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci import manifest as manifests
+from ci.artifact import manifest as manifests
 from tests.ci.conftest import tool
 from tests.ci.github import GitHub, snapshot
 from tests.conftest import ROOT

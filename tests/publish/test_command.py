@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from ci.kinds import PublishWay
-from ci.remote.ways import WAYS
+from ci.publish.remotes.opening import WAYS
 from tests import pictures
 from tests.conftest import Gt
 from tests.git_server import GitServer

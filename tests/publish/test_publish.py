@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ci.batch import batch
+from ci.artifact.manifest import NAME, Manifest
 from ci.errors import ArtifactError, GateError, PublishError
-from ci.manifest import NAME, Manifest
-from ci.remote import blob_id
+from ci.publish.batch import batch
+from ci.publish.remotes.base import blob_id
 from tests.git_server import push
 from tests.publishers import FOLDER, OTHERS, Place, artifact, file_record, write
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ci.errors import PublishError
-from ci.patience import Patience
-from ci.publish import Published
+from ci.publish.push import Published
+from ci.publish.retry import Patience
 from tests.git_server import Fault, git, push
 from tests.publishers import FOLDER, OTHERS, Place, artifact
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import stamina
 
+from ci.artifact.manifest import NAME
 from ci.errors import PublishError
-from ci.manifest import NAME
-from ci.patience import Patience
+from ci.publish.retry import Patience
 from tests.git_server import Fault, GitServer, bare, git, push
 from tests.publishers import FOLDER, OTHERS, Place, artifact, go
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.errors import PublishError
-from ci.remote import blob_id, trees
+from ci.publish.remotes import trees
+from ci.publish.remotes.base import blob_id
 
 names = st.sampled_from(["a", "a.b", "a-b", "b", "é"])
 contents = st.binary(max_size=3)

@@ -1,7 +1,7 @@
 """The data that the planner hands to the runner: cases as complete, validated JSON.
 
-The planner owns the model that validates a case (`ci/case.py`); these types only name what the runner reads. A key that
-a case leaves out is absent here too: nothing is filled in between the file and the call.
+`ci/catalogue/model.py` validates a case; these types only name what the runner reads. A key that a case leaves out is
+absent here too: nothing is filled in between the file and the call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Code(TypedDict):
 
 
 class Engine(TypedDict):
-    """A serving engine: its checkout, and the command that makes one case; with templates, see `ci/native.py`."""
+    """A serving engine: its checkout and the command that makes one case; templates: `ci/catalogue/native.py`."""
 
     repo: str  # owner/name on GitHub
     command: list[str]

@@ -14,7 +14,7 @@ from .pictures import is_image
 
 MANIFEST = "manifest.json"
 
-Record = Mapping[str, Any]  # of a case, as the manifest has it; `ci/manifest.py` owns the model
+Record = Mapping[str, Any]  # of a case, as the manifest has it; `ci/artifact/manifest.py` owns the model
 
 
 @dataclass(frozen=True)

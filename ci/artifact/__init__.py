@@ -1,0 +1,1 @@
+"""The artifact: manifest and folder, written, collected, summarised, attested, replayed. Knows no engine."""

@@ -1,0 +1,153 @@
+"""Puts the artifacts of a CI run's jobs together: one artifact, one manifest, nothing lost that a job delivered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..catalogue.files import Catalogue
+from ..catalogue.model import Case
+from ..catalogue.selection import ALL
+from ..errors import ArtifactError, near
+from ..plan import host, matrix
+from ..publish.merge import TIMES
+from . import manifest as manifests
+from .manifest import CaseRecord, HostRecord, Manifest, RemoteRecord, RunRecord
+
+Value = TypeVar("Value")
+ABSENT = "no artifact came from its job"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The artifact of one job."""
+
+    name: str
+    folder: Path
+    manifest: Manifest
+
+
+def named(text: str) -> list[str]:
+    """The cases of a CI matrix. Raises GtError where the text is none."""
+    return list(dict.fromkeys(name for entry in matrix.entries(text, matrix.Entry) for name in entry.cases))
+
+
+def parts(folder: Path) -> list[Part]:
+    """The artifacts below a folder, each in one of its own. Raises ArtifactError where there is none."""
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is no directory of artifacts")
+    # actions/download-artifact makes no folder for an artifact that is the only one.
+    alone = (folder / manifests.NAME).is_file()
+    folders = [folder] if alone else sorted(path for path in folder.iterdir() if path.is_dir())
+    if not folders:
+        raise ArtifactError(f"{folder} holds no artifact: no job delivered one")
+    return [Part(path.resolve().name, path, manifests.read(path)) for path in folders]
+
+
+def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalogue) -> tuple[Manifest, dict[str, Path]]:
+    """The manifest of the whole, and the folder of each finished case's files.
+
+    A case that no job delivered, or not whole, is `failed`; what its job says of it stands in the manifest. Raises
+    ArtifactError where the parts are not of one run, and for a case that is in two of them and not the same.
+    """
+    known = catalogue.of(_one(delivered, "modes", lambda run: run.selection.mode))
+    names = _ordered(wanted, known)
+    held = _held(delivered, names)
+    cases: dict[str, CaseRecord] = {}
+    results: dict[str, Path] = {}
+    for name in names:
+        part = held.get(name)
+        if part is None:
+            cases[name] = manifests.unfinished(known[name].data(), "failed", ABSENT, [])
+            continue
+        record = part.manifest.cases[name]
+        damaged = [file.name for file in record.files if not _whole(part.folder, file)]
+        if damaged:
+            reason = f"its job's artifact is damaged: {', '.join(damaged)}"
+            record = CaseRecord(status="failed", reason=reason, source=record.source, case=record.case)
+        cases[name] = record
+        results[name] = part.folder
+    return Manifest(run=_run(delivered, names), cases=cases), results
+
+
+def _ordered(wanted: Iterable[str], known: Mapping[str, Case]) -> list[str]:
+    """In the catalogue's order, as a run of all of them has it."""
+    chosen = set(wanted)
+    for name in sorted(chosen - known.keys()):
+        raise ArtifactError(
+            f"case {name!r} of the matrix is in no case file; {near(name, known)}; "
+            "give the folder of case files that the matrix was made from with --cases"
+        )
+    return [name for name in known if name in chosen]
+
+
+def _held(delivered: Sequence[Part], names: Sequence[str]) -> dict[str, Part]:
+    held: dict[str, Part] = {}
+    for part in delivered:
+        for name, record in part.manifest.cases.items():
+            if name not in names:
+                raise ArtifactError(f"{part.name} holds case {name!r}, which no job of the matrix has")
+            first = held.setdefault(name, part)
+            if not _same(first.manifest.cases[name], record):
+                raise ArtifactError(
+                    f"case {name!r} came from both {first.name} and {part.name}, and not the same; remove one of them"
+                )
+    return held
+
+
+def _same(one: CaseRecord, other: CaseRecord) -> bool:
+    return one.model_dump(exclude={*TIMES}) == other.model_dump(exclude={*TIMES})
+
+
+def _whole(folder: Path, file: manifests.FileRecord) -> bool:
+    path = folder / file.name
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+
+
+def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
+    """One run whose hosts are the machines that the jobs ran on, each with its own times."""
+    runs = [part.manifest.run for part in delivered]
+    groups = {run.selection.source_group for run in runs}
+    selection = runs[0].selection.model_copy(
+        update={
+            "on": _one(delivered, "GPU kinds to move cases to", lambda run: run.selection.on),
+            "source_group": groups.pop() if len(groups) == 1 else ALL,
+            "case_ids": list(names),
+        }
+    )
+    made = {name for run in runs for name in run.made}
+    return RunRecord(
+        tool=_one(delivered, "versions of diffusion-gt", lambda run: run.tool),
+        selection=selection,
+        host=HostRecord(gpu=host.CPU, gpu_name=None, engine=None),
+        hosts=[record for part in delivered for record in _hosts(part)],
+        moves=[move for run in runs for move in run.moves],
+        started=min(run.started for run in runs),
+        ended=max(run.ended for run in runs),
+        made=[name for name in names if name in made],
+    )
+
+
+def _one(delivered: Sequence[Part], what: str, of: Callable[[RunRecord], Value]) -> Value:
+    """What all runs have. Raises ArtifactError where they differ."""
+    first = delivered[0]
+    for part in delivered:
+        if of(part.manifest.run) != of(first.manifest.run):
+            raise ArtifactError(f"{first.name} and {part.name} are of different {what}: not of one run's jobs")
+    return of(first.manifest.run)
+
+
+def _hosts(part: Part) -> Iterator[RemoteRecord]:
+    """The machines that ran a job's cases: its own, and those that it sent some on to."""
+    run = part.manifest.run
+    times: Mapping[str, str] = {"started": run.started, "ended": run.ended}
+    sent = {name for record in run.hosts for name in record.cases}
+    own = [name for name in part.manifest.cases if name not in sent]
+    if own:
+        yield RemoteRecord(**run.host.model_dump(), name=part.name, cases=own, **times)
+    for record in run.hosts:
+        named = {"name": f"{part.name}/{record.name}", "started": record.started or run.started}
+        yield record.model_copy(update={**named, "ended": record.ended or run.ended})

@@ -1,0 +1,208 @@
+"""From a manifest alone to a run that makes the same again: its cases as data, with every pin that it recorded."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ..catalogue.model import Case, EngineFile, model_of
+from ..catalogue.native import ServingEngine
+from ..catalogue.selection import SMOKE, Selection
+from ..errors import ReproduceError, near
+from ..plan import jobs
+from ..plan.generation import Generation, tool
+from ..plan.host import ANY, CPU, Host
+from ..plan.jobs import Job
+from .manifest import CaseRecord, Manifest, RunRecord
+
+
+@dataclass(frozen=True)
+class Here:
+    """What this machine can put against what a manifest names."""
+
+    host: Host
+    runner: str  # digest of the runner's code
+    inputs: Path  # the folder that inputs of cases start from
+    models: Path | None = None  # stands in for repositories
+    environment: str | None = None  # digest; None where a container's is not known before it runs
+    image: str | None = None  # None: no containers
+    engine: str | None = None  # identity of the checkout that makes native cases; None: there is none
+
+
+@dataclass
+class Again:
+    """What is to be run, and how it differs from what the manifest names, as far as that is known before."""
+
+    generation: Generation
+    records: dict[str, CaseRecord]
+    notes: list[str] = field(default_factory=list)
+
+
+def again(manifest: Manifest, ids: Collection[str], here: Here, *, anyway: bool = False) -> Again:
+    """The run that makes the cases of a manifest again, or those `ids` of them.
+
+    Raises ReproduceError with everything that is missing or cannot be had; with `anyway`, another GPU kind and other
+    code of the runner are noted and no obstacle.
+    """
+    records = _chosen(manifest, ids)
+    cases = {name: _case(name, record, here) for name, record in records.items()}
+    obstacles = _by_case((name, text) for name, record in records.items() for text in _missing(record, here))
+    differences = _by_case((name, text) for name, record in records.items() for text in _other_ground(record, here))
+    if obstacles or (differences and not anyway):
+        advice = ["--anyway makes them again all the same"] if differences and not obstacles else []
+        raise ReproduceError(
+            "\n".join(["what the manifest names cannot be had here:", *obstacles, *differences, *advice])
+        )
+    selected = manifest.run.selection
+    group = SMOKE if selected.mode == SMOKE else ""
+    selection = Selection(selected.mode == "official", " ".join(records), group)
+    planned = _jobs(cases, records, here.host)
+    on = ANY if differences else selected.on  # whatever the cases need, they run where they did, or were allowed to
+    generation = Generation(selection, list(cases.values()), planned, here.host, on, fresh=True)
+    notes = [*differences, *_skipped(manifest, ids), *_notes(manifest, records, here)]
+    return Again(generation, records, list(dict.fromkeys(notes)))
+
+
+def pinned(record: CaseRecord) -> dict[str, Any]:
+    """A case as data, with the commits and digests that its run found put in."""
+    case: dict[str, Any] = copy.deepcopy(dict(record.case))
+    commits = {weights.repo: weights.commit for weights in record.weights}
+    for place in _repositories(case):
+        commit = commits.get(place["repo"])
+        if commit is not None:
+            place["revision"] = commit
+    for given, found in zip(case.get("inputs", []), record.inputs, strict=False):
+        given["sha256"] = found.sha256
+    return case
+
+
+def engine_of(manifest: Manifest) -> tuple[ServingEngine, str] | None:
+    """The engine that made a manifest's native cases, if there are any, and its commit, or "" where it was at none."""
+    for record in manifest.cases.values():
+        if "engine" in record.case and record.code is not None:
+            return ServingEngine.model_validate(record.case["engine"]), record.code.commit or ""
+    return None
+
+
+def origin(manifest: Manifest, name: str) -> RunRecord:
+    """The run that a case comes from."""
+    publication = manifest.publication
+    return manifest.run if publication is None else publication.runs[publication.cases[name].run]
+
+
+def _repositories(case: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for place in (case.get("model"), case.get("text_encoder"), *case.get("loras", [])):
+        if isinstance(place, dict) and "repo" in place:
+            yield place
+
+
+def _chosen(manifest: Manifest, ids: Collection[str]) -> dict[str, CaseRecord]:
+    unknown = [name for name in ids if name not in manifest.cases]
+    if unknown:
+        raise ReproduceError(f"the manifest holds no case {unknown[0]!r}; {near(unknown[0], manifest.cases)}")
+    chosen = {n: record for n, record in manifest.cases.items() if record.status == "ok" and (not ids or n in ids)}
+    if not chosen:
+        raise ReproduceError("the manifest holds no finished case to make again")
+    return chosen
+
+
+def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
+    for name, record in manifest.cases.items():
+        if record.status != "ok" and (not ids or name in ids):
+            yield f"{name}: was not made then either: {record.status}: {record.reason}"
+
+
+def _case(name: str, record: CaseRecord, here: Here) -> Case:
+    data = pinned(record)
+    shared: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
+    spec = {key: value for key, value in data.items() if key not in ("id", "source")}
+    whole: dict[str, Any] = {"version": 1, "source": record.source, "cases": {name: spec}, **shared}
+    try:
+        file = model_of(whole).validate_python(whole)
+    except ValidationError as error:
+        where = error.errors(include_url=False)[0]
+        raise ReproduceError(
+            f"{name}: this version does not know the case as the manifest has it ({'.'.join(map(str, where['loc']))}: "
+            f"{where['msg']}); check out the tool's commit that the manifest names"
+        ) from None
+    engine = file.engine if isinstance(file, EngineFile) else None
+    code = getattr(file, "code", None)
+    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", engine=engine)
+
+
+def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
+    """What a run would look for and not find, whatever the network gives."""
+    for given in record.inputs:
+        if given.path is None:
+            continue
+        path = here.inputs / given.path
+        if not path.is_file():
+            yield f"input {given.path} is not in {here.inputs}; --cases names the folder that it lies in"
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != given.sha256:
+            yield f"input {given.path} in {here.inputs} is another file: its sha256 is not {given.sha256}"
+    for weights in record.weights:
+        if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
+            yield f"{weights.repo} was a local folder ({weights.digest}); --models names the folder that it lies in"
+    if "engine" in record.case and record.code is not None and here.engine is None:
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}; --engine names a checkout of it"
+
+
+def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
+    """What makes it unlikely that the bytes are the same."""
+    kind = record.gpu.kind if record.gpu is not None else None
+    if kind not in (None, CPU, here.host.kind):
+        yield f"made on {kind}, here is {here.host.kind}"
+    if "engine" in record.case and record.code is not None and here.engine not in (None, record.code.identity):
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.engine)}"
+    if record.runner != here.runner:
+        yield f"made by the runner's code {_short(record.runner)}, here it is {_short(here.runner)}"
+
+
+def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Here) -> Iterator[str]:
+    ours = tool()
+    for name, record in records.items():
+        theirs = origin(manifest, name).tool
+        if theirs.commit is None:
+            yield "the manifest names no commit of the tool"
+        elif theirs.commit != ours.commit:
+            yield f"the tool was at commit {theirs.commit}, here it is {ours.commit or 'no checkout'}"
+        elif theirs.dirty:
+            yield f"the tool's checkout held changes that commit {theirs.commit} has not"
+        if here.environment is not None and record.environment != here.environment:
+            yield f"the Python environment was {_short(record.environment)}, here it is {_short(here.environment)}"
+        image = None if record.image is None else record.image.digest or record.image.recipe
+        if here.image is None and image is not None:
+            yield f"it ran in the image {_short(image)}, here without containers"
+
+
+def _jobs(cases: Mapping[str, Case], records: Mapping[str, CaseRecord], host: Host) -> list[Job]:
+    """Jobs on the kind that ran each case; another one only where that was allowed."""
+    kinds: dict[str, list[Case]] = {}
+    for name, case in cases.items():
+        gpu = records[name].gpu
+        kind = gpu.kind if gpu is not None and gpu.kind in (CPU, host.kind) else host.kind
+        kinds.setdefault(kind, []).append(case)
+    return [job for kind, group in kinds.items() for job in jobs.plan(group, on=kind)]
+
+
+def _by_case(found: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each thing that is said, with the cases that it is said of."""
+    names: dict[str, list[str]] = {}
+    for name, text in found:
+        names.setdefault(text, []).append(name)
+    return [f"{', '.join(cases)}: {text}" for text, cases in names.items()]
+
+
+def _at(identity: str | None) -> str:
+    kind, _, value = (identity or "").partition(":")
+    return value if kind == "commit" else f"no commit ({value[:12]})"
+
+
+def _short(digest: str | None) -> str:
+    return "unknown" if digest is None else digest.removeprefix("sha256:")[:12]

@@ -1,0 +1,136 @@
+"""What came of making the cases of a manifest again: byte for byte, file by file, and where not, what else differs."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
+
+from .manifest import NAME, CaseRecord, Manifest
+from .replay import Again, origin
+
+# Of a case's record: all that may explain other bytes.
+EXPLAINS = {
+    *("pipeline", "passed", "dropped", "seed", "generator_device", "dtype", "inputs", "weights", "code", "gpu"),
+    *("image", "runner", "environment", "versions", "isolation", "global_rng_used"),
+}
+
+Metrics = Mapping[str, float | None]
+Measure = Callable[[Path, Path], Mapping[str, Metrics]]  # what was made, what there was; values by file name
+
+
+class File(BaseModel):
+    """One file of a case."""
+
+    identical: bool
+    then: str  # sha256
+    now: str | None  # None: it was not made
+    metrics: dict[str, float | None] | None = None  # None where the bytes are the same, or the old ones are not at hand
+
+    def words(self) -> str:
+        """For a person."""
+        values = [f"{name} {value:.4g}" for name, value in (self.metrics or {}).items() if value is not None]
+        return "identical" if self.identical else ": ".join(filter(None, ["differs", ", ".join(values)]))
+
+
+class Case(BaseModel):
+    """One case; `differs` holds each field of the two records that differs, then and now."""
+
+    identical: bool
+    reason: str | None = None  # why it was not made
+    files: dict[str, File]
+    differs: dict[str, tuple[JsonValue, JsonValue]] = {}
+
+
+class Reproduction(BaseModel):
+    """All cases."""
+
+    identical: bool
+    notes: list[str]
+    cases: dict[str, Case]
+
+    def lines(self) -> Iterator[str]:
+        """What was found, for a person."""
+        for name, case in self.cases.items():
+            if case.reason is not None:
+                yield f"{name}: was not made: {case.reason}"
+            else:
+                yield from (f"{file}: {found.words()}" for file, found in case.files.items())
+            for field, (then, now) in case.differs.items():
+                yield f"{name}: {field} was {_shown(then)}, is {_shown(now)}"
+        same = sum(case.identical for case in self.cases.values())
+        yield f"{same} of {len(self.cases)} cases are byte for byte the same"
+
+
+def reproduction(old: Manifest, again: Again, new: Manifest) -> Reproduction:
+    """Compare the records of the two runs."""
+    cases = {name: _case(name, record, old, new) for name, record in again.records.items()}
+    return Reproduction(identical=all(case.identical for case in cases.values()), notes=again.notes, cases=cases)
+
+
+def measure(found: Reproduction, then: Path, now: Path, compare: Measure) -> None:
+    """Add how much files differ, for those of which the old bytes are at hand in the folder `then`."""
+    files = {name: file for case in found.cases.values() for name, file in case.files.items()}
+    other = {name: file for name, file in files.items() if file.now is not None and not file.identical}
+    there = [name for name, file in other.items() if _sha256(then / name) == file.then]
+    if not there:
+        return
+    with tempfile.TemporaryDirectory(prefix="gt-then-") as folder:
+        for name in there:
+            (Path(folder) / name).write_bytes((then / name).read_bytes())
+        (Path(folder) / NAME).write_bytes((then / NAME).read_bytes())
+        for name, values in compare(now, Path(folder)).items():
+            if name in there:
+                files[name].metrics = dict(values)
+
+
+def values(comparison: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """What `compare` measured of each file against published GT."""
+    files = [file for case in comparison["cases"] for file in case["files"]]
+    return {file["name"]: file["published"]["values"] for file in files if file["published"]}
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+
+
+def _case(name: str, then: CaseRecord, old: Manifest, new: Manifest) -> Case:
+    now = new.cases[name]
+    made = {file.name: file.sha256 for file in now.files}
+    files = {
+        file.name: File(identical=made.get(file.name) == file.sha256, then=file.sha256, now=made.get(file.name))
+        for file in then.files
+    }
+    identical = all(file.identical for file in files.values())
+    if identical or now.status != "ok":
+        return Case(identical=identical, reason=now.reason, files=files)
+    return Case(
+        identical=False, files=files, differs=dict(_differing(_ground(name, then, old), _ground(name, now, new)))
+    )
+
+
+def _ground(name: str, record: CaseRecord, manifest: Manifest) -> dict[str, Any]:
+    """All that a case stood on."""
+    run = origin(manifest, name)
+    fields = record.model_dump(mode="json", include=EXPLAINS)
+    return {"tool": run.tool.model_dump(mode="json"), "engine": run.host.engine, **fields}
+
+
+def _differing(then: JsonValue, now: JsonValue, where: str = "") -> Iterator[tuple[str, tuple[JsonValue, JsonValue]]]:
+    """The leaves that differ, by their path."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for key in dict.fromkeys([*then, *now]):
+            yield from _differing(then.get(key), now.get(key), f"{where}.{key}" if where else key)
+    elif isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for number, (one, other) in enumerate(zip(then, now, strict=True)):
+            yield from _differing(one, other, f"{where}.{number}")
+    elif then != now:
+        yield where, (then, now)
+
+
+def _shown(value: JsonValue) -> str:
+    return "not known" if value is None else str(value)

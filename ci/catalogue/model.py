@@ -1,0 +1,136 @@
+"""A case as data: the one model that validates `cases/*.yaml`, and that their JSON Schema is made from.
+
+A key that stands in a case's `call` is passed to the implementation, null included; a key that does not stand there is
+not passed. What is not established is left out and explained under `open`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from .fields import CaseBase, CaseId, Code, Strict, TinyModel
+from .native import EngineCase, ServingEngine
+from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
+
+RESERVED = (*OFFICIAL_SOURCES, "smoke", "torch", "fetch", "check", "compare")  # names of images of ours
+
+AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | EngineCase
+C = TypeVar("C", bound=CaseBase)
+
+
+class CaseFile(Strict, Generic[C]):
+    """One file of cases of one source."""
+
+    version: Literal[1] = Field(description="Version of this file format.")
+    cases: dict[CaseId, C]
+    unavailable: dict[CaseId, str] = Field(
+        default_factory=dict, description="Native cases that have no official counterpart, and why."
+    )
+
+
+class DiffusersFile(CaseFile[DiffusersCase]):
+    """Cases for Diffusers pipelines."""
+
+    source: Literal["diffusers"]
+
+
+class SmokeFile(CaseFile[SmokeCase]):
+    """Cases for trying out."""
+
+    source: Literal["smoke"]
+
+
+class Wan21File(CaseFile[Wan21Case]):
+    """Cases for the Wan2.1 repository."""
+
+    source: Literal["wan21"]
+    code: Code
+
+
+class LtxFile(CaseFile[LtxCase]):
+    """Cases for the LTX-2 repository."""
+
+    source: Literal["ltx"]
+    code: Code
+
+
+def _native(source: str) -> str:
+    if source in RESERVED:
+        raise ValueError(f"the name of an engine; {source!r} is one of ours")
+    return source
+
+
+class EngineFile(Strict):
+    """Native cases of one engine. It is the key `engine` that makes a file one of these."""
+
+    version: Literal[1] = Field(description="Version of this file format.")
+    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$"), AfterValidator(_native)] = Field(
+        description="A name for the engine; none of our own sources."
+    )
+    engine: ServingEngine
+    cases: dict[CaseId, EngineCase]
+    unavailable: dict[CaseId, str] = Field(
+        default_factory=dict, description="Cases of the engine that cannot be made here, and why."
+    )
+
+
+OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
+AnyFile = OurFile | EngineFile
+
+_ours, _engines = TypeAdapter[Any](OurFile), TypeAdapter[Any](EngineFile)
+
+
+def model_of(data: object) -> TypeAdapter[Any]:
+    """The model that validates a case file of this content."""
+    return _engines if isinstance(data, dict) and "engine" in data else _ours
+
+
+@dataclass(frozen=True)
+class Case:
+    """One validated case with what its file says of all of its cases."""
+
+    id: str
+    source: str
+    spec: AnyCase
+    code: Code | None
+    file: Path  # where it stands; relative inputs start from its folder
+    engine: ServingEngine | None = field(default=None, kw_only=True)  # that makes it, if it is native
+
+    @property
+    def model(self) -> str:
+        """The name of the model, for people and for grouping."""
+        model = self.spec.model
+        return f"tiny/{model.tiny}" if isinstance(model, TinyModel) else model.repo
+
+    @property
+    def official(self) -> bool:
+        """Whether the model's official implementation runs it."""
+        return self.source in OFFICIAL_SOURCES
+
+    @property
+    def repositories(self) -> list[str]:
+        """The repositories of the model hub that it needs, the model's first."""
+        spec = self.spec
+        if isinstance(spec, SmokeCase):
+            return []
+        others = [spec.text_encoder] if isinstance(spec, LtxCase) else getattr(spec, "loras", [])
+        return [spec.model.repo, *(other.repo for other in others)]
+
+    @property
+    def assumed(self) -> bool:
+        """Whether its minutes are no estimate of it, since its file gives none."""
+        return "minutes" not in self.spec.needs.model_fields_set
+
+    def data(self) -> dict[str, Any]:
+        """The whole case as JSON: just what its file says, nothing filled in."""
+        data: dict[str, Any] = {"id": self.id, "source": self.source}
+        data |= self.spec.model_dump(mode="json", exclude_unset=True)
+        if self.code is not None:
+            data["code"] = self.code.model_dump(mode="json")
+        if self.engine is not None:
+            data["engine"] = self.engine.model_dump(mode="json", exclude_unset=True)
+        return data

@@ -1,0 +1,139 @@
+"""Writes what is open in data files: revisions of model repositories, and the digest of the base image.
+
+A YAML library that loads and dumps (ruamel.yaml too) sets anew what it did not change: long lines, `null`, spaces. So
+the text is changed just where the parser says that a value stands, and then read again to see that nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import PinError
+from . import files
+
+Where = tuple[str | int, ...]
+Find = Callable[[str], "list[Open]"]
+PLACES = ("model", "text_encoder")  # keys of a case that name a repository; `loras` holds a list of them
+
+
+@dataclass(frozen=True)
+class Open:
+    """A value that is open: where it is in the data, and how it is written into the text."""
+
+    what: str  # the repository or image that it is a version of
+    where: Where
+    start: int
+    end: int
+    written: str = "{}"  # what takes the place of start..end, with {} for the value
+    given: str | None = None  # the value, where the same case names it in another place
+
+
+def open_revisions(text: str) -> list[Open]:
+    """The repositories of a case file that have no revision. One that several cases share is there once."""
+    found: dict[int, Open] = {}
+    for name, case in _items(_child(yaml.compose(text), "cases")):
+        places = dict(_places(case))
+        given = {
+            repo.value: revision.value
+            for node in places.values()
+            if (repo := _child(node, "repo")) and (revision := _child(node, "revision")) and not _is_null(revision)
+        }
+        for where, node in places.items():
+            spot = _revision(text, node, ("cases", name, *where), given)
+            if spot is not None:
+                found.setdefault(spot.start, spot)
+    return list(found.values())
+
+
+def open_digest(text: str) -> list[Open]:
+    """The base image of `images.yaml`, if it has no digest."""
+    base = _child(yaml.compose(text), "base")
+    digest, reference = _child(base, "digest"), _child(base, "reference")
+    if reference is None or digest is None or not _is_null(digest):
+        return []
+    return [Open(reference.value, ("base", "digest"), digest.start_mark.index, digest.end_mark.index)]
+
+
+def written(text: str, spots: Iterable[Open], values: Mapping[str, str]) -> str:
+    """The text with the values that are known. Raises PinError rather than change anything else."""
+    known = [(spot, value) for spot in spots if (value := spot.given or values.get(spot.what)) is not None]
+    new = text
+    for spot, value in sorted(known, key=lambda each: -each[0].start):
+        new = new[: spot.start] + spot.written.format(value) + new[spot.end :]
+    expected = yaml.safe_load(text)
+    for spot, value in known:
+        _set(expected, spot.where, value)
+    if yaml.safe_load(new) != expected:
+        raise PinError("the file is written in a way that cannot be changed safely; write the pins by hand")
+    return new
+
+
+def pin(path: Path, find: Find, resolve: Callable[[list[str]], Mapping[str, str]]) -> list[str]:
+    """Pin what is open in a file; returns a line for each value. `resolve` leaves out what cannot be resolved."""
+    text = path.read_bytes().decode("utf-8")
+    spots = find(text)
+    values = resolve(sorted({spot.what for spot in spots if spot.given is None})) if spots else {}
+    new = written(text, spots, values)
+    if new != text:
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(new.encode())
+        partial.replace(path)
+    told = {spot.what: spot.given or values.get(spot.what) for spot in spots}
+    return [f"{path.name}: {what} is pinned to {value}" for what, value in told.items() if value is not None]
+
+
+def case_files(folder: Path) -> list[Path]:
+    """The case files of a folder, once all of them are valid. Raises CatalogueError."""
+    return sorted({case.file for case in files.load(folder).cases.values()})
+
+
+def _places(case: yaml.Node) -> Iterator[tuple[Where, yaml.Node]]:
+    for key in PLACES:
+        node = _child(case, key)
+        if node is not None:
+            yield (key,), node
+    loras = _child(case, "loras")
+    for number, entry in enumerate(loras.value if isinstance(loras, yaml.SequenceNode) else []):
+        yield ("loras", number), entry
+
+
+def _revision(text: str, node: yaml.Node, where: Where, given: Mapping[str, str]) -> Open | None:
+    repo, revision = _child(node, "repo"), _child(node, "revision")
+    if not isinstance(node, yaml.MappingNode) or repo is None or not (revision is None or _is_null(revision)):
+        return None
+    at, value = (*where, "revision"), given.get(repo.value)
+    if revision is not None:
+        return Open(repo.value, at, revision.start_mark.index, revision.end_mark.index, given=value)
+    end = repo.end_mark.index
+    if node.flow_style:
+        return Open(repo.value, at, end, end, ", revision: {}", value)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    line_end = text.find(newline, end)
+    line_end = len(text) if line_end < 0 else line_end
+    indent = " " * next(key.start_mark.column for key, each in node.value if each is repo)
+    return Open(repo.value, at, line_end, line_end, f"{newline}{indent}revision: {{}}", value)
+
+
+def _set(data: Any, where: Where, value: str) -> None:
+    *parents, last = where
+    for key in parents:
+        data = data[key]
+    data[last] = value
+
+
+def _items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from ((key.value, value) for key, value in node.value)
+
+
+def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
+    return next((value for key, value in _items(node) if key == name), None)
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return bool(node.tag == "tag:yaml.org,2002:null")

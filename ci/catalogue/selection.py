@@ -1,0 +1,108 @@
+"""Which cases a run is about: mode, group and ids. What does not fit together is refused before a job exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import SelectionError, near
+from .files import NATIVE, Catalogue
+from .model import Case
+
+ALL = "all"  # every case of the mode; what an empty group means
+SMOKE = "smoke"  # the cases for trying out; they belong to neither mode
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the caller asked for, in the words of the options."""
+
+    official: bool = False
+    case_ids: str = ""  # separated by spaces or commas
+    source_group: str = ""
+
+    @property
+    def mode(self) -> str:
+        """`official`, `native`, or `smoke` where that group is named."""
+        return SMOKE if self.group == SMOKE else "official" if self.official else NATIVE
+
+    @property
+    def group(self) -> str:
+        """The group's name; empty means all."""
+        return self.source_group.strip() or ALL
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids without duplicates, in the order given."""
+        return list(dict.fromkeys(part for part in re.split(r"[\s,]+", self.case_ids) if part))
+
+
+def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
+    """The selected cases, in the catalogue's order.
+
+    Raises SelectionError for an unknown group or id, an id outside of the mode or group, an id that is known to have no
+    reference in the mode (with the reason), native cases of two engines, and where nothing is left.
+    """
+    candidates = _candidates(catalogue, selection)
+    wrong = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
+    if wrong:
+        raise SelectionError("\n".join(wrong))
+    chosen = set(selection.ids) or candidates.keys()
+    if not candidates:
+        raise SelectionError(_nothing(catalogue, selection))
+    cases = [case for name, case in candidates.items() if name in chosen]
+    engines = sorted({case.source for case in cases if case.engine is not None})
+    if len(engines) > 1:
+        raise SelectionError(
+            f"native cases of {' and '.join(engines)} are selected, and a run has one engine; "
+            "name cases of one of them with --case-ids, or a folder with its cases alone with --cases"
+        )
+    return cases
+
+
+def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case]:
+    group = selection.group
+    known = {ALL, SMOKE} | catalogue.groups | catalogue.native_groups
+    if group not in known:
+        raise SelectionError(f"no group is named {group!r}; {near(group, known)}")
+    cases = catalogue.of(selection.mode)
+    if group == SMOKE:
+        return {name: case for name, case in cases.items() if case.source == SMOKE}
+    if group != ALL and selection.official and group not in catalogue.groups:
+        raise SelectionError(f"group {group!r} holds native cases; leave out --official")
+    if group != ALL and not selection.official and group not in catalogue.native_groups:
+        raise SelectionError(f"group {group!r} holds official cases; add --official")
+    return {
+        name: case
+        for name, case in cases.items()
+        if case.source != SMOKE and group in (ALL, *case.spec.groups, *([case.source] if case.engine else []))
+    }
+
+
+def _why_not(name: str, catalogue: Catalogue, selection: Selection) -> str:
+    native = selection.mode == NATIVE
+    case = catalogue.of(selection.mode).get(name) or catalogue.cases.get(name) or catalogue.native.get(name)
+    reason = (catalogue.unavailable_native if native else catalogue.unavailable).get(name)
+    if reason is not None:
+        return f"case {name!r} has no {'native' if native else 'official'} reference: {reason}"
+    if case is None:
+        return f"no case is named {name!r}; {near(name, catalogue.of(selection.mode))}"
+    if case.source == SMOKE:
+        return f"case {name!r} is for trying out; add --source-group smoke"
+    if case.official == native:
+        return f"case {name!r} is {'official; add' if case.official else 'native; leave out'} --official"
+    groups = " and ".join(case.spec.groups) or "no group but all"
+    return f"case {name!r} is not in group {selection.group!r}; it is in {groups}"
+
+
+def _nothing(catalogue: Catalogue, selection: Selection) -> str:
+    official = sum(1 for case in catalogue.cases.values() if case.official and not selection.official)
+    smoke = any(case.source == SMOKE for case in catalogue.cases.values())
+    hints = [f"--official selects {official} cases"] if official else []
+    hints += (
+        [f"without --official {len(catalogue.native)} native cases"] if selection.official and catalogue.native else []
+    )
+    hints += ["--source-group smoke those for trying out"] if smoke else []
+    hint = f" ({', '.join(hints)})" if hints else ""
+    return f"the selection is empty: no {selection.mode} case in group {selection.group!r}{hint}"

@@ -1,0 +1,1 @@
+"""What an upstream test suite defines, against our case files. Reads a checkout, runs nothing of it."""

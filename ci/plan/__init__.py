@@ -1,0 +1,1 @@
+"""Jobs, hosts, the CI matrix and the keys of CI runs. Decides what runs where; runs nothing."""

@@ -1,0 +1,144 @@
+"""The GPU hosts that a call may use, from the command line or from a fleet file; what is not safe is refused."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from ..catalogue import yaml_errors
+from ..catalogue.fields import NeededGpu, Strict
+from ..errors import FleetError, HostError, near
+from .host import ANY, GPU_KINDS
+
+SCHEMES = ("tls", "tcp")
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        whole = parts.scheme in SCHEMES and parts.hostname and parts.port and not (parts.path or parts.query)
+    except ValueError:
+        whole = False
+    if not whole or parts.username or parts.password:
+        raise ValueError("an address such as tls://gpu-a.example:8443")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")]
+
+
+class HostEntry(Strict):
+    """A Dagger engine on a GPU machine."""
+
+    address: Address = Field(description="tls://NAME:PORT, or tcp://NAME:PORT.")
+    gpu: NeededGpu = Field(description="GPU kind; any: whatever its driver says.")
+    tls_name: Name | None = Field(None, description="Name in the host's certificate, if it is not the address's.")
+
+
+class FleetFile(Strict):
+    """A fleet too large for the command line."""
+
+    version: Literal[1] = Field(description="Version of this file format.")
+    hosts: dict[Name, HostEntry] = Field(min_length=1)
+
+
+MODEL = TypeAdapter[Any](FleetFile)
+
+
+@dataclass(frozen=True)
+class FleetHost:
+    """One host: a name for people, and where its engine listens."""
+
+    name: str
+    address: str
+    kind: str
+    tls_name: str | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the engine connection is TLS."""
+        return self.address.startswith("tls://")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the address is one of the caller's own machine, such as the near end of a tunnel."""
+        host = urlsplit(self.address).hostname or ""
+        if host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
+def named(given: Iterable[str]) -> list[FleetHost]:
+    """Hosts given as KIND=ADDRESS. Raises HostError with all that are wrong."""
+    hosts, wrong = [], []
+    for text in given:
+        kind, _, address = text.strip().partition("=")
+        if kind not in (ANY, *GPU_KINDS):
+            wrong.append(f"{text!r} names no GPU kind; {near(kind, (ANY, *GPU_KINDS))}")
+            continue
+        try:
+            hosts.append(FleetHost(urlsplit(_address(address)).netloc, address, kind))
+        except ValueError as error:
+            wrong.append(f"{text!r}: after the kind, expected {error}")
+    if wrong:
+        raise HostError("\n".join(wrong))
+    return hosts
+
+
+def read(name: str, data: bytes) -> list[FleetHost]:
+    """The hosts of a fleet file. Raises FleetError with all mistakes."""
+    try:
+        parsed: FleetFile = yaml_errors.read(name, data, lambda _: MODEL, "hosts")
+    except yaml_errors.Mistaken as error:
+        raise FleetError(error.mistakes) from None
+    return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in parsed.hosts.items()]
+
+
+def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool, tunnels: int) -> None:
+    """Refuse what would not be safe or cannot work. Raises HostError with all of it.
+
+    Whoever reaches a plain engine is root on its machine, so `tcp://` is for loopback alone unless `insecure`; a token
+    goes over TLS or loopback only. A loopback address is the caller's: it needs a tunnel, in the order of the hosts.
+    """
+    wrong = []
+    for host in hosts:
+        plain = not host.encrypted and not host.loopback
+        if plain and not insecure:
+            wrong.append(f"{host.name}: tcp:// is open to whoever reaches it; use tls://, or say --insecure-hosts")
+        if plain and token:
+            wrong.append(f"{host.name}: the token goes over TLS or loopback only; use tls://, or leave the token out")
+        if host.encrypted and not tls:
+            wrong.append(f"{host.name}: tls:// needs --tls-ca, --tls-cert and --tls-key")
+    names = [host.name for host in hosts]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    wrong += [f"{name} is named twice; name each host once" for name in twice]
+    wrong += _shared_addresses(hosts)
+    loopback = [host.name for host in hosts if host.loopback]
+    if len(loopback) != tunnels:
+        wrong.append(
+            f"{len(loopback)} hosts have loopback addresses ({', '.join(loopback) or 'none'}) and {tunnels} tunnels "
+            "are given; give --tunnels the same loopback addresses, in the same order"
+        )
+    if wrong:
+        raise HostError("\n".join(wrong))
+
+
+def _shared_addresses(hosts: Sequence[FleetHost]) -> list[str]:
+    """Two names of one engine would be given its GPUs twice."""
+    names: dict[tuple[str, str | None], list[str]] = {}
+    for host in hosts:
+        names.setdefault((host.address, host.tls_name), []).append(host.name)
+    return [
+        f"{' and '.join(same)} have one address, {address}; name each host once"
+        for (address, _), same in names.items()
+        if len(set(same)) > 1
+    ]

@@ -1,0 +1,108 @@
+"""The manifest of published GT, which describes every published file: what was there, and what a run adds to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+
+from ..artifact.manifest import Accepted, CaseRecord, Manifest, Publication, PublishedCase, RunRecord
+from ..errors import PublishError
+
+TIMES = ("process", "seconds", "peak_memory", "log")  # what differs between two runs that say the same of a case
+
+
+def run_id(run: RunRecord) -> str:
+    """Names a run in published GT; the same for one artifact, however often it is published."""
+    text = json.dumps(run.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def merge(
+    published: Manifest | None,
+    new: Manifest,
+    names: Collection[str],
+    accepted: Mapping[str, Accepted] | None = None,
+    retired: Collection[str] = (),
+) -> Manifest | None:
+    """The manifest of a folder after the cases `names` of a new one came in and `retired` ones went; None if empty.
+
+    A case that is published already, and of which the new manifest says the same but for times, stays as it is: its
+    files were not made by this run, as far as a reader is concerned. Raises PublishError where two cases have one file.
+    """
+    cases = {} if published is None else _finished(published)
+    origins = {} if published is None else _origins(published)
+    coming = _origins(new)
+    for name in names:
+        record, before = new.cases[name], cases.get(name)
+        if before is not None and _says_the_same(record, before):
+            continue
+        stays = origins[name].accepted if before is not None and before.files == record.files else None
+        cases[name] = record
+        origins[name] = PublishedCase(
+            run=coming[name].run, accepted=(accepted or {}).get(name) or coming[name].accepted or stays
+        )
+    left = {name: cases[name] for name in sorted(cases) if name not in retired}
+    if not left:
+        return None
+    _refuse_shared_files(left)
+    origins = {name: origins[name] for name in left}
+    runs = _runs([manifest for manifest in (published, new) if manifest is not None], origins)
+    newest = max(runs, key=lambda run: (runs[run].ended, run))
+    return Manifest(run=runs[newest], publication=Publication(runs=runs, cases=origins), cases=left)
+
+
+def _finished(manifest: Manifest) -> dict[str, CaseRecord]:
+    return {name: record for name, record in manifest.cases.items() if record.status == "ok"}
+
+
+def _origins(manifest: Manifest) -> dict[str, PublishedCase]:
+    if manifest.publication is not None:
+        return dict(manifest.publication.cases)
+    origin = PublishedCase(run=run_id(manifest.run))
+    return dict.fromkeys(_finished(manifest), origin)
+
+
+def _says_the_same(new: CaseRecord, old: CaseRecord) -> bool:
+    """Whether a record adds nothing to one that is published; one that was not made twice takes nothing back."""
+    untold = new.reproducible is None
+
+    def said(record: CaseRecord) -> dict[str, object]:
+        text = record.model_dump(exclude={*TIMES, *(["reproducible", "verification"] if untold else [])})
+        verification = text.get("verification")
+        if verification:
+            del verification["process"]
+        return text
+
+    return said(new) == said(old)
+
+
+def _runs(manifests: Collection[Manifest], origins: Mapping[str, PublishedCase]) -> dict[str, RunRecord]:
+    """Every run that a case comes from, naming just those cases."""
+    known: dict[str, list[RunRecord]] = {}
+    for manifest in manifests:
+        publication = manifest.publication
+        given = publication.runs if publication is not None else {run_id(manifest.run): manifest.run}
+        for identity, run in given.items():
+            known.setdefault(identity, []).append(run)
+    named = {identity: sorted(name for name in origins if origins[name].run == identity) for identity in sorted(known)}
+    return {identity: _trimmed(known[identity], names) for identity, names in named.items() if names}
+
+
+def _trimmed(records: Collection[RunRecord], names: list[str]) -> RunRecord:
+    run = next(iter(records))
+    made = {name for record in records for name in record.made}
+    selection = run.selection.model_copy(update={"case_ids": names})
+    return run.model_copy(update={"selection": selection, "made": [name for name in names if name in made]})
+
+
+def _refuse_shared_files(cases: Mapping[str, CaseRecord]) -> None:
+    owners: dict[str, str] = {}
+    for name, record in cases.items():
+        for file in record.files:
+            owner = owners.setdefault(file.name, name)
+            if owner != name:
+                raise PublishError(
+                    f"{file.name} is the file of both {owner} and {name}; rename one of the cases, or retire the other "
+                    "with --prune"
+                )

@@ -1,0 +1,162 @@
+"""Publishes an artifact: the gate first, then one commit on top of what the data repository holds now, or none."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..artifact import manifest as manifests
+from ..artifact.manifest import Manifest
+from ..errors import GateError, PublishError, near
+from .changes import Changes, Order, changes, message, published_manifest
+from .remotes.base import Head, MovedError, Remote, blob_id
+from .retry import NOTHING, Patience
+
+Gate = Callable[[Path, Path], None]  # artifact, published files of the same names; raises GateError
+LFS = b"version https://git-lfs"  # what a file begins with that git does not hold itself
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where an artifact's files are now."""
+
+    commit: str
+    branch: str
+    found: Changes
+    news: bool  # False: the branch held all of it already
+    notes: tuple[str, ...] = ()
+
+
+def run(
+    artifact: Path,
+    order: Order,
+    remote: Remote,
+    gate: Gate,
+    *,
+    patience: Patience | None = None,
+    check_only: bool = False,
+) -> Published | None:
+    """Publish, or stop after the gate and give None.
+
+    Raises PublishError where nothing was published, or nobody can tell; GateError where the gate refuses a file.
+    """
+    unknown = [name for name in order.accept if name not in order.batch.cases]
+    if unknown:
+        raise PublishError(
+            f"--accept {unknown[0]}: no such case is to be published; {near(unknown[0], order.batch.cases)}"
+        )
+    publisher, patience = _Publisher(order, remote), patience or Patience()
+    patience.keep_trying(remote.check_access)
+    with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
+        patience.keep_trying(lambda: publisher.counterparts(Path(folder)))
+        _pass(gate, artifact, Path(folder))
+    return None if check_only else patience.keep_trying(publisher.publish, publisher.known)
+
+
+def lines(published: Published, to: str) -> list[str]:
+    """Where an artifact is now, for a person."""
+    found = published.found
+    where = f"branch {published.branch} of {to}"
+    kinds = {"new": found.new, "changed": found.changed, "removed": found.removed, "identical": found.identical}
+    told = "; ".join(f"{word}: {' '.join(names)}" for word, names in kinds.items() if names)
+    said = f"published in {where}: {told}" if published.news else f"nothing new: {where} holds the same already"
+    return [said, *published.notes]
+
+
+def _pass(gate: Gate, artifact: Path, published: Path) -> None:
+    try:
+        gate(artifact, published)
+    except GateError as error:
+        drift = " Where a change is intended: --accept CASE --reason TEXT." if any(published.iterdir()) else ""
+        raise GateError(f"{error}\nNothing was published: the gate refuses the artifact.{drift}") from None
+
+
+class _Publisher:
+    def __init__(self, order: Order, remote: Remote) -> None:
+        self._order, self._remote = order, remote
+        self._first: Head | None = None
+        self._looked: Head | None = None  # what the first try starts from
+        self._tried: dict[str, Changes] = {}
+        self._sent = ""  # the commit of which nobody knows yet whether the server took it
+
+    def known(self) -> str:
+        """What is known of the outcome when nothing helps."""
+        return f"it is not known whether commit {self._sent} got there" if self._sent else NOTHING
+
+    def counterparts(self, folder: Path) -> None:
+        """Write what is published under the names of the batch's files, but for cases whose change is accepted."""
+        head = self._looked = self._head()
+        wanted: dict[str, str] = {}
+        for path, cases in self._order.batch.folders.items():
+            manifest = head.files.get(f"{path}/{manifests.NAME}")
+            if manifest is not None and len(self._order.batch.folders) == 1:
+                wanted[manifests.NAME] = manifest
+            names = [file for name, files in cases.items() if name not in self._order.accept for file in files]
+            wanted |= {name: head.files[f"{path}/{name}"] for name in names if f"{path}/{name}" in head.files}
+        contents = self._remote.read(set(wanted.values()))
+        for name, identity in wanted.items():
+            if contents[identity].startswith(LFS):
+                raise PublishError(f"{name} lies in Git LFS, which is not supported; publish to a directory without it")
+            (folder / name).write_bytes(contents[identity])
+
+    def publish(self) -> Published:
+        """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""
+        head, self._looked = self._looked or self._head(), None
+        landed = next((commit for commit in self._tried if self._remote.holds(commit)), None)
+        if landed is not None:
+            return self._read_back(landed, head)
+        self._sent = ""
+        found = changes(self._order, head, self._manifests(head), self._first or head)
+        if found.refused:
+            raise PublishError("\n".join([*_REFUSED, *found.refused]))
+        if not found.files:
+            return self._nothing_new(head, found)
+        commit = self._remote.make(head, found.files, message(self._order, found))
+        self._tried[commit], self._sent = found, commit
+        self._remote.advance(head, commit)
+        return self._read_back(commit, self._head())
+
+    def _nothing_new(self, head: Head, found: Changes) -> Published:
+        assert head.commit is not None  # noqa: S101  # an empty repository lacks every file
+        notes: tuple[str, ...] = ()
+        if head.new:
+            self._remote.advance(head, head.commit)
+            notes = ("the branch was not there; it now stands where the default branch does",)
+        return Published(head.commit, self._remote.branch, found, news=False, notes=notes)
+
+    def _read_back(self, commit: str, head: Head) -> Published:
+        """Compare what the server holds now with what was sent."""
+        if not self._remote.holds(commit):
+            raise MovedError(f"the server took commit {commit}, but the branch does not hold it")
+        found = self._tried[commit]
+        wanted = {path: None if content is None else blob_id(content) for path, content in found.files.items()}
+        other = sorted(path for path, identity in wanted.items() if head.files.get(path) != identity)
+        if other and head.commit == commit:
+            raise PublishError(f"the server holds commit {commit}, but with other files: {', '.join(other)}")
+        notes = tuple(f"{path} was changed since by commit {head.commit}" for path in other if not _is_manifest(path))
+        return Published(commit, self._remote.branch, found, news=True, notes=notes)
+
+    def _head(self) -> Head:
+        head = self._remote.head(list(self._order.batch.folders))
+        self._first = self._first or head
+        return head
+
+    def _manifests(self, head: Head) -> Mapping[str, Manifest | None]:
+        paths = {folder: head.files.get(f"{folder}/{manifests.NAME}") for folder in self._order.batch.folders}
+        contents = self._remote.read({identity for identity in paths.values() if identity is not None})
+        return {
+            folder: published_manifest(folder, None if identity is None else contents[identity])
+            for folder, identity in paths.items()
+        }
+
+
+_REFUSED = (
+    "a published image changes only where that is intended; nothing was published.",
+    "Look at the images, then: --accept CASE --reason TEXT for each of these cases:",
+)
+
+
+def _is_manifest(path: str) -> bool:
+    return path.endswith(f"/{manifests.NAME}")

@@ -1,0 +1,214 @@
+"""A data repository behind the git protocol: http(s), ssh, git or a path of this machine.
+
+Nothing is checked out and no history is fetched: one commit, its trees and, where a server cannot leave them out, its
+files lie in a temporary folder. What is sent are the new files and the folders above them.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from dulwich.client import FetchPackResult
+from dulwich.object_store import BaseObjectStore
+from dulwich.objects import Blob, Commit, ObjectID, ShaFile
+from dulwich.pack import UnpackedObject, pack_objects_to_data
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+
+from ...errors import PublishError
+from . import trees
+from .base import Author, Head, MovedError
+from .transport import connect, translated
+
+_HEAD = Ref(b"HEAD")
+_SEEN = Ref(b"refs/heads/seen")  # in the temporary repository: what the server need not send again
+_FINAL = ("declined", "denied", "protected", "prohibited", "not allowed", "permission")  # in a refusal of a push
+
+logging.getLogger("dulwich").setLevel(logging.ERROR)  # it warns of servers that cannot filter, which is no news
+
+
+class GitRemote:
+    """See `Remote`. A context manager, since it keeps what it fetched in a temporary folder."""
+
+    def __init__(
+        self, url: str, branch: str = "", token: str = "", user: str = "", author: Author | None = None
+    ) -> None:
+        self.branch = branch
+        self._url, self._author = url, author or Author()
+        self._client, self._path = connect(url, token, user)
+        self._head: ObjectID | None = None
+        self._existed = False  # the branch, at some time
+        self._made: dict[ObjectID, list[ShaFile]] = {}
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="gt-publish-")
+        self._repo = Repo.init_bare(self._folder.name)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._repo.close()
+        self._client.close()
+        self._folder.cleanup()
+
+    def check_access(self) -> None:
+        """As `Remote` says: the server tells receivers apart before anything is sent."""
+
+        def nothing(_: Mapping[Ref, ObjectID]) -> dict[Ref, ObjectID]:
+            return {}
+
+        with translated(self._url):
+            self._client.send_pack(self._path.encode(), nothing, lambda *_, **__: (0, iter(())))
+
+    def head(self, folders: Collection[str]) -> Head:
+        """As `Remote` says."""
+        with translated(self._url):
+            result = self._fetch()
+        if result.object_format not in (None, "sha1"):
+            raise PublishError(
+                f"{self._url} is a {result.object_format} repository; only sha1 ones can be published to"
+            )
+        refs = {name: commit for name, commit in result.refs.items() if commit is not None}
+        if not self.branch:
+            target = result.symrefs.get(_HEAD, Ref(b"refs/heads/main"))
+            self.branch = target.removeprefix(b"refs/heads/").decode()
+            refs |= {self._ref: refs[_HEAD]} if _HEAD in refs else {}  # it was not asked for by its name
+        new = self._ref not in refs
+        if new and self._existed:
+            raise MovedError(f"branch {self.branch} of {self._url} is gone")
+        self._existed |= not new
+        self._head = refs.get(self._ref, refs.get(_HEAD))
+        if self._head is None:
+            return Head(None, new, {})
+        self._repo.refs[_SEEN] = self._head
+        root = self._commit(self._head).tree
+        files = {path: name for folder in folders for path, name in trees.files(self._store, root, folder).items()}
+        return Head(self._head.decode(), new, files)
+
+    def read(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """As `Remote` says; what the server left out before is asked for by id."""
+        wanted = [ObjectID(each.encode()) for each in ids]
+        missing = [each for each in wanted if each not in self._store]
+        if missing:
+            with translated(self._url):
+                self._fetch_objects(missing)
+        return {each.decode(): self._blob(each) for each in wanted}
+
+    def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
+        """As `Remote` says: on this machine, until it is sent."""
+        base = None if on.commit is None else self._commit(ObjectID(on.commit.encode()))
+        blobs = {path: None if data is None else Blob.from_string(data) for path, data in changes.items()}
+        root, new = trees.changed(self._store, None if base is None else base.tree, blobs)
+        commit = self._made_on(root, on, message)
+        self._made[commit.id] = [commit, *new, *(blob for blob in blobs.values() if blob is not None)]
+        return commit.id.decode()
+
+    def advance(self, on: Head, commit: str) -> None:
+        """As `Remote` says: the server compares the branch with `on` when it takes the commit."""
+        new = ObjectID(commit.encode())
+        expected = None if on.new or on.commit is None else ObjectID(on.commit.encode())
+
+        def update(refs: Mapping[Ref, ObjectID]) -> dict[Ref, ObjectID]:
+            if refs.get(self._ref) != expected:
+                raise MovedError(f"branch {self.branch} moved")
+            return {self._ref: new}
+
+        def data(*_: Any, **__: Any) -> tuple[int, Iterator[UnpackedObject]]:
+            return pack_objects_to_data([(each, None) for each in self._made.get(new, [])])
+
+        with translated(self._url):
+            result = self._client.send_pack(self._path.encode(), update, data)
+        refusal = (result.ref_status or {}).get(self._ref)
+        if refusal and any(word in refusal.lower() for word in _FINAL):
+            raise PublishError(f"{self._url} refuses the commit: {refusal}; check the rules of branch {self.branch}")
+        if refusal:
+            raise MovedError(f"the server says of branch {self.branch}: {refusal}")
+
+    def holds(self, commit: str) -> bool:
+        """As `Remote` says."""
+        wanted, open_, seen = ObjectID(commit.encode()), [self._head], set[ObjectID]()
+        while open_:
+            this = open_.pop()
+            if this == wanted:
+                return True
+            if this is not None and this not in seen and this in self._store:
+                seen.add(this)
+                open_ += self._commit(this).parents
+        return False
+
+    @property
+    def _ref(self) -> Ref:
+        return Ref(f"refs/heads/{self.branch}".encode())
+
+    @property
+    def _store(self) -> BaseObjectStore:
+        return self._repo.object_store
+
+    def _commit(self, identity: ObjectID) -> Commit:
+        found = self._store[identity]
+        assert isinstance(found, Commit)  # noqa: S101  # for the type checker, like the next one
+        return found
+
+    def _blob(self, identity: ObjectID) -> bytes:
+        found = self._store[identity]
+        assert isinstance(found, Blob)  # noqa: S101
+        return found.data
+
+    def _fetch(self) -> FetchPackResult:
+        """The head alone at first; afterwards what came since, so that one's own commit can be found in it."""
+
+        def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
+            commit = refs.get(self._ref) if self.branch else None
+            commit = commit or refs.get(_HEAD)
+            return [commit] if commit is not None and commit not in self._store else []
+
+        prefixes = [_HEAD, *([self._ref] if self.branch else [])]
+        return self._client.fetch(
+            self._path,
+            self._repo,
+            wants,
+            depth=1 if self._head is None else None,
+            ref_prefix=prefixes,
+            filter_spec=b"blob:none",
+        )
+
+    def _fetch_objects(self, wanted: Sequence[ObjectID]) -> None:
+        def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
+            return list(wanted)
+
+        file, finish, abort = self._repo.object_store.add_pack()
+        try:
+            self._client.fetch_pack(self._path, wants, _NothingHere(), file.write)
+        except BaseException:
+            abort()
+            raise
+        finish()
+
+    def _made_on(self, root: ObjectID, on: Head, message: str) -> Commit:
+        author = f"{self._author.name} <{self._author.email}>".encode()
+        seconds = int(self._author.when.timestamp())
+        commit = Commit()
+        commit.tree, commit.message, commit.encoding = root, message.encode(), b"UTF-8"
+        commit.parents = [] if on.commit is None else [ObjectID(on.commit.encode())]
+        commit.author = commit.committer = author
+        commit.author_time = commit.commit_time = seconds
+        commit.author_timezone = commit.commit_timezone = 0
+        return commit
+
+
+class _NothingHere:
+    """A graph walker of a repository without commits."""
+
+    shallow: frozenset[ObjectID] = frozenset()
+
+    def __next__(self) -> None:
+        return None
+
+    def ack(self, sha: ObjectID) -> None:
+        """Nothing was offered."""
+
+    def nak(self) -> None:
+        """Nothing was offered."""

@@ -1,0 +1,196 @@
+"""A data repository on GitHub, by its REST API: no object of the repository is fetched but those that are looked at."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx  # what dagger-io brings already; the few routes need no client of their own
+
+from ...errors import PublishError
+from .base import Author, Head, MovedError, PassingError, blob_id
+from .transport import PASSING, seconds
+
+API = "https://api.github.com"
+TIMEOUT = httpx.Timeout(60, connect=30)  # seconds
+_HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+    "User-Agent": "diffusion-gt",
+}
+
+
+class GithubRemote:
+    """See `Remote`. A context manager, since it keeps a connection."""
+
+    def __init__(self, url: str, branch: str = "", token: str = "", author: Author | None = None) -> None:
+        self.branch = branch
+        self._url, self._author = url, author or Author()
+        self._name = _repository(url)
+        self._known: dict[str, bytes] = {}  # what lies on the server already, by blob id: is not sent twice
+        self._head: str | None = None
+        self._existed = False
+        self._http = httpx.Client(
+            base_url=f"{_api(url)}/repos/{self._name}/",
+            headers=_HEADERS | ({"Authorization": f"Bearer {token}"} if token else {}),
+            timeout=TIMEOUT,
+            follow_redirects=True,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._http.close()
+
+    def check_access(self) -> None:
+        """As `Remote` says."""
+        about = self._ask("GET", "")
+        if not about.get("permissions", {}).get("push"):
+            raise PublishError(f"{self._url}: the token may not write there; set GT_PUBLISH_TOKEN to one that may")
+        self.branch = self.branch or about["default_branch"]
+
+    def head(self, folders: Collection[str]) -> Head:
+        """As `Remote` says."""
+        default = self._ask("GET", "")["default_branch"]
+        self.branch = self.branch or default
+        commit = self._commit_of(self.branch)
+        new = commit is None
+        if new and self._existed:
+            raise MovedError(f"branch {self.branch} of {self._url} is gone")
+        self._existed |= not new
+        commit = commit or self._commit_of(default)
+        self._head = commit
+        if commit is None:
+            raise PublishError(f"{self._url} is empty, and GitHub's API makes no first commit; use --via git")
+        root = self._ask("GET", f"git/commits/{commit}")["tree"]["sha"]
+        return Head(commit, new, {path: blob for folder in folders for path, blob in self._files(root, folder).items()})
+
+    def read(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """As `Remote` says."""
+        found = {}
+        for each in ids:
+            if each not in self._known:
+                self._known[each] = base64.b64decode(self._ask("GET", f"git/blobs/{each}")["content"])
+            found[each] = self._known[each]
+        return found
+
+    def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
+        """As `Remote` says: on the server, where no branch has it yet."""
+        entries = [self._entry(path, content) for path, content in changes.items()]
+        base = self._ask("GET", f"git/commits/{on.commit}")["tree"]["sha"]
+        tree = self._ask("POST", "git/trees", {"base_tree": base, "tree": entries})["sha"]
+        when = self._author.when.strftime("%Y-%m-%dT%H:%M:%SZ")
+        author = {"name": self._author.name, "email": self._author.email, "date": when}
+        commit = {"message": message, "tree": tree, "parents": [on.commit], "author": author, "committer": author}
+        return str(self._ask("POST", "git/commits", commit)["sha"])
+
+    def advance(self, on: Head, commit: str) -> None:
+        """As `Remote` says: the API moves a branch forward only, and so refuses one that others have moved."""
+        if on.new:
+            answer = self._answer("POST", "git/refs", {"ref": f"refs/heads/{self.branch}", "sha": commit})
+        else:
+            answer = self._answer("PATCH", f"git/refs/heads/{quote(self.branch)}", {"sha": commit, "force": False})
+        said = _message(answer)
+        if answer.status_code in (409, 422) and _is_moved(said):
+            raise MovedError(f"the server says of branch {self.branch}: {said}")
+        self._checked(answer)
+
+    def holds(self, commit: str) -> bool:
+        """As `Remote` says."""
+        if commit == self._head:
+            return True
+        answer = self._answer("GET", f"compare/{commit}...{self._head}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return False
+        return self._checked(answer)["status"] in ("ahead", "identical")
+
+    def _commit_of(self, branch: str) -> str | None:
+        answer = self._answer("GET", f"git/ref/heads/{quote(branch)}")
+        if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):  # 409: the repository is empty
+            return None
+        return str(self._checked(answer)["object"]["sha"])
+
+    def _files(self, root: str, folder: str) -> dict[str, str]:
+        tree = root
+        for part in PurePosixPath(folder).parts:
+            below = [entry for entry in self._ask("GET", f"git/trees/{tree}")["tree"] if entry["path"] == part]
+            if not below:
+                return {}
+            if below[0]["type"] != "tree":
+                raise PublishError(f"{folder}: {part} is a file in the data repository; choose another directory")
+            tree = below[0]["sha"]
+        listing = self._ask("GET", f"git/trees/{tree}")
+        if listing.get("truncated"):
+            raise PublishError(f"{folder} holds more files than GitHub's API lists; use --via git")
+        return {f"{folder}/{entry['path']}": entry["sha"] for entry in listing["tree"] if entry["type"] != "tree"}
+
+    def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
+        sha = None if content is None else blob_id(content)
+        if content is not None and sha is not None and sha not in self._known:
+            blob = {"content": base64.b64encode(content).decode(), "encoding": "base64"}
+            self._ask("POST", "git/blobs", blob)
+            self._known[sha] = content
+        return {"path": path, "mode": "100644", "type": "blob", "sha": sha}
+
+    def _ask(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return self._checked(self._answer(method, route, body))
+
+    def _answer(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        try:
+            answer = self._http.request(method, route, json=body)
+        except httpx.TransportError as error:
+            raise PassingError(f"{self._url}: {str(error) or type(error).__name__}") from error
+        pause = _pause(answer)
+        if answer.status_code in PASSING or pause is not None:
+            raise PassingError(f"{self._url}: the server answered {answer.status_code}", pause)
+        return answer
+
+    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
+        if answer.is_success:
+            found: dict[str, Any] = answer.json()
+            return found
+        advice = "check the address, and that GT_PUBLISH_TOKEN may write there"
+        raise PublishError(f"{self._url}: the server answered {answer.status_code}: {_message(answer)}; {advice}")
+
+
+def _repository(url: str) -> str:
+    parts = PurePosixPath(urlsplit(url).path.removesuffix(".git")).parts
+    if "://" not in url or len(parts) < 3 or urlsplit(url).username is not None:  # noqa: PLR2004  # "/", owner, name
+        raise PublishError(f"{url} names no repository of GitHub; write it like https://github.com/OWNER/NAME")
+    return "/".join(parts[-2:])
+
+
+def _api(url: str) -> str:
+    """As Actions names it, else GitHub's own, else that of an Enterprise server."""
+    host = urlsplit(url).hostname
+    own = API if host in ("github.com", "www.github.com") else f"https://{host}/api/v3"
+    return os.environ.get("GITHUB_API_URL", own).rstrip("/")
+
+
+def _pause(answer: httpx.Response) -> float | None:
+    """The pause that a rate limit asks for; GitHub answers 403 or 429, with either of two headers."""
+    if answer.status_code not in (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS):
+        return None
+    told = seconds(answer.headers.get("Retry-After"))
+    if told is None and answer.headers.get("X-RateLimit-Remaining") == "0":
+        told = max(0.0, float(answer.headers.get("X-RateLimit-Reset", 0)) - time.time()) + 1
+    return told
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase
+
+
+def _is_moved(said: str) -> bool:
+    signs = ("fast forward", "already exists", "does not exist", "conflict", "update failed")
+    return any(sign in said.lower() for sign in signs)

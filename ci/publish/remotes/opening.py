@@ -1,0 +1,27 @@
+"""The ways to a data repository."""
+
+from __future__ import annotations
+
+import contextlib
+
+from ...errors import PublishError, near
+from .base import Author, Remote
+
+GIT, GITHUB_API = "git", "github-api"
+WAYS = (GIT, GITHUB_API)
+
+
+def opened(
+    url: str, way: str = GIT, branch: str = "", token: str = "", user: str = "", author: Author | None = None
+) -> contextlib.AbstractContextManager[Remote]:
+    """The data repository at an address. Raises PublishError for an address or a way that is none."""
+    match way:
+        case "git":
+            from .git import GitRemote  # noqa: PLC0415  # a client takes longer to import than most commands run
+
+            return GitRemote(url, branch, token, user, author)
+        case "github-api":
+            from .github import GithubRemote  # noqa: PLC0415
+
+            return GithubRemote(url, branch, token, author)
+    raise PublishError(f"no way is named {way!r}; {near(way, WAYS)}")

@@ -1,0 +1,127 @@
+"""The way to a git server, and what its answers mean: try later, or give up and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import urllib3
+from dulwich.client import (
+    AuthCallbackPoolManager,
+    GitClient,
+    SubprocessGitClient,
+    default_urllib3_manager,
+    get_transport_and_path,
+)
+from dulwich.config import StackedConfig
+from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
+
+from ...errors import PublishError
+from .base import PassingError
+
+# Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
+TIMEOUT: Any = urllib3.Timeout(connect=30, read=180)
+USER = "x-access-token"  # GitHub's name for whoever has a token; other servers look at the token alone
+SCHEMES = ("https", "http", "ssh", "git", "file")
+PASSING = frozenset({408, 425, 429, *range(500, 600)})
+_LASTING = ("permission denied", "does not appear to be a git", "not found", "could not resolve", "access denied")
+
+
+class AnsweredError(Exception):
+    """An HTTP server answered with an error."""
+
+    def __init__(self, status: int, pause: float | None) -> None:
+        super().__init__(f"the server answered {status}")
+        self.status, self.pause = status, pause
+
+
+# All trying again is the publisher's: urllib3 would do it unseen, and sleep for as long as a server says.
+_ONCE = urllib3.Retry(0, redirect=5, respect_retry_after_header=False, raise_on_status=False)
+
+
+class _Answers(AuthCallbackPoolManager):
+    """Raises AnsweredError where dulwich would give a text that holds the status."""
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> Any:
+        answer = super().request(method, url, *args, retries=_ONCE, **options)
+        if answer.status >= 400:  # noqa: PLR2004  # HTTP's errors
+            answer.close()
+            raise AnsweredError(answer.status, seconds(answer.headers.get("Retry-After")))
+        return answer
+
+
+def seconds(told: str | None) -> float | None:
+    """The pause that a Retry-After header asks for; None where it gives none, or a date."""
+    return float(told) if told is not None and told.isdigit() else None
+
+
+def connect(url: str, token: str, user: str) -> tuple[GitClient, str]:
+    """A client and the path that it is to ask for. Raises PublishError for an address that cannot be one."""
+    if "://" not in url and ":" not in url.split("/", maxsplit=1)[0]:
+        if not Path(url).is_dir():
+            raise PublishError(f"{url} is no directory; a server's address begins like https:// or ssh://")
+        return SubprocessGitClient(), str(Path(url).resolve())  # git itself: it runs the repository's hooks
+    parts = urlsplit(url)
+    if ("://" in url and parts.scheme not in SCHEMES) or (parts.scheme in ("http", "https") and not parts.hostname):
+        raise PublishError(f"{url} is no address of a git server; it begins with {', '.join(SCHEMES)} or is a path")
+    if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
+        raise PublishError("the address holds a name or password; leave it out, and set GT_PUBLISH_TOKEN")
+    config = StackedConfig.default()
+    try:
+        if parts.scheme not in ("http", "https"):
+            return get_transport_and_path(url, config)
+        manager: Any = default_urllib3_manager(config, base_url=url, timeout=TIMEOUT)
+        pool: Any = _Answers(manager)
+        name, password = (user or USER, token) if token else (None, None)
+        return get_transport_and_path(url, config, username=name, password=password, pool_manager=pool)
+    except ValueError as error:
+        raise PublishError(f"{url} is no address of a git repository ({error})") from None
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """What a server or the way to it says, as PassingError or PublishError. No message holds a token."""
+    try:
+        yield
+    except AnsweredError as error:
+        if error.status in PASSING:
+            raise PassingError(f"{url}: {error}", error.pause) from error
+        raise PublishError(_refused(url, error.status)) from error
+    except NotGitRepository:
+        raise PublishError(_refused(url, 404)) from None
+    except (GitProtocolError, SendPackError) as error:
+        raise _meaning(url, error) from error
+    except (ConnectionError, TimeoutError) as error:
+        raise PassingError(f"{url}: {error.strerror or error}") from error
+    except OSError as error:
+        raise PublishError(f"{url}: {error.strerror or error}; is git (for a path) or ssh installed here?") from error
+
+
+def _meaning(url: str, error: GitProtocolError | SendPackError) -> PassingError | PublishError:
+    """What an error of the git protocol is to us; SendPackError is one of a push."""
+    text = (str(error).strip().splitlines() or ["the connection was cut"])[-1]
+    if isinstance(error, SendPackError):
+        return PassingError(f"{url}: the server could not take the files: {text}")
+    if isinstance(error, HangupException):
+        lasting = any(sign in str(error).lower() for sign in _LASTING)
+        return (
+            PublishError(f"{url}: {text}; check the address and the right to write") if lasting else PassingError(text)
+        )
+    if not isinstance(error.__cause__, urllib3.exceptions.HTTPError):
+        return PublishError(f"{url}: {text}")
+    reason = getattr(error.__cause__, "reason", None) or error.__cause__
+    if isinstance(reason, urllib3.exceptions.SSLError):
+        return PublishError(f"{url}: its certificate is not trusted here: {reason}")
+    return PassingError(f"{url}: {reason}")
+
+
+def _refused(url: str, status: int) -> str:
+    told = {
+        401: "the token is missing or wrong; set GT_PUBLISH_TOKEN to one that may write there",
+        403: "the token may not write there; set GT_PUBLISH_TOKEN to one that may",
+        404: "there is no such repository, or the token may not see it; check the address and GT_PUBLISH_TOKEN",
+    }
+    return f"{url}: the server answered {status}: {told.get(status, 'check the address')}"

@@ -1,0 +1,72 @@
+"""Folders of a git repository as git keeps them: to look files up in, and to change without checking them out."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from dulwich.object_store import BaseObjectStore
+from dulwich.objects import Blob, ObjectID, ShaFile, Tree
+
+from ...errors import PublishError
+
+_FILE, _FOLDER = 0o100644, 0o040000
+
+
+def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, str]:
+    """The blob ids of the files that lie in a folder, by their whole path; none where the folder is not there."""
+    tree = _tree(store, root)
+    for part in PurePosixPath(folder).parts:
+        below = _below(store, tree, part, folder)
+        if below is None:
+            return {}
+        tree = below
+    return {f"{folder}/{item.path.decode()}": item.sha.decode() for item in tree.items() if not stat.S_ISDIR(item.mode)}
+
+
+def changed(
+    store: BaseObjectStore, root: ObjectID | None, changes: Mapping[str, Blob | None]
+) -> tuple[ObjectID, list[ShaFile]]:
+    """The tree with these files written or (None) removed, and the trees that are new; folders left empty go."""
+    tree = Tree() if root is None else _tree(store, root)
+    new: list[ShaFile] = []
+    _change(store, tree, {PurePosixPath(path).parts: blob for path, blob in changes.items()}, new)
+    new.append(tree)
+    return tree.id, new
+
+
+def _change(
+    store: BaseObjectStore, tree: Tree, changes: Mapping[tuple[str, ...], Blob | None], new: list[ShaFile]
+) -> None:
+    folders: dict[str, dict[tuple[str, ...], Blob | None]] = {}
+    for (first, *rest), blob in changes.items():
+        if rest:
+            folders.setdefault(first, {})[tuple(rest)] = blob
+        elif blob is not None:
+            tree[first.encode()] = (_FILE, blob.id)
+        elif first.encode() in tree:
+            del tree[first.encode()]
+    for name, inside in folders.items():
+        below = _below(store, tree, name, name) or Tree()
+        _change(store, below, inside, new)
+        if len(below):
+            tree[name.encode()] = (_FOLDER, below.id)
+            new.append(below)
+        elif name.encode() in tree:
+            del tree[name.encode()]
+
+
+def _below(store: BaseObjectStore, tree: Tree, name: str, folder: str) -> Tree | None:
+    if name.encode() not in tree:
+        return None
+    mode, identity = tree[name.encode()]
+    if not stat.S_ISDIR(mode):
+        raise PublishError(f"{folder}: {name} is a file in the data repository, not a folder; choose another directory")
+    return _tree(store, identity)
+
+
+def _tree(store: BaseObjectStore, identity: ObjectID) -> Tree:
+    found = store[identity]
+    assert isinstance(found, Tree)  # noqa: S101  # for the type checker
+    return Tree.from_string(found.as_raw_string())  # a copy: an object of the store is not ours to change

@@ -1,0 +1,216 @@
+"""Spreads a generation's jobs over GPU hosts, and brings the results back as each job finishes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+import dagger
+
+from ...artifact import manifest as manifests
+from ...artifact.manifest import MoveRecord, RemoteRecord
+from ...plan.fleet import FleetHost
+from ...plan.generation import Generation
+from ...plan.host import Host
+from ...plan.jobs import Job
+from ..images import Checkout
+from ..on_engine import CASES, KEEP, Engine, Results, Settings, unsettled
+from .call import Call, Nested, RefusedError, Remote
+from .dispatch import Dispatch, HostFaultError, Place, homeless
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Here:
+    """The engine that runs the module, as a host among others."""
+
+    kind: str
+    gpus: int
+    name: str = "this engine"
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that answered, and what is wrong with the others."""
+
+    good: list[Remote]
+    bad: dict[str, str]
+
+
+async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
+    """Look at all hosts at once; the good ones stay in their order."""
+    answered: dict[str, Remote] = {}
+    bad: dict[str, str] = {}
+
+    async def one(host: FleetHost) -> None:
+        try:
+            answered[host.name] = await nested.look(host)
+        except HostFaultError as error:
+            bad[host.name] = str(error)
+            log.warning("host %s is left out: %s", host.name, error)
+
+    async with anyio.create_task_group() as group:
+        for host in hosts:
+            group.start_soon(one, host)
+    return Hosts([answered[host.name] for host in hosts if host.name in answered], bad)
+
+
+def places(found: Hosts, here: Host) -> list[Place]:
+    """Every host that takes jobs: this engine too, if it has GPUs."""
+    return [*found.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+
+
+class Spread:
+    """One generation over several hosts."""
+
+    def __init__(
+        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, found: Hosts
+    ) -> None:
+        self._generation, self._settings = generation, settings
+        self._engine, self._nested, self._found = engine, nested, found
+        self._remotes = {remote.name: remote for remote in found.good}
+        self._ran: dict[str, list[str]] = {}
+        self._sent: dict[str, tuple[Job, Remote | None]] = {}
+        self._places = places(found, generation.host)
+        self._dispatch = Dispatch(generation.jobs, self._places)
+
+    def misplaced(self) -> list[str]:
+        """Hosts that are left out, if a job has no other, and the cases that no host may run."""
+        lost = homeless(self._generation.jobs, self._places)
+        if not lost:
+            return []
+        needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in lost for case in job.cases]
+        bad = [f"host {name} is left out: {reason}" for name, reason in self._found.bad.items()]
+        offered = ", ".join(f"{place.name} ({place.gpus} x {place.kind})" for place in self._places) or "none"
+        return [*bad, f"no host has what these cases need; there are: {offered}", *needs]
+
+    async def generate(self, results: Results) -> None:
+        """Run every job on a host."""
+
+        async def run_job(job: Job, place: Place, devices: list[str]) -> None:
+            remote = self._remotes.get(place.name)
+            self._sent[job.name] = job, remote
+            if remote is None:
+                await self._engine.run_here(job, devices, results)
+                return
+            try:
+                await self._run_there(unsettled(job, results), remote, devices, results)
+            except HostFaultError:
+                await self._finished(job, remote, results)
+                raise
+
+        await self._engine.plan()
+        dispatched = await self._dispatch.run(run_job)
+        for undone in dispatched.undone:
+            _fail(results, [case.id for case in undone.job.cases], undone.reason)
+
+    async def salvage(self, results: Results) -> None:
+        """Take what the jobs that the call's end cut off had finished."""
+        for job, remote in self._sent.values():
+            await self._finished(job, remote, results)
+
+    async def _finished(self, job: Job, remote: Remote | None, results: Results) -> None:
+        made = await self._engine.finished(job, self._host(remote), results)
+        if remote is not None and made:
+            self._credit(remote, made)
+
+    def _host(self, remote: Remote | None) -> Host:
+        """Where a job went, as its results are keyed."""
+        return self._generation.host if remote is None else Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
+
+    def _credit(self, remote: Remote, cases: Iterable[str]) -> None:
+        self._ran.setdefault(remote.name, []).extend(cases)
+
+    async def _run_there(self, job: Job, remote: Remote, devices: list[str], results: Results) -> None:
+        left = [case.id for case in job.cases]
+        if not (self._generation.fresh or self._generation.verify):
+            left = await self._engine.missing(job, self._host(remote), results)
+        if not left:
+            return
+        try:
+            artifact = await self._nested.generate(remote, f"{remote.name} {job.name}", self._call(job, left, devices))
+        except RefusedError as error:
+            _fail(results, left, f"{remote.name} refused: {error}")
+            return
+        await self._engine.keep(artifact)
+        made = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
+        for name, record in made.cases.items():
+            if record.status == "ok":
+                event = "done" if name in made.run.made else "reused"
+                results.outcomes[name] = {"event": event, "case": name, "record": json.loads(record.model_dump_json())}
+            else:
+                _fail(results, [name], record.reason or "", record.log)
+        results.directories.append(artifact.without_file(manifests.NAME))
+        self._credit(remote, made.cases)
+
+    def _call(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> Call:
+        generation, settings = self._generation, self._settings
+        given = {
+            "--cases": CASES,
+            "--source-group": "smoke" if job.source == "smoke" else "all",
+            "--on": generation.on,
+            "--hf-endpoint": settings.hf_endpoint,
+            "--hf-token": "env:HF_TOKEN" if settings.token is not None else None,
+            "--base-image": self._nested.reference,
+            "--images": ",".join(settings.images),
+            **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in settings.code},
+            **_engine(settings.engine),
+        }
+        how = {"--fresh": generation.fresh, "--verify": generation.verify}
+        return Call(
+            container=self._prepared(self._engine.keeper()),
+            cases=cases,
+            arguments=[*(["--official"] if generation.selection.official else []), *_options(given)],
+            making=[*(flag for flag, on in how.items() if on), *_options({"--devices": ",".join(devices)})],
+            keep=KEEP,
+        )
+
+    def _prepared(self, container: dagger.Container) -> dagger.Container:
+        settings = self._settings
+        for source, code in settings.code.items():
+            container = container.with_mounted_directory(f"/gt/code/{source}", code)
+        if settings.engine is not None and settings.engine.commit is None:
+            container = container.with_mounted_directory("/gt/code/engine", settings.engine.folder)
+        if settings.token is not None:
+            container = container.with_secret_variable("HF_TOKEN", settings.token)
+        return container
+
+    def records(self) -> list[RemoteRecord]:
+        """The hosts that ran something, for the manifest."""
+        return [
+            RemoteRecord(
+                name=name, gpu=remote.kind, gpu_name=remote.gpu_name or None, engine=remote.engine, cases=cases
+            )
+            for name, cases in self._ran.items()
+            for remote in [self._remotes[name]]
+        ]
+
+    def moves(self) -> list[MoveRecord]:
+        """The jobs that went on to another host, for the manifest."""
+        return [
+            MoveRecord(cases=[case.id for case in move.job.cases], host=move.host, reason=move.reason)
+            for move in self._dispatch.result.moves
+        ]
+
+
+CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an official repository, by source
+
+
+def _engine(checkout: Checkout | None) -> dict[str, str]:
+    """A host gets its own checkout of a commit, and ours where there is none."""
+    if checkout is None:
+        return {}
+    return {"--engine-ref": checkout.commit} if checkout.commit else {"--engine": "/gt/code/engine"}
+
+
+def _options(given: Mapping[str, str | None]) -> list[str]:
+    return [part for name, value in given.items() if value for part in (name, value)]
+
+
+def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
+    for name in cases:
+        results.outcomes.setdefault(name, {"event": "failed", "case": name, "reason": reason, "log": list(log)})

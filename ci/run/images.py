@@ -1,0 +1,177 @@
+"""Builds the runner images on a Dagger engine: base, torch, the source's locked environment, the runner's code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagger
+from dagger import dag
+
+from ..catalogue.native import ServingEngine
+from ..errors import GtError
+from . import recipes
+from .recipes import Published
+
+BUILD = "/opt/build"
+RUNNER = "/opt/gt"
+ENGINE = "/gt/engine"  # where the checkout of a serving engine lies
+VENV = "/opt/venv"
+WEIGHTS = "/gt/weights"
+
+BUILDING = {
+    "UV_CACHE_DIR": "/root/.cache/uv",
+    "UV_COMPILE_BYTECODE": "1",  # a cold import of torch and diffusers costs 17 s
+    "UV_LINK_MODE": "copy",  # the cache is another file system
+    "UV_PROJECT_ENVIRONMENT": VENV,
+    "UV_PYTHON_DOWNLOADS": "never",
+}
+RUNNING = {
+    "HF_HOME": WEIGHTS,
+    "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
+    "PATH": f"{VENV}/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": RUNNER,
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The checkout of a serving engine."""
+
+    folder: dagger.Directory
+    identity: str  # `commit:…`, or `sha256:…` of the content where the caller gave a folder
+
+    @property
+    def commit(self) -> str | None:
+        """The commit, where it is known."""
+        return self.identity.removeprefix("commit:") if self.identity.startswith("commit:") else None
+
+
+@dataclass(frozen=True)
+class Image:
+    """A runner image, and what the manifest says of it."""
+
+    container: dagger.Container
+    record: dict[str, str]
+
+
+class Images:
+    """The images of one call."""
+
+    def __init__(self, base: str, published: Mapping[str, Published]) -> None:
+        self._data = recipes.data()
+        self._base = base or self._data.address
+        self._published = published
+        self._folder = dag.current_module().source().directory("containers")
+
+    async def image(self, name: str) -> Image:
+        """The image of a source, or of the fetch phase; pulled if it was given by digest, else built."""
+        given = self._published.get(name)
+        if given is not None:
+            container = _running(dag.container().from_(given.reference))
+            return Image(container, {"reference": given.reference, "digest": given.digest})
+        recipe = recipes.recipe(name, await self.reference())
+        built = self._built(name, dag.container().from_(self._base))
+        return Image(built, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
+
+    async def of_engine(self, source: str, engine: ServingEngine, checkout: Checkout) -> Image:
+        """The image that makes an engine's native cases, with its checkout in it.
+
+        It is the engine's own, if that was given by digest, else the base image with the engine installed.
+        """
+        given = self._published.get(source)
+        reference = given.reference if given is not None else await self.reference()
+        recipe = recipes.engine_recipe(reference, engine, checkout.identity, pulled=given is not None)
+        container = dag.container().from_(given.reference if given is not None else self._base).with_user("root")
+        for variable, value in engine.environment.items():
+            container = container.with_env_variable(variable, value.format_map({"engine": ENGINE}))
+        path = await container.env_variable("PYTHONPATH")  # now: asked for later, it would build the image
+        container = container.with_directory(ENGINE, checkout.folder)
+        if given is None:
+            container = self._with_engine(container, engine)
+        container = container.with_env_variable("PIP_BREAK_SYSTEM_PACKAGES", "1")  # its own Python may be the system's
+        container = container.with_exec(["python", "-m", "pip", "install", "--no-cache-dir", *recipes.TAKING])
+        for variable, value in (RUNNING | {"PYTHONPATH": ":".join(filter(None, [RUNNER, path]))}).items():
+            if variable != "PATH":  # of its image
+                container = container.with_env_variable(variable, value)
+        container = container.with_directory(f"{RUNNER}/gt_runner", self._folder.directory("runner/gt_runner"))
+        named = given.reference if given is not None else f"diffusion-gt/{source}"
+        return Image(container.with_workdir("/gt"), {"reference": named, "recipe": recipe.digest})
+
+    def _with_engine(self, container: dagger.Container, engine: ServingEngine) -> dagger.Container:
+        container = self._with_uv(container).with_exec(["uv", "venv", "--seed", VENV])
+        container = container.with_env_variable("VIRTUAL_ENV", VENV)
+        container = container.with_env_variable("PATH", f"{VENV}/bin:${{PATH}}", expand=True)
+        for command in engine.install:
+            container = container.with_exec([part.format_map({"engine": ENGINE}) for part in command])
+        return container.without_mount(BUILDING["UV_CACHE_DIR"])
+
+    async def checkout(self, engine: ServingEngine, given: dagger.Directory | None, ref: str = "") -> Checkout:
+        """What the caller gave, else the engine's repository at a ref, its own if none is named. Raises GtError."""
+        if given is not None:
+            if ref:
+                raise GtError("an engine's checkout is given, and --engine-ref names another; leave one out")
+            folder = given.without_directory(".git")  # the images have no git: its content is what it is
+            fetcher = (await self.image(recipes.FETCH)).container.with_mounted_directory(ENGINE, folder)
+            said = await fetcher.with_exec(["python", "-m", "gt_runner", "checkout", ENGINE]).stdout()
+            return Checkout(folder, json.loads(said))
+        address, wanted = f"https://github.com/{engine.repo}", ref or engine.ref
+        found = dag.git(address).ref(wanted)
+        try:
+            return Checkout(found.tree(), f"commit:{await found.commit()}")
+        except dagger.QueryError as error:
+            raise GtError(
+                f"{address} at {wanted} cannot be had: {error}; check --engine-ref, or give a checkout with --engine"
+            ) from None
+
+    async def reference(self) -> str:
+        """The base image by the digest that it is resolved to here."""
+        return await dag.container().from_(self._base).image_ref()
+
+    def base(self) -> dagger.Container:
+        """The base image alone: to look for GPUs, or to call other engines from."""
+        return _running(dag.container().from_(self._base))
+
+    def _built(self, name: str, base: dagger.Container) -> dagger.Container:
+        container = self._with_uv(base)
+        for tier in recipes.tiers(name):
+            container = self._installed(container, tier)
+        container = container.without_mount(BUILDING["UV_CACHE_DIR"])
+        code = self._folder.directory("runner/gt_runner")
+        return _running(container.with_directory(f"{RUNNER}/gt_runner", code)).with_exec(
+            ["python", "-m", "compileall", "-q", RUNNER]
+        )
+
+    def _with_uv(self, base: dagger.Container) -> dagger.Container:
+        container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", self._uv])
+        for variable, value in BUILDING.items():
+            container = container.with_env_variable(variable, value)
+        return container.with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
+
+    def _installed(self, container: dagger.Container, tier: str) -> dagger.Container:
+        """One layer: it changes with its lock file alone, so a change of code installs nothing again."""
+        for file in (f"{tier}/pyproject.toml", f"{tier}/uv.lock", "runner/pyproject.toml"):
+            container = container.with_file(f"{BUILD}/{file}", self._folder.file(file))
+        return container.with_exec(
+            ["uv", "sync", "--locked", "--no-install-package", "gt-runner", "--project", f"{BUILD}/{tier}"]
+        )
+
+    @property
+    def _uv(self) -> str:
+        return f"uv=={self._data.uv}"
+
+
+def _running(container: dagger.Container) -> dagger.Container:
+    for variable, value in RUNNING.items():
+        container = container.with_env_variable(variable, value)
+    return container.with_default_terminal_cmd(["bash"]).with_workdir("/gt")
+
+
+def mounted(container: dagger.Container, volumes: Mapping[str, Any]) -> dagger.Container:
+    """The container with cache volumes at these paths, shared by all execs of all calls."""
+    for path, volume in volumes.items():
+        container = container.with_mounted_cache(path, volume, sharing=dagger.CacheSharingMode.SHARED)
+    return container

@@ -1,0 +1,289 @@
+"""Runs a generation's jobs on the engine that runs the module: fetch without a GPU, generate without network.
+
+Every exec carries the call's nonce: what was run before is in the result store, where it is looked for by key, and
+never taken from the engine's cache of execs, which knows nothing of weights that moved or a store that is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import dagger
+from dagger import dag
+
+from ..catalogue.fields import Code
+from ..plan.generation import ENDS, Event, Generation
+from ..plan.host import CPU, QUERY, Host, host_of
+from ..plan.jobs import Job
+from . import double_run, recipes, transfer
+from .hosts.dispatch import Devices
+from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
+
+CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
+FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
+RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
+KEEP = ["python", "-m", "gt_runner", "prepare", RUN]
+LOG = 20  # last lines of a runner that did not start
+FETCHING = 2  # jobs whose files are fetched at once: more share one line and evict each other's pages
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the caller gave, beside the selection."""
+
+    cases: dagger.Directory
+    weights: dagger.CacheVolume
+    results: dagger.CacheVolume
+    code: Mapping[str, dagger.Directory] = field(default_factory=dict)  # by source
+    engine: Checkout | None = None  # that makes the native cases, if there are any
+    previous: dagger.Directory | None = None
+    token: dagger.Secret | None = None
+    hf_endpoint: str = ""
+    parallel: int = 0  # jobs that generate at once; 0: as many as the GPUs allow
+    images: Sequence[str] = ()  # to pull, as SOURCE=REFERENCE@sha256:DIGEST
+    devices: Sequence[str] = ()  # GPUs that may be used, by number; none named: all
+
+
+async def probe(container: dagger.Container) -> Host:
+    """The engine's GPUs, as the driver reports them; a host of kind cpu where it has none."""
+    asking = container.with_env_variable("GT_NONCE", uuid.uuid4().hex).experimental_with_all_gp_us()
+    try:
+        return host_of(await asking.with_exec(list(QUERY)).stdout())
+    except dagger.QueryError:  # no GPU support, or no driver
+        return Host(CPU)
+
+
+@dataclass
+class Results:
+    """What came back: the event that each case ended in, and the directories that hold the files."""
+
+    outcomes: dict[str, Event] = field(default_factory=dict)
+    directories: list[dagger.Directory] = field(default_factory=list)
+
+
+def unsettled(job: Job, results: Results) -> Job:
+    """The job, less the cases that have an outcome."""
+    return replace(job, cases=tuple(case for case in job.cases if case.id not in results.outcomes))
+
+
+class Engine:
+    """One generation on one engine."""
+
+    def __init__(self, generation: Generation, settings: Settings, built: Images) -> None:
+        self._generation, self._settings, self._images = generation, settings, built
+        numbers = [str(number) for number in range(generation.host.gpus)]
+        self._devices = Devices(settings.devices or numbers, settings.parallel)
+        self._fetching = anyio.Semaphore(FETCHING)
+        self._workers: dict[str, Image] = {}
+
+    async def obstacles(self, *, elsewhere: bool = False) -> list[str]:
+        """Models that are closed to the token, and a disk that is too small; before a large image is built.
+
+        `elsewhere`: the weights will lie on other machines, whose disks are theirs to look at.
+        """
+        await self.plan()
+        if not any(case.repositories for case in self._generation.cases):
+            return []
+        container = self._with_network(self._fetcher, self._generation.jobs)
+        run = self._run([self._spec(job) for job in self._generation.jobs], elsewhere=elsewhere)
+        asked = container.with_file(RUN, transfer.file(run)).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
+        obstacles: list[str] = json.loads(await asked.stdout())
+        return obstacles
+
+    async def generate(self, results: Results) -> None:
+        """Run all jobs here."""
+        await self.plan()
+        async with anyio.create_task_group() as group:
+            for job in self._generation.jobs:
+                group.start_soon(self._job, job, results)
+
+    async def plan(self) -> None:
+        """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
+        if self._workers:
+            return
+        self._fetcher = (await self._images.image(recipes.FETCH)).container
+        if self._settings.engine is not None:
+            self._fetcher = self._fetcher.with_mounted_directory(ENGINE, self._settings.engine.folder)
+        for job in self._generation.jobs:
+            if job.source not in self._workers:
+                self._workers[job.source] = await self._image(job)
+
+    async def _image(self, job: Job) -> Image:
+        engine, checkout = job.cases[0].engine, self._settings.engine
+        if engine is None or checkout is None:
+            return await self._images.image(job.source)
+        return await self._images.of_engine(job.source, engine, checkout)
+
+    def _spec(self, job: Job, host: Host | None = None) -> dict[str, Any]:
+        """The job as the runner reads it; `host` runs it, if not this engine."""
+        return self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
+
+    async def _job(self, job: Job, results: Results) -> None:
+        prepared = await self._prepare(job, results)
+        if prepared:
+            devices = await self._devices.take(job.gpus if self._spec(job)["device"] == "cuda" else 0)
+            try:
+                await self._work(job, prepared, devices, results)
+            finally:
+                await self._devices.give_back(devices)
+
+    async def run_here(self, job: Job, devices: list[str], results: Results) -> None:
+        """Run one job on these GPUs of this engine."""
+        prepared = await self._prepare(job, results)
+        if prepared:
+            await self._work(job, prepared, devices, results)
+
+    async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
+        """Fetch what a job needs; returns its cases that are to be made."""
+        spec = self._spec(job)
+        async with self._fetching:
+            events = await self._exec(self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results)
+        cases = {case["id"]: case for case in spec["cases"]}
+        return [
+            {
+                "case": cases[ready["case"]],
+                "fetch_seconds": ready["seconds"],
+                **{k: ready[k] for k in ("key", "fetched")},
+            }
+            for ready in events
+            if ready["event"] == "ready"
+        ]
+
+    async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
+        ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
+        container = self._workers[job.source].container
+        native = job.cases[0].engine is not None  # an engine fetches for itself
+        worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
+        if devices:
+            worker = _locked(worker, devices).experimental_with_gpu(devices)
+        made = Results()
+        await self._exec(worker, "run", self._run([ready]), made)
+        results.outcomes |= made.outcomes
+        results.directories += made.directories
+        if self._generation.verify and made.directories:  # what the first run made is safe, should time run out now
+            double_run.settle(made.outcomes, await self._second(worker, ready, made.directories[0]))
+
+    async def _second(
+        self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
+    ) -> Mapping[str, Event]:
+        """Make a job's cases again, in a container and a store that go when it is done."""
+        again, made = double_run.again(self._generation), Results()
+        job = {**ready, "prepared": ready["prepared"][::-1]}
+        places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
+        run = json.dumps(again.run([job], **places, against=FIRST))
+        worker = worker.with_env_variable("GT_NONCE", again.nonce).with_mounted_directory(FIRST, first)
+        await self._exec(worker, "run", run, made)
+        return made.outcomes
+
+    async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
+        """The cases of a job that the store here does not have as this host would make them; results get the others."""
+        if not job.cases:
+            return []
+        await self.plan()
+        spec = self._spec(job, host)
+        fetcher = self._with_network(self._fetcher, [job]).with_env_variable("GT_NONCE", uuid.uuid4().hex)
+        found = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
+        settled = {event["case"] for event in found if event["event"] in ENDS}
+        return [case.id for case in job.cases if case.id not in settled]
+
+    async def look(self, results: Results) -> None:
+        """Take what is finished already, and make nothing."""
+        await self.plan()
+        async with anyio.create_task_group() as group:
+            for job in self._generation.jobs:
+                group.start_soon(self.missing, job, self._generation.host, results)
+
+    async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
+        """Take what a job that was cut off had finished by then; returns those cases."""
+        generation, before = self._generation, set(results.outcomes)
+        if generation.verify:  # they were made once, and not yet twice
+            return []
+        since = {"fresh": False, "since": generation.started} if generation.fresh else {}
+        await self.missing(unsettled(job, results), host, results, **since)
+        made = [name for name, event in results.outcomes.items() if name not in before and event["event"] == "reused"]
+        for name in made:
+            if results.outcomes[name]["record"]["process"]["started"] >= generation.started:
+                results.outcomes[name] |= {"event": "done"}
+        return made
+
+    async def salvage(self, results: Results) -> None:
+        """Take what the jobs that the call's end cut off had finished."""
+        for job in self._generation.jobs:
+            await self.finished(job, self._generation.host, results)
+
+    async def keep(self, artifact: dagger.Directory) -> None:
+        """Take the results of another engine into the store here, so that they survive whatever comes later."""
+        await self.keeper().with_mounted_directory(PREVIOUS, artifact).with_exec(KEEP).sync()
+
+    def keeper(self) -> dagger.Container:
+        """A container in which KEEP takes what lies in PREVIOUS into the store here."""
+        run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
+        return self._with_volumes(self._fetcher, []).with_file(RUN, transfer.file(run))
+
+    async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
+        """One step of the runner. It counts as a success whatever happened: a failed exec would lose its files."""
+        ran = container.with_file(RUN, transfer.file(run)).with_exec(
+            ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
+        )
+        await ran.sync()
+        events = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
+        if not events and await ran.exit_code():
+            events = _unstarted(json.loads(run), step, await ran.stderr())
+        results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
+        if any("record" in event for event in events):
+            results.directories.append(ran.directory(OUT))
+        return events
+
+    def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:
+        code = any("code" in case for job in jobs for case in job["cases"])
+        places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
+        previous = PREVIOUS if self._settings.previous is not None else None
+        checkout = self._settings.engine
+        engine = {} if checkout is None else {"engine": ENGINE, "engine_identity": checkout.identity}
+        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places, **engine)
+        return json.dumps(run | flags)
+
+    def _with_volumes(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
+        container = container.with_env_variable("GT_NONCE", self._generation.nonce)
+        container = mounted(container, {WEIGHTS: self._settings.weights, STORE: self._settings.results})
+        container = container.with_directory(CASES, self._settings.cases).with_new_file(EVENTS, "")
+        for source, code in {job.source: case.code for job in jobs for case in job.cases if case.code}.items():
+            container = container.with_mounted_directory(f"{MODELS}/{code.repo}", self._code(source, code))
+        return container
+
+    def _code(self, source: str, code: Code) -> dagger.Directory:
+        """The official implementation: what the caller gave, else its repository at the pin."""
+        given = self._settings.code.get(source)
+        return given or dag.git(f"https://github.com/{code.repo}").commit(code.commit).tree(discard_git_dir=True)
+
+    def _with_network(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
+        """For what fetches, and has the token: the fetch phase, and an engine that makes native cases."""
+        container = self._with_volumes(container, jobs)
+        settings = self._settings
+        if settings.previous is not None:
+            container = container.with_mounted_directory(PREVIOUS, settings.previous)
+        if settings.hf_endpoint:
+            container = container.with_env_variable("HF_ENDPOINT", settings.hf_endpoint)
+        if settings.token is not None:
+            container = container.with_secret_variable("HF_TOKEN", settings.token)
+        return container
+
+
+def _unstarted(run: Mapping[str, Any], step: str, said: str) -> list[Event]:
+    """A runner that did not even start, such as that of an image which holds none, fails each of its cases."""
+    failed = {"event": "failed", "phase": step, "reason": "its runner did not start", "log": said.splitlines()[-LOG:]}
+    return [failed | {"case": case["id"]} for job in run["jobs"] for case in job["cases"]]
+
+
+def _locked(container: dagger.Container, devices: Sequence[str]) -> dagger.Container:
+    """Keep other calls off these GPUs: a locked volume for each, in one order, so that no two calls wait in a ring."""
+    for device in sorted(devices, key=int):
+        volume = dag.cache_volume(f"diffusion-gt-gpu-{device}")
+        container = container.with_mounted_cache(f"/gt/gpu/{device}", volume, sharing=dagger.CacheSharingMode.LOCKED)
+    return container

@@ -1,0 +1,229 @@
+"""Generates on this machine, without containers: the same runner, in this Python environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from .. import RUNNER
+from ..artifact import manifest as manifests
+from ..artifact.manifest import Manifest
+from ..catalogue.model import Case
+from ..errors import GtError, PreflightError
+from ..plan.generation import ENDS, UNFINISHED, Event, Generation
+from . import double_run
+
+Show = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie on this machine."""
+
+    models: Path | None = None
+    previous: Path | None = None
+    results: Path | None = None  # a result store that is not the user's own
+    engine: Path | None = None  # the checkout of the engine that makes native cases
+
+    @property
+    def cache(self) -> Path:
+        """Our cache: inputs, code, indexes and the result store; GT_CACHE moves it."""
+        given = os.environ.get("GT_CACHE")
+        return Path(given).resolve() if given else platformdirs.user_cache_path("diffusion-gt")
+
+    @property
+    def store(self) -> Path:
+        """The result store."""
+        return self.results or self.cache / "results"
+
+    def lacks(self, repo: str) -> bool:
+        """Whether a repository is to come from the model hub."""
+        return self.models is None or not (self.models / repo).is_dir()
+
+    def named(self) -> dict[str, str | None]:
+        """As the runner reads them."""
+        places = {"store": self.store, "cache": self.cache, "models": self.models, "previous": self.previous}
+        places["engine"] = self.engine
+        return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
+
+    def check(self, cases: Iterable[Case]) -> None:
+        """Raises GtError where the cases need the checkout of an engine, and none is named."""
+        engine = next((case.engine for case in cases if case.engine is not None), None)
+        if engine is not None and self.engine is None:
+            raise GtError(
+                f"these cases are made by {engine.repo} itself: name a checkout of it with --engine DIR, such as from "
+                f"`git clone https://github.com/{engine.repo} DIR && git -C DIR checkout {engine.ref}`; "
+                "docs/native.md says how it is installed"
+            )
+
+
+@dataclass
+class Outcome:
+    """What a run gave: the manifest, the folder of each finished case, and whether it was interrupted."""
+
+    manifest: Manifest
+    results: dict[str, Path] = field(default_factory=dict)
+    interrupted: bool = False
+
+
+def generate(run: Generation, places: Places, show: Show, *, quiet: bool, preflight: bool = True) -> Outcome:
+    """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
+
+    Raises GtError where the runner's environment is not installed, an engine's checkout is not named or the earlier
+    artifact cannot be read, and PreflightError where the preflight finds models that are closed to the user or too
+    small a disk.
+    """
+    places.check(run.cases)
+    if importlib.util.find_spec("torch") is None:
+        raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
+    if places.previous is not None:
+        manifests.read(places.previous)
+    with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
+        delivered = {"deliver": first} if run.verify else {}
+        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered)
+        if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
+            _preflight(spec)
+        outcomes = _outcomes(spec, show, quiet=quiet)
+        if run.verify and not _interrupted(outcomes):
+            double_run.settle(outcomes, _second(run, places, Path(first), show, quiet=quiet))
+    return _outcome(run, places, outcomes, interrupted=_interrupted(outcomes))
+
+
+def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Event], *, interrupted: bool = False) -> Outcome:
+    manifest = run.manifest(outcomes)
+    results = {
+        name: places.store / record.key.removeprefix("sha256:")
+        for name, record in manifest.cases.items()
+        if record.key is not None
+    }
+    return Outcome(manifest, results, interrupted)
+
+
+def finished(run: Generation, places: Places) -> Outcome:
+    """What is finished already; nothing is made.
+
+    Raises GtError where the cases are to be made again, or an engine's checkout is not named.
+    """
+    run.only_looked_at()
+    places.check(run.cases)
+    spec = run.run([run.job(job) for job in run.jobs], **places.named()) | {"look": True}
+    answer = subprocess.run(
+        [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
+    )
+    events = {event["case"]: event for event in map(json.loads, answer.stdout.splitlines())}
+    for case in run.cases:
+        events.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    return _outcome(run, places, events)
+
+
+def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Event]:
+    """Make the cases again, in new processes and into a store that nobody else reads."""
+    again = double_run.again(run)
+    with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
+        named = {**places.named(), "store": store, "previous": None, "against": str(first)}
+        return _outcomes(again.run([again.job(job) for job in again.jobs], **named), show, quiet=quiet)
+
+
+def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Event]:
+    outcomes: dict[str, Event] = {}
+    with _runner(spec, quiet=quiet) as events:
+        for event in events:
+            show(event)
+            if event["event"] in ENDS:
+                outcomes[event["case"]] = event
+    return outcomes
+
+
+def _interrupted(outcomes: Mapping[str, Event]) -> bool:
+    return any(event["event"] == "skipped" for event in outcomes.values())
+
+
+def identity() -> dict[str, Any]:
+    """The digests of the runner's code and of this Python environment, and what versions it has."""
+    found: dict[str, Any] = _said("environment")
+    return found
+
+
+def checkout(folder: Path) -> str:
+    """What an engine's checkout is: `commit:…`, or a digest of its content. Raises GtError."""
+    found: str = _said("checkout", str(folder.resolve()))
+    return found
+
+
+def newest(repos: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The newest commit of each repository of the hub (`commit`), or why there is none (`error`). Raises GtError."""
+    found: dict[str, dict[str, str]] = _said("newest", "-", given=json.dumps(repos))
+    return found
+
+
+def _said(*command: str, given: str = "") -> Any:
+    """What a step of the runner answers to what it is given."""
+    asked = [sys.executable, "-m", "gt_runner", *command]
+    # Its folder, not just PYTHONPATH: in a Dagger module's container that folder's name has a colon in it.
+    answer = subprocess.run(asked, input=given, cwd=RUNNER, env=_env(), capture_output=True, text=True, check=False)
+    if answer.returncode:
+        last = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
+        raise GtError(f"the runner does not answer ({last[0]}); its environment may be incomplete: run `uv sync`")
+    return json.loads(answer.stdout)
+
+
+def _preflight(spec: Mapping[str, Any]) -> None:
+    answer = subprocess.run(
+        [*_command("preflight"), "-"],
+        input=json.dumps(spec),
+        env=_env(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    obstacles = json.loads(answer.stdout) if answer.returncode == 0 else []  # the run itself will say what is wrong
+    if obstacles:
+        raise PreflightError(obstacles)
+
+
+def _command(name: str) -> list[str]:
+    return [sys.executable, "-m", "gt_runner", name]
+
+
+def _env() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(RUNNER), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@contextmanager
+def _runner(spec: Mapping[str, Any], *, quiet: bool) -> Iterator[Iterator[Event]]:
+    """Start the runner and give its events. Ctrl-C closes its input: it then ends its processes, and says so."""
+    process = subprocess.Popen(
+        [*_command("run"), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
+        env=_env(),
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdin is not None  # noqa: S101  # for the type checker, like the next one
+    assert process.stdout is not None  # noqa: S101
+    process.stdin.write(json.dumps(spec) + "\n")
+    process.stdin.flush()
+    stop = process.stdin
+    before = {sign: signal.signal(sign, lambda *_: stop.close()) for sign in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield (json.loads(line) for line in process.stdout)
+    finally:
+        stop.close()
+        process.wait()
+        for sign, handler in before.items():
+            signal.signal(sign, handler)

@@ -1,0 +1,127 @@
+"""What a runner image is made of, and the digest that names it where no registry does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .. import ROOT
+from ..catalogue.native import ServingEngine
+from ..errors import ImageError
+
+CONTAINERS = ROOT / "containers"
+TORCH = "torch"  # the project whose environment is the layer that all sources share
+FETCH = "fetch"  # the project of the fetch phase, which needs no torch
+CHECK = "check"  # the project of the judge, which needs none either
+COMPARE = "compare"  # the same with torch, for learned measures
+TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
+JUDGE = "judge"  # the part of the runner's code that no result depends on
+PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
+
+
+class Base(BaseModel):
+    """The image that every runner image starts from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reference: str
+    digest: str | None = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+
+
+class Data(BaseModel):
+    """`containers/images.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: Base
+    uv: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+
+    @property
+    def address(self) -> str:
+        """The base image, by digest where the file has one."""
+        return f"{self.base.reference}@{self.base.digest}" if self.base.digest else self.base.reference
+
+
+def data(folder: Path = CONTAINERS) -> Data:
+    """Read `images.yaml`. Raises ImageError."""
+    path = folder / "images.yaml"
+    try:
+        return Data.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ImageError(f"{path.name} is not what it should be: {error}") from None
+
+
+def tiers(name: str) -> list[str]:
+    """The projects whose environments are installed one over the other, each a layer."""
+    return [name] if name in (FETCH, CHECK) else [TORCH, name]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an image is built; two images of one recipe hold the same, as far as locked packages go."""
+
+    base: str  # by the digest that it was resolved to
+    files: dict[str, str]  # sha256 by path: lock files, projects, runner code
+    steps: str = ""  # that no file of ours names
+
+    @property
+    def digest(self) -> str:
+        """Names the recipe."""
+        text = json.dumps([self.base, self.files, *([self.steps] if self.steps else [])], sort_keys=True)
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
+    """The recipe of the image of a source; `base` is the base image by digest."""
+    paths = [folder / "images.yaml", *_code(folder), folder / "runner" / "pyproject.toml"]
+    paths += [folder / tier / file for tier in tiers(name) for file in ("pyproject.toml", "uv.lock")]
+    return Recipe(base, _digests(paths, folder))
+
+
+def _code(folder: Path) -> list[Path]:
+    return [path for path in (folder / "runner").rglob("*.py") if JUDGE not in path.parts]
+
+
+def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@dataclass(frozen=True)
+class Published:
+    """An image of a source in a registry, by digest."""
+
+    source: str
+    reference: str
+
+    @property
+    def digest(self) -> str:
+        """What it was pulled by."""
+        return self.reference.rpartition("@")[2]
+
+
+def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bool = False) -> Recipe:
+    """The recipe of an engine's image: its checkout by identity, and how it is installed, unless it was pulled."""
+    steps = [None if pulled else engine.install, engine.environment, list(TAKING), checkout]
+    paths = [CONTAINERS / "images.yaml", *_code(CONTAINERS)]
+    return Recipe(base, _digests(paths, CONTAINERS), json.dumps(steps, sort_keys=True))
+
+
+def published(given: Iterable[str], sources: Iterable[str]) -> dict[str, Published]:
+    """Images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for anything else."""
+    allowed = sorted(sources)
+    found: dict[str, Published] = {}
+    for text in given:
+        source, _, reference = text.partition("=")
+        if source not in allowed or not PUBLISHED.fullmatch(reference):
+            raise ImageError(
+                f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(allowed)} as SOURCE"
+            )
+        found[source] = Published(source, reference)
+    return found

@@ -1,0 +1,63 @@
+"""Pins what is open, on an engine: the hub is asked in the fetch image, and registries by the engine itself."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagger
+from dagger import dag
+
+from ..catalogue.pin import case_files, open_digest, open_revisions, written
+from ..errors import PinError
+from . import recipes
+from .images import Images
+
+ASKED = "/gt/repositories.json"
+
+
+async def pinned(
+    cases: dagger.Directory, built: Images, token: dagger.Secret | None, endpoint: str
+) -> dagger.Directory:
+    """The files that change, by their place in this repository. Raises PinError with all that cannot be resolved."""
+    folder = Path(tempfile.mkdtemp()) / "cases"
+    await cases.export(str(folder))
+    texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
+    spots = {name: open_revisions(text) for name, text in texts.items()}
+    repos = sorted({spot.what for found in spots.values() for spot in found if spot.given is None})
+    commits = await _newest(repos, (await built.image(recipes.FETCH)).container, token, endpoint) if repos else {}
+    result = dag.directory()
+    for name, text in texts.items():
+        new = written(text, spots[name], commits)
+        result = result.with_new_file(f"cases/{name}", new) if new != text else result
+    base = (recipes.CONTAINERS / "images.yaml").read_text(encoding="utf-8")
+    found = open_digest(base)
+    digests = {spot.what: await _digest(spot.what) for spot in found}
+    return result.with_new_file("containers/images.yaml", written(base, found, digests)) if found else result
+
+
+async def _newest(
+    repos: list[str], container: dagger.Container, token: dagger.Secret | None, endpoint: str
+) -> Mapping[str, str]:
+    container = container.with_env_variable("GT_NONCE", uuid.uuid4().hex)  # today's answer, not an earlier call's
+    if endpoint:
+        container = container.with_env_variable("HF_ENDPOINT", endpoint)
+    if token is not None:
+        container = container.with_secret_variable("HF_TOKEN", token)
+    asked = container.with_new_file(ASKED, json.dumps(repos)).with_exec(["python", "-m", "gt_runner", "newest", ASKED])
+    answers = json.loads(await asked.stdout())
+    errors = [answer["error"] for answer in answers.values() if "error" in answer]
+    if errors:
+        raise PinError("\n".join(["nothing was pinned, since the hub does not answer for all:", *errors]))
+    return {repo: answer["commit"] for repo, answer in answers.items()}
+
+
+async def _digest(reference: str) -> str:
+    try:
+        address = await dag.container().from_(reference).image_ref()
+    except dagger.QueryError as error:
+        raise PinError(f"{reference}: {error}; check the reference and the network") from None
+    return address.rpartition("@")[2]

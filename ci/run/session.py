@@ -1,0 +1,117 @@
+"""What `generate` does on an engine: look at hosts and models first, run every job, put the artifact together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+import dagger
+from dagger import dag
+
+from ..artifact import manifest as manifests
+from ..errors import PreflightError
+from ..plan import host
+from ..plan.fleet import FleetHost
+from ..plan.generation import UNFINISHED, Generation
+from . import transfer
+from .hosts.call import Connection, Nested
+from .hosts.spread import Spread, look
+from .images import Images
+from .on_engine import Engine, Results, Settings
+
+GPU_HINT = (
+    "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
+    "container toolkit; see docs/dagger.md, GPU engines"
+)
+MOST_STACKED = 50  # directories put into one
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds a call."""
+
+    preflight: bool = True
+    max_minutes: float = 0  # 0: none
+
+
+async def generate(
+    generation: Generation,
+    settings: Settings,
+    built: Images,
+    hosts: Sequence[FleetHost],
+    connection: Connection,
+    limits: Limits,
+) -> dagger.Directory:
+    """The artifact. Raises PreflightError with everything that stands in the way, before anything runs."""
+    version = await dag.version()
+    engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
+    obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
+    if misplaced or obstacles:
+        raise PreflightError(obstacles, misplaced)
+    results = Results()
+    with anyio.move_on_after(limits.max_minutes * 60 or None) as limit:
+        await (spread or engine).generate(results)
+    if limit.cancelled_caught:
+        await (spread or engine).salvage(results)
+        _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
+    records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
+    manifest = generation.manifest(results.outcomes, version, records, moves)
+    return await _artifact(_gathered(results.directories, built.base()), manifest)
+
+
+async def finished(generation: Generation, settings: Settings, built: Images) -> dagger.Directory:
+    """The artifact of what is finished already; nothing is made. Raises GtError where something is to be made."""
+    generation.only_looked_at()
+    results = Results()
+    await Engine(generation, settings, built).look(results)
+    _skip(generation, results, UNFINISHED)
+    manifest = generation.manifest(results.outcomes, await dag.version())
+    return await _artifact(_gathered(results.directories, built.base()), manifest)
+
+
+async def _placed(
+    generation: Generation,
+    settings: Settings,
+    built: Images,
+    hosts: Sequence[FleetHost],
+    connection: Connection,
+    version: str,
+) -> tuple[Engine, Spread | None, list[str]]:
+    """The engine here, the spread over hosts if there are any, and the cases that neither may run."""
+    if not hosts:
+        hint = "" if generation.host.gpus else GPU_HINT
+        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
+        return Engine(generation, settings, built), None, misplaced
+    nested = Nested(built.base(), await built.reference(), version, connection)
+    found = await look(hosts, nested)
+    engine = Engine(generation, settings, built)
+    spread = Spread(generation, settings, engine, nested, found)
+    return engine, spread, spread.misplaced()
+
+
+def _skip(generation: Generation, results: Results, reason: str) -> None:
+    """Say of the cases that have no outcome why there is none."""
+    for case in generation.cases:
+        results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
+
+
+def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -> list[dagger.Directory]:
+    """The same files in few directories: an engine cannot stack some 400, one a job, on each other."""
+    if len(directories) <= MOST_STACKED:
+        return list(directories)
+    gathered = []
+    for start in range(0, len(directories), MOST_STACKED):
+        container = base
+        for number, directory in enumerate(directories[start : start + MOST_STACKED]):
+            container = container.with_mounted_directory(f"/gt/in/{number}", directory)
+        copied = container.with_exec(["sh", "-c", "mkdir /gt/out && cp /gt/in/*/* /gt/out"])
+        gathered.append(copied.directory("/gt/out"))
+    return gathered
+
+
+async def _artifact(directories: Sequence[dagger.Directory], manifest: manifests.Manifest) -> dagger.Directory:
+    artifact = dag.directory()
+    for directory in directories:
+        artifact = artifact.with_directory("/", directory)
+    return await artifact.with_file(manifests.NAME, transfer.file(manifest.text())).sync()
