@@ -20,7 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 from ci import RUNNER
 
 sys.path.insert(0, str(RUNNER))
-from gt_runner.tiny import build, tokenizers  # the runner is not installed, it lies in its folder
+from gt_runner.sources.tiny import build, tokenizers  # the runner is not installed, it lies in its folder
 
 REPO = "black-forest-labs/FLUX.1-dev"
 SEED = 0

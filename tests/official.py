@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ci.catalogue import files
-from gt_runner.job import Case
+from gt_runner.contract import Case
 
 SMALL = {"width": 64, "height": 64}
 # Their rule asks for 1024 * 1024 pixels, several seconds each; qwen_image_edit_ti2i, of the same rule, keeps it.

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from gt_runner.judge import artifact as artifacts
-from gt_runner.judge import quality, rules
-from gt_runner.judge.check import check
-from gt_runner.judge.pictures import PictureError, decode
-from gt_runner.judge.published import Published
+from gt_judge import artifact as artifacts
+from gt_judge.check import quality, rules
+from gt_judge.check.check import check
+from gt_judge.pictures import PictureError, decode
+from gt_judge.published import Published
 from tests import pictures
 from tests.conftest import SHARED
 from tests.pictures import SPOILT_AGAINST_PUBLISHED, SPOILT_ALONE, Spoil, encoded, scene

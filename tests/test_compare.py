@@ -20,14 +20,15 @@ from junitparser import JUnitXml
 from PIL import Image
 from skimage.metrics import structural_similarity
 
+from gt_judge import artifact as artifacts
+from gt_judge.compare import learned, similarity, thresholds
+from gt_judge.compare.compare import Against, compare
+from gt_judge.compare.learned import Learned
+from gt_judge.compare.report import junit
+from gt_judge.compare.result import Comparison
+from gt_judge.compare.thresholds import NoiseFloors
+from gt_judge.published import Published
 from gt_runner.errors import RunnerError
-from gt_runner.judge import artifact as artifacts
-from gt_runner.judge import junit, learned, limits, similarity
-from gt_runner.judge.compare import Against, compare
-from gt_runner.judge.comparison import Comparison
-from gt_runner.judge.learned import Learned
-from gt_runner.judge.limits import NoiseFloors
-from gt_runner.judge.published import Published
 from tests import pictures, tiny_clip
 from tests.conftest import SHARED
 from tests.pictures import added, encoded, scene
@@ -90,8 +91,8 @@ def test_the_noise_floor_of_the_case_and_the_gpu_kind_gives_the_middle_grade(
 
 
 def test_the_noise_floor_that_we_ship_claims_nothing() -> None:
-    assert limits.noise_floors().floors == {}
-    example = re.findall(r"^#   (.*)$", limits.NOISE_FLOOR.read_text(), re.M)
+    assert thresholds.noise_floors().floors == {}
+    example = re.findall(r"^#   (.*)$", thresholds.NOISE_FLOOR.read_text(), re.M)
     floors_text = "version: 1\nfloors:\n" + "\n".join(f"  {line}" for line in example)
     assert NoiseFloors.model_validate(yaml.safe_load(floors_text)).of("flux_image_t2i", "h100")
 
@@ -106,7 +107,7 @@ def test_a_noise_floor_of_one_host_or_with_a_mistake_is_refused(tmp_path: Path, 
     with pytest.raises(
         RunnerError, match=rf"floor\.yaml is not what it should be:\nfloors\.one\.h100\.{next(iter(wrong))}"
     ):
-        limits.noise_floors(file)
+        thresholds.noise_floors(file)
 
 
 def test_a_floor_is_met_by_the_pair_that_it_was_measured_on(tmp_path: Path) -> None:
@@ -239,9 +240,9 @@ def test_the_engines_thresholds_are_those_of_the_facts() -> None:
         expected = dict(
             zip(("clip", "ssim", "psnr", "mean_abs_diff"), (float(each.rstrip("*")) for each in limits_), strict=True)
         )
-        assert limits.engine_thresholds().of(case, video=False).bounds() == expected, case
+        assert thresholds.engine_thresholds().of(case, video=False).bounds() == expected, case
     video = {"clip": 0.9, "ssim": 0.92, "psnr": 24.0, "mean_abs_diff": 10.0}
-    assert limits.engine_thresholds().of("other", video=True).bounds() == video
+    assert thresholds.engine_thresholds().of("other", video=True).bounds() == video
 
 
 def test_a_learned_measure_that_is_not_taken_says_why(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_clip_and_lpips_are_taken_where_their_weights_are_at_hand(models: Path, 
 
 
 def pictures_of(image: Image.Image) -> Any:
-    from gt_runner.judge.pictures import decode  # noqa: PLC0415
+    from gt_judge.pictures import decode  # noqa: PLC0415
 
     return decode(encoded(image, ONE))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gt_runner.conditioning import AREA, condition, flux_size, qwen_size
+from gt_runner.sources.conditioning import AREA, condition, flux_size, qwen_size
 
 sides = st.integers(64, 4096)
 

@@ -14,9 +14,9 @@ from typing import Any, cast
 import pytest
 import stamina
 
+from gt_runner.contract import Case, Fetched
 from gt_runner.errors import FetchError
-from gt_runner.fetch import Places, identify
-from gt_runner.job import Case, Fetched
+from gt_runner.fetch.case_files import Places, identify
 from tests.fake_hub import Fault, Server, serving
 
 REPO = "owner/code"

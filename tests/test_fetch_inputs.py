@@ -12,9 +12,10 @@ from typing import Any, cast
 import pytest
 import stamina
 
+from gt_runner.contract import Case, FetchedInput
 from gt_runner.errors import FetchError
-from gt_runner.fetch import Places, fetch, identify, inputs
-from gt_runner.job import Case, FetchedInput
+from gt_runner.fetch import inputs
+from gt_runner.fetch.case_files import Places, fetch, identify
 from tests.fake_hub import Fault, Server, serving
 
 IMAGE = b"\x89PNG" + b"pixels" * 20_000

@@ -24,9 +24,11 @@ from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gt_runner.contract import Case, Fetched, FetchedRepository
 from gt_runner.errors import FetchError
-from gt_runner.fetch import Places, fetch, identify, index, local, read_ahead, weights
-from gt_runner.job import Case, Fetched, FetchedRepository
+from gt_runner.fetch import index, local_models, weights
+from gt_runner.fetch.case_files import Places, fetch, identify
+from gt_runner.fetch.read_ahead import read_ahead
 from tests.fake_hub import FILES, MODEL, FakeHub, Fault
 
 SIZE = sum(len(body) for body in FILES.values())
@@ -71,7 +73,7 @@ class Hashing:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
         counting = self._counting(index.sha256_of)
-        for module in (index, local):
+        for module in (index, local_models):
             monkeypatch.setattr(module, "sha256_of", counting)
 
     def _counting(self, real: Callable[..., str]) -> Callable[..., str]:
@@ -407,7 +409,7 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from huggingface_hub import constants
-from gt_runner.fetch import Places, fetch
+from gt_runner.fetch.case_files import Places, fetch
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 14
 case = {"id": "a", "source": "diffusers", "model": {"repo": "owner/model"}, "base": "."}
 found = fetch(case, Places(Path(sys.argv[1])), lambda *_: None)
@@ -526,7 +528,7 @@ def test_a_local_file_that_shrank_or_went_missing_is_named(fake: FakeHub, folder
     (folder / LARGE).unlink()
     with pytest.raises(FetchError, match=rf"owner/model/{LARGE} in the --models folder is missing; restore it, or"):
         get(case(), with_local)
-    (folder / local.INDEX).unlink()
+    (folder / local_models.INDEX).unlink()
     rest = {name: body for name, body in FILES.items() if name != LARGE}
     assert get(case(), with_local)["identity"] == digest_by_hand(rest)
 
@@ -537,7 +539,7 @@ def test_the_index_of_a_read_only_folder_lies_in_our_cache(
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(folder) and real(path, mode))
     first = get(case(), with_local)
-    assert not (folder / local.INDEX).exists()
+    assert not (folder / local_models.INDEX).exists()
     assert len(list((with_local.cache / "indexes").glob("*.json"))) == 1
     hashing = Hashing(monkeypatch)
     assert get(case(), with_local) == first

@@ -29,8 +29,8 @@ from PIL import Image, JpegImagePlugin
 
 from ci.artifact.manifest import CaseRecord
 from ci.catalogue import files as catalogue
-from gt_runner import images
 from gt_runner.sources import Generated, Loaded, diffusers, smoke
+from gt_runner.work import output
 from tests import official, tiny_diffusers
 from tests.conftest import ROOT, gt_command
 from tests.factory import write_cases
@@ -279,7 +279,7 @@ def test_a_case_is_the_same_to_the_byte_alone_and_among_others(
 ) -> None:
     case = (CASES | SMOKE)[name]
     for _ in range(2):
-        paths = images.save(generate(case).frames, official.runnable(case, tmp_path), tmp_path)
+        paths = output.save(generate(case).frames, official.runnable(case, tmp_path), tmp_path)
         assert {path.name: path.read_bytes() for path in paths} == batch.files[name]
 
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from gt_runner import images
 from gt_runner.errors import SourceError
+from gt_runner.sources import frames
+from gt_runner.work import output as images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), dtype=np.uint8)
 FLOATS = PIXELS.astype(np.float32) / 255
@@ -47,14 +48,14 @@ CHANNELS_FIRST = torch.from_numpy(FLOATS).permute(0, 3, 1, 2)
     ids=lambda result: f"{type(result).__name__}",
 )
 def test_every_layout_becomes_the_same_frames(result: Any) -> None:
-    frames = images.to_frames(result)
-    assert frames.dtype == np.uint8
-    np.testing.assert_array_equal(frames, PIXELS)
+    uint8 = frames.to_frames(result)
+    assert uint8.dtype == np.uint8
+    np.testing.assert_array_equal(uint8, PIXELS)
 
 
 def test_one_image_is_one_frame_and_grey_becomes_rgb() -> None:
-    assert images.to_frames(PIL[0]).shape == (1, 8, 6, 3)
-    grey = images.to_frames(np.full((8, 6, 1), 0.5, np.float32))
+    assert frames.to_frames(PIL[0]).shape == (1, 8, 6, 3)
+    grey = frames.to_frames(np.full((8, 6, 1), 0.5, np.float32))
     assert grey.shape == (1, 8, 6, 3)
     assert set(np.unique(grey)) == {128}
 
@@ -62,12 +63,12 @@ def test_one_image_is_one_frame_and_grey_becomes_rgb() -> None:
 @pytest.mark.parametrize("result", [[], None, "image", np.zeros((4, 4)), [PIL[0], Image.new("RGB", (3, 3))]])
 def test_what_is_no_image_is_refused(result: Any) -> None:
     with pytest.raises(SourceError):
-        images.to_frames(result)
+        frames.to_frames(result)
 
 
 @given(pixels=hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_floats_come_back_as_the_pixels_they_stand_for(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    np.testing.assert_array_equal(images.to_frames(pixels.astype(np.float32) / 255)[0], pixels)
+    np.testing.assert_array_equal(frames.to_frames(pixels.astype(np.float32) / 255)[0], pixels)
 
 
 def case(**output: Any) -> Any:

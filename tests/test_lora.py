@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from gt_runner.sources import Generated, diffusers
-from gt_runner.tiny import build
+from gt_runner.sources.tiny import build
 from tests import official
 from tests.factory import RUNTIME
 

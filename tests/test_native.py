@@ -21,7 +21,7 @@ from ci.plan.workflow import WorkflowInputs, publish_target
 from ci.publish.batch import batch
 from ci.run import recipes
 from ci.run.on_machine import Places
-from gt_runner import engine as runner
+from gt_runner.work import serving as runner
 from tests.factory import body, write_cases
 from tests.records import content, file_record, manifest, record
 

@@ -23,10 +23,10 @@ import pytest
 import yaml
 
 from ci.catalogue.files import Catalogue
-from gt_runner import engine as runner
 from gt_runner.errors import FetchError
-from gt_runner.fetch.engine import identity_of
-from gt_runner.supervisor import RunJob, worker_env
+from gt_runner.fetch.serving_checkout import identity_of
+from gt_runner.supervise.supervisor import RunJob, worker_env
+from gt_runner.work import serving as runner
 from tests.checkout import checkout, picked, sglang_checkout
 from tests.conftest import ROOT, Gt, gt_command
 from tests.factory import write_cases

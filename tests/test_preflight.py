@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gt_runner.fetch import Places, identify
-from gt_runner.preflight import obstacles
+from gt_runner.fetch.case_files import Places, identify
+from gt_runner.fetch.preflight import obstacles
 from gt_runner.store import Store, case_key
 from tests.fake_hub import FILES, MODEL, FakeHub
 

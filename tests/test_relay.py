@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ci.run.hosts import relay
-from gt_runner.lines import line as said
+from gt_runner.supervise.console import line as said
 from tests.conftest import ROOT
 
 SCRIPT = ROOT / "ci" / "relay.py"

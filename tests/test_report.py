@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from gt_runner.judge import artifact as artifacts
-from gt_runner.judge import report, views
-from gt_runner.judge.compare import Against, compare
-from gt_runner.judge.published import Published
+from gt_judge import artifact as artifacts
+from gt_judge.compare.compare import Against, compare
+from gt_judge.compare.report import page as report
+from gt_judge.compare.report import views
+from gt_judge.published import Published
 from tests import pictures
 from tests.pictures import added, scene
 

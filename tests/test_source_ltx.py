@@ -26,7 +26,7 @@ from tests import tiny_ltx
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gt_runner.job import Case, Fetched
+    from gt_runner.contract import Case, Fetched
 
 # ruff: noqa: PLC0415  # the implementation is importable once the fixture `tiny` has chosen which copy of it
 

@@ -31,7 +31,7 @@ from gt_runner.sources.varlen_sdpa import in_place_of, varlen_sdpa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gt_runner.job import Case, Fetched
+    from gt_runner.contract import Case, Fetched
 
 STAND_IN = Path(__file__).parent / "wan_stand_in"
 PIN = "9737cba9c1c3c4d04b33fcad41c111989865d315"

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from gt_runner.prepare import Task, prepare
+from gt_runner.fetch.prepare import Task, prepare
 from tests.runs import Runner, faulty_case, outcomes
 
 

@@ -20,7 +20,7 @@ from ci.plan.generation import Generation
 from ci.plan.host import CPU, Host
 from ci.run import double_run, on_machine
 from ci.run.on_machine import Outcome, Places
-from gt_runner.judge import twice
+from gt_runner.work import second_run
 from tests.factory import body
 from tests.runs import FAULTY, faulty_case
 
@@ -119,7 +119,7 @@ def test_files_of_different_sizes_or_none_differ_by_no_number(tmp_path: Path) ->
         (tmp_path / name / "b.png").write_bytes(name.encode())
         Image.fromarray(np.full((2, 2, 3), size, np.uint8)).save(tmp_path / name / "c.png")
     record = {"process": None, "files": [{"name": "a.png"}, {"name": "b.png"}, {"name": "c.png"}]}
-    found = twice.verification(record, tmp_path / "first", tmp_path / "second")["differences"]
+    found = second_run.verification(record, tmp_path / "first", tmp_path / "second")["differences"]
     assert found == [
         {"name": "a.png", "max_abs": None, "mean_abs": None},
         {"name": "b.png", "max_abs": None, "mean_abs": None},

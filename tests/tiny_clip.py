@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel
 
-from gt_runner.judge import learned
+from gt_judge.compare import learned
 
 
 def write(models: Path) -> Path:

@@ -1,7 +1,7 @@
 """Tiny random weights for the pipeline of every official Diffusers case, laid out as `gt --models DIR` wants them.
 
 Each repository is saved by the real pipeline class, and loads as the real one does. Text encoders, tokenizers,
-autoencoders and the drawing of weights are the runner's own (`gt_runner.tiny`).
+autoencoders and the drawing of weights are the runner's own (`gt_runner.sources.tiny`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from transformers import (
     Qwen3Model,
 )
 
-from gt_runner.tiny import autoencoders, flux, flux2, text_encoders, tokenizers
-from gt_runner.tiny.autoencoders import LATENT_CHANNELS
-from gt_runner.tiny.text_encoders import PEAKED, WIDTH
-from gt_runner.tiny.weights import fill
+from gt_runner.sources.tiny import autoencoders, flux, flux2, text_encoders, tokenizers
+from gt_runner.sources.tiny.autoencoders import LATENT_CHANNELS
+from gt_runner.sources.tiny.text_encoders import PEAKED, WIDTH
+from gt_runner.sources.tiny.weights import fill
 
 SEED = 0
 HEADS, HEAD = 2, 32

@@ -19,7 +19,7 @@ RESULT = "result.json"
 COMPARISON = "compare.json"
 
 Command = Literal["check", "compare"]
-Spec = Mapping[str, Any]  # `gt_runner.judge.__main__` names its keys
+Spec = Mapping[str, Any]  # `gt_judge.__main__` names its keys
 
 
 def validated(artifact: Path, *, images_only: bool) -> None:
@@ -35,7 +35,7 @@ def validated(artifact: Path, *, images_only: bool) -> None:
 
 def command(what: Command, spec: str, out: str) -> list[str]:
     """What runs the judge, but for the Python before it."""
-    return ["-m", "gt_runner.judge", what, spec, out]
+    return ["-m", "gt_judge", what, spec, out]
 
 
 def check(spec: Spec) -> dict[str, Any]:

@@ -140,10 +140,9 @@ class Images:
         for tier in recipes.tiers(name):
             container = self._installed(container, tier)
         container = container.without_mount(BUILDING["UV_CACHE_DIR"])
-        code = self._folder.directory("runner/gt_runner")
-        return _running(container.with_directory(f"{RUNNER}/gt_runner", code)).with_exec(
-            ["python", "-m", "compileall", "-q", RUNNER]
-        )
+        for package in recipes.packages(name):
+            container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
+        return _running(container).with_exec(["python", "-m", "compileall", "-q", RUNNER])
 
     def _with_uv(self, base: dagger.Container) -> dagger.Container:
         container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", self._uv])

@@ -22,7 +22,6 @@ FETCH = "fetch"  # the project of the fetch phase, which needs no torch
 CHECK = "check"  # the project of the judge, which needs none either
 COMPARE = "compare"  # the same with torch, for learned measures
 TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
-JUDGE = "judge"  # the part of the runner's code that no result depends on
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -63,6 +62,11 @@ def tiers(name: str) -> list[str]:
     return [name] if name in (FETCH, CHECK) else [TORCH, name]
 
 
+def packages(name: str) -> list[str]:
+    """The packages of ours that an image holds."""
+    return ["gt_runner", "gt_judge"] if name in (CHECK, COMPARE) else ["gt_runner"]
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How an image is built; two images of one recipe hold the same, as far as locked packages go."""
@@ -86,7 +90,7 @@ def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
 
 
 def _code(folder: Path) -> list[Path]:
-    return [path for path in (folder / "runner").rglob("*.py") if JUDGE not in path.parts]
+    return list((folder / "runner" / "gt_runner").rglob("*.py"))
 
 
 def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:

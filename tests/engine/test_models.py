@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gt_runner.tiny import build
+from gt_runner.sources.tiny import build
 from tests.engine.conftest import Call, Volume, sums
 from tests.factory import body, write_cases
 from tests.fake_hub import FakeHub, serving

@@ -1,1 +1,1 @@
-"""Runs jobs of ground-truth cases on the official implementation of a model. Knows no planner, no Dagger, no engine."""
+"""Runs cases on official implementations. Knows no Dagger, no planner, and no serving engine but as a command."""

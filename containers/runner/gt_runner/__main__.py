@@ -22,7 +22,7 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
-from . import child, lines
+from .supervise import console, process
 
 
 def main() -> int:
@@ -34,8 +34,8 @@ def main() -> int:
     commands.add_parser("preflight").add_argument("file")
     commands.add_parser("newest").add_argument("file")
     commands.add_parser("checkout").add_argument("file", metavar="folder")
-    for command in ("run", "prepare"):
-        sub = commands.add_parser(command)
+    for reaper in ("run", "prepare"):
+        sub = commands.add_parser(reaper)
         sub.add_argument("file")
         sub.add_argument("--events-file", type=Path, help="events go here, and not to standard output")
     commands.add_parser("environment")
@@ -54,30 +54,30 @@ def main() -> int:
             return asked[arguments.command](arguments.file)
         case "environment":
             return _environment()
-    return _step(arguments.command, child.emitter(arguments.events), arguments.warm)
+    return _step(arguments.command, process.emitter(arguments.events), arguments.warm)
 
 
-def _step(step: str, emit: child.Emit, source: str) -> int:
+def _step(step: str, emit: process.Emit, source: str) -> int:
     """One step of a job; each imports what it needs and no more."""
     if step == "fetch":
-        from .prepare import prepare  # noqa: PLC0415
+        from .fetch.prepare import prepare  # noqa: PLC0415
 
-        prepare(child.task(), emit)
+        prepare(process.task(), emit)
         return 0
     if step == "engine":
-        from . import command  # noqa: PLC0415
-        from .engine import EngineWorker  # noqa: PLC0415
+        from .supervise import reaper  # noqa: PLC0415
+        from .work.serving import EngineWorker  # noqa: PLC0415
 
-        command.take_orphans()
-        return child.leave(EngineWorker(child.task(command.end_all), emit).run())
-    from .worker import Worker, warm  # noqa: PLC0415
+        reaper.take_orphans()
+        return process.leave(EngineWorker(process.task(reaper.end_all), emit).run())
+    from .work.official import Worker, warm  # noqa: PLC0415
 
     warm(source)
-    return child.leave(Worker(child.task(), emit).run())
+    return process.leave(Worker(process.task(), emit).run())
 
 
 def _run(file: str, events: Path | None) -> int:
-    from .supervisor import Supervisor  # noqa: PLC0415
+    from .supervise.supervisor import Supervisor  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = _watched() if file == "-" else _read(file)
@@ -87,8 +87,8 @@ def _run(file: str, events: Path | None) -> int:
 
 
 def _prepare(file: str, events: Path | None) -> int:
-    from .job import SHARED  # noqa: PLC0415
-    from .prepare import Task, prepare  # noqa: PLC0415
+    from .contract import SHARED  # noqa: PLC0415
+    from .fetch.prepare import Task, prepare  # noqa: PLC0415
     from .store import Store  # noqa: PLC0415
 
     run = _read(file)
@@ -103,7 +103,7 @@ def _prepare(file: str, events: Path | None) -> int:
 
 
 def _preflight(file: str) -> int:
-    from .preflight import obstacles  # noqa: PLC0415
+    from .fetch.preflight import obstacles  # noqa: PLC0415
 
     print(json.dumps(obstacles(_read(file))))  # noqa: T201
     return 0
@@ -133,7 +133,7 @@ def _environment() -> int:
 
 def _checkout(folder: str) -> int:
     from .errors import FetchError  # noqa: PLC0415
-    from .fetch.engine import identity_of  # noqa: PLC0415
+    from .fetch.serving_checkout import identity_of  # noqa: PLC0415
 
     try:
         print(json.dumps(identity_of(Path(folder))))  # noqa: T201
@@ -151,7 +151,7 @@ class Told:
         self._out = file.open("w", encoding="utf-8") if file else sys.stdout
         self._store, self._deliver, self._against = run["store"], run.get("deliver"), run.get("against")
 
-    def emit(self, event: child.Event) -> None:
+    def emit(self, event: process.Event) -> None:
         """Tell one event."""
         from .store import Store  # noqa: PLC0415
 
@@ -159,11 +159,11 @@ class Told:
         if self._deliver and "record" in event:
             Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
         if self._against and event["event"] == "done":
-            from .judge.twice import verification  # noqa: PLC0415
+            from .work.second_run import verification  # noqa: PLC0415
 
             made = Store(Path(self._store)).path(event["record"]["key"])
             event |= {"verification": verification(event["record"], Path(self._against), made)}
-        lines.show(event)
+        console.show(event)
         print(json.dumps(event), file=self._out, flush=True)  # the events are the output
 
 
@@ -177,7 +177,7 @@ def _watched() -> Any:
     main_thread = threading.get_ident()
 
     def interrupt_at_end() -> None:
-        child.wait_for_end_of_input()
+        process.wait_for_end_of_input()
         signal.pthread_kill(main_thread, signal.SIGINT)
 
     threading.Thread(target=interrupt_at_end, daemon=True).start()

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .contract import Case
 from .errors import SourceError
-from .job import Case
 
 SHOWN = (
     "torch",
@@ -56,9 +56,9 @@ def environment_digest() -> str:
 
 @functools.cache
 def runner_digest() -> str:
-    """Names the runner's code: every source file of this package, but for the judge, which no result depends on."""
+    """Names the runner's code: every source file of this package."""
     root = Path(__file__).parent
-    files = sorted(path for path in root.rglob("*.py") if "judge" not in path.relative_to(root).parts)
+    files = sorted(root.rglob("*.py"))
     return digest({path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from . import environment
+from .contract import Case, Fetched, Job
 from .environment import digest, runner_digest
-from .job import Case, Fetched, Job
 
 RECORD = "record.json"
 ABANDONED = 86_400  # seconds after which nobody works on a half-made result any more

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gt_runner.job import Case, Fetched
+from gt_runner.contract import Case, Fetched
 from gt_runner.sources import Generated, Step
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..contract import Case, Code
 from ..errors import FetchError
-from ..job import Case, Code
 from .git import GitError, git
 from .hub import identity
 from .index import Record, digest, sha256_of
-from .local import files_of
-from .network import persistently
+from .local_models import files_of
 from .places import Places
+from .retry import persistently
 
 BASE_URL = "https://github.com/"  # a mirror stands in through git's own url.<mirror>.insteadOf
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import FetchError
-from .network import persistently
+from .retry import persistently
 
 _LASTING = (  # what git says of failures that trying again does not mend
     "not our ref",

@@ -28,12 +28,12 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._xet import abort_xet_session  # what huggingface_hub itself calls on Ctrl-C
 
+from ..contract import FetchedRepository, Repository
 from ..errors import AccessError, FetchError
-from ..job import FetchedRepository, Repository
 from .index import Index, Record, digest, replace_text, select, verify
-from .meter import Meter, Progress, in_parallel
-from .network import TIMEOUT_S, UnreachableError, chain, may_pass, persistently, reason, response_of
 from .places import Places
+from .progress import Meter, Progress, in_parallel
+from .retry import TIMEOUT_S, UnreachableError, chain, may_pass, persistently, reason, response_of
 
 _THREADS = 8  # as snapshot_download
 _STALE_S = 3600.0  # huggingface_hub gives up after seconds without a byte: what is this old, a killed process left

@@ -12,12 +12,12 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpx2
 from filelock import FileLock
 
+from ..contract import Case, FetchedInput, Input
 from ..errors import FetchError
-from ..job import Case, FetchedInput, Input
 from .index import replace_text, sha256_of
-from .meter import Progress
-from .network import TIMEOUT_S, may_pass, persistently, reason
 from .places import Places
+from .progress import Progress
+from .retry import TIMEOUT_S, may_pass, persistently, reason
 
 MAX_BYTES = 64 * 1024 * 1024  # images are a few MB: what is larger is another file, and would only fill the disk
 

@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 
-from ..job import Fetched
+from ..contract import Fetched
 
 _BLOCK = 16 * 1024 * 1024  # large enough for a network disk, small enough to stop within a moment
 _APART = 1024 * 1024  # between two looks at the page cache

@@ -9,13 +9,13 @@ from typing import cast
 
 from huggingface_hub import constants
 
+from ..contract import Case, FetchedRepository, Lora, Repository, repositories
 from ..errors import AccessError, FetchError, SpaceError
-from ..job import Case, FetchedRepository, Lora, Repository, repositories
 from .hub import Snapshot, commit_of, identity
 from .index import existing, matching
-from .local import fetch_local, files_of
-from .meter import Progress
+from .local_models import fetch_local, files_of
 from .places import Places
+from .progress import Progress
 
 _RESERVE = 1024**3  # bytes left free: hf-xet keeps chunks of what it downloads, and others write there too
 

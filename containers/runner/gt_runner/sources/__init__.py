@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..job import Case, Fetched
+    from ..contract import Case, Fetched
 
 Step = Callable[[int, int], None]  # (steps done, steps in all)
 

@@ -12,7 +12,7 @@ from ..errors import SourceError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ..job import Case, Fetched
+    from ..contract import Case, Fetched
 
 
 def import_official(name: str, case: Case, fetched: Fetched) -> ModuleType:

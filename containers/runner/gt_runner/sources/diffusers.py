@@ -12,11 +12,11 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from ..conditioning import condition
+from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
-from ..images import to_frames
-from ..job import Case, Fetched, Lora
 from . import Generated, Step
+from .conditioning import condition
+from .frames import to_frames
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 

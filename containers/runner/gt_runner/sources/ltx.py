@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..job import Case, Fetched
+    from ..contract import Case, Fetched
     from . import Step
 
 PIPELINES = {

@@ -12,7 +12,7 @@ import torch
 from ..errors import SourceError
 
 if TYPE_CHECKING:
-    from ..job import Case, Fetched
+    from ..contract import Case, Fetched
 
 Official = Callable[[str], Any]  # imports a module of the implementation by its name
 

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-from ..job import Case, Fetched
-from ..tiny import build
+from ..contract import Case, Fetched
 from .diffusers import LoadedDiffusers, from_folder
+from .tiny import build
 
 
 def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:

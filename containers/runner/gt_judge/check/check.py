@@ -1,0 +1,168 @@
+"""The quality gate over a directory: what is wrong with each file, and every number that was measured."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..artifact import Artifact, File
+from ..pictures import FORMATS, Picture, PictureError, Plane, decode
+from ..pool import each
+from ..published import Published, Reference
+from . import likeness, placement, quality, swaps
+from . import rules as limits
+from .placement import Placement
+
+
+@dataclass
+class Examined:
+    """One file: problems that need no limit, numbers, and what swaps are looked for by."""
+
+    file: File
+    problems: list[str] = field(default_factory=list)
+    placement: Placement = field(default_factory=Placement)
+    reference: Reference = field(default_factory=lambda: Reference(None, "no published GT was given"))
+    signature: Plane | None = None
+    published_signature: Plane | None = None
+
+
+def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
+    """Examine every file; the result as it is written to JSON."""
+    gate = limits.gate()
+    pairs = [(file, published.find(file) if published else None) for file in artifact.files.values()]
+    examined = each(_examine, pairs)
+    _find_swaps(examined, published)
+    files: dict[str, Any] = {}
+    for found in examined:
+        rules = gate.problems(found.placement.metrics, found.file.source, found.placement.words)
+        files[found.file.name] = _told(found, [*found.problems, *rules])
+    for name, problem in _misplaced(artifact):
+        files.setdefault(name, {"problems": []})["problems"].append(problem)
+    bad = {name: file["problems"] for name, file in files.items() if file["problems"]}
+    return {
+        "schema_version": 1,
+        "ok": not bad,
+        "images": len(examined),
+        "unreferenced": sum(file.get("reference", {}).get("state") == "unreferenced" for file in files.values()),
+        "bad": [f"{name}: {'; '.join(problems)}" for name, problems in bad.items()],
+        "files": files,
+        "metrics": {name: metric.model_dump() for name, metric in gate.metrics.items()},
+        "rules": [rule.model_dump(exclude_none=True) for rule in gate.rules],
+    }
+
+
+def _misplaced(artifact: Artifact) -> Iterable[tuple[str, str]]:
+    for name in artifact.strays():
+        yield name, "stale: it is in no manifest"
+    for case, name in artifact.unnamed():
+        yield name, f"missing: case {case} makes it, and the manifest does not name it"
+
+
+def _told(found: Examined, problems: list[str]) -> dict[str, Any]:
+    reference = (
+        {"state": "published"} if found.reference.path else {"state": "unreferenced", "why": found.reference.why}
+    )
+    metrics = {name: round(value, 6) for name, value in found.placement.metrics.items()}
+    return {"case": found.file.case, "problems": problems, "reference": reference, "metrics": metrics}
+
+
+def _examine(pair: tuple[File, Reference | None]) -> Examined:
+    file, reference = pair
+    found = Examined(file) if reference is None else Examined(file, reference=reference)
+    try:
+        data = file.path.read_bytes()
+    except OSError as error:
+        found.problems.append(f"missing: {error.strerror}; the manifest names it")
+        return found
+    if file.sha256 not in (None, sha256 := hashlib.sha256(data).hexdigest()):
+        found.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
+    try:
+        picture = decode(data)
+    except PictureError as error:
+        found.problems.append(str(error))
+        return found
+    found.problems += _form(file, picture)
+    if min(picture.size) < limits.gate().least_side:
+        found.problems.append(
+            f"too small: {_by(picture.size)} px, at least {limits.gate().least_side} a side are needed"
+        )
+        return found
+    found.placement.metrics |= quality.measure(picture)
+    if found.reference.path is not None:
+        _refer(found, picture, data, found.reference.path)
+    return found
+
+
+def _form(file: File, picture: Picture) -> list[str]:
+    """What is wrong with format, mode and size."""
+    problems = []
+    named, modes = FORMATS.get(file.path.suffix.lower()), limits.gate().modes_of(file.source)
+    if picture.format != named:
+        problems.append(f"wrong format: {picture.format}, the name says {named}")
+    if picture.mode not in modes:
+        problems.append(f"wrong mode: {picture.mode}, allowed: {', '.join(modes)}")
+    for size, who in ((file.recorded, "the manifest says"), (file.asked, "the case's call asks for")):
+        if size not in (None, picture.size):
+            problems.append(f"wrong size: {_by(picture.size)}, {who} {_by(size)}")
+    return problems
+
+
+def _by(size: tuple[int, int] | None) -> str:
+    return "x".join(map(str, size or ()))
+
+
+def _refer(found: Examined, picture: Picture, data: bytes, path: Path) -> None:
+    """Compare with the published image, unless that one would not pass the gate itself, as upstream has it."""
+    before = path.read_bytes()
+    try:
+        published = decode(before)
+    except PictureError as error:
+        found.reference = Reference(None, f"the published one is {error}")
+        return
+    doubts = _doubts(published, found.file)
+    if doubts:
+        found.reference = Reference(None, f"the published one does not pass the gate: {doubts[0]}")
+        return
+    found.signature, found.published_signature = placement.signature(picture), placement.signature(published)
+    if data == before:
+        return
+    if picture.size != published.size:
+        found.problems.append(f"wrong size: {_by(picture.size)}, the published one has {_by(published.size)}")
+    placed = placement.find(picture, published)
+    found.placement.metrics |= likeness.measure(picture, published) | placed.metrics
+    found.placement.words |= placed.words
+
+
+def _doubts(published: Picture, file: File) -> list[str]:
+    gate = limits.gate()
+    if min(published.size) < gate.least_side:
+        return ["too small"]
+    return gate.problems(quality.measure(published), file.source, {})
+
+
+def _find_swaps(examined: list[Examined], published: Published | None) -> None:
+    new = {found.file.name: found.signature for found in examined if found.signature is not None}
+    old = {name.file.name: name.published_signature for name in examined if name.published_signature is not None}
+    if published is None or not new:
+        return
+    kinds = {found.file.kind for found in examined}
+    images = published.images(kinds.pop() if len(kinds) == 1 else None)
+    others = {name: path for name, path in images.items() if name not in old}
+    signatures = zip(others, each(_signature, list(others.values())), strict=True)
+    old |= {name: signature for name, signature in signatures if signature is not None}
+    placements = swaps.find(new, old)
+    for found in examined:
+        placed = placements.get(found.file.name)
+        if placed is not None:
+            found.placement.metrics |= placed.metrics
+            found.placement.words |= placed.words
+
+
+def _signature(path: Path) -> Plane | None:
+    try:
+        return placement.signature(decode(path.read_bytes()))
+    except PictureError:
+        return None

@@ -1,0 +1,146 @@
+"""Compares an artifact with published GT, and an engine's output with the artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..artifact import Artifact
+from ..pictures import PictureError, decode
+from ..pool import each
+from ..published import Published
+from . import learned as networks
+from . import provenance, similarity
+from . import thresholds as limits
+from .learned import Learned
+from .pairing import Pair, is_frame, pair
+from .result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
+
+PERFECT = {"clip": 1.0, "lpips": 0.0}  # of two identical images
+
+
+@dataclass(frozen=True)
+class Against:
+    """What the artifact is compared with, and by what."""
+
+    published: Published | None = None
+    engine: Path | None = None
+    learned: Learned = field(default_factory=lambda: Learned(None))
+    floors: limits.NoiseFloors = field(default_factory=limits.noise_floors)
+    names: Mapping[str, str] = field(default_factory=dict)  # how artifact, published and engine are called
+
+
+def compare(artifact: Artifact, against: Against) -> Comparison:
+    """Compare every file of the artifact."""
+    pairing = pair(artifact, against.published, against.engine)
+    files = [
+        FileResult(found, gt=gt, engine=engine)
+        for found, (gt, engine) in zip(pairing.pairs, each(_measure, pairing.pairs), strict=True)
+    ]
+    for file in files:
+        _measure_learned(file, against.learned)
+    cases: dict[str, CaseResult] = {}
+    for file in files:
+        cases.setdefault(file.pair.case, CaseResult(file.pair.case, kind=file.pair.new.kind)).files.append(file)
+    _add_missing(cases, artifact, pairing.missing)
+    for case in cases.values():
+        _grade(case, against)
+        case.changes = _changes(case.name, artifact, against.published)
+    return Comparison(
+        cases=sorted(cases.values(), key=lambda case: case.rank),
+        pairing=pairing,
+        measures={**similarity.MEASURES, **networks.MEASURES},
+        not_measured=against.learned.absent,
+        about=_about(artifact, against),
+    )
+
+
+def _measure(found: Pair) -> tuple[Measured | None, Measured | None]:
+    """New against published, and the engine's against new."""
+    new = found.new.path
+    return (
+        None if found.published is None else _apart(new, found.published),
+        None if found.engine is None else _apart(found.engine, new),
+    )
+
+
+def _apart(one: Path, other: Path) -> Measured:
+    try:
+        data, before = one.read_bytes(), other.read_bytes()
+        pictures = decode(data), decode(before)
+        values = similarity.measure(pictures[0].rgb, pictures[1].rgb)
+    except OSError as error:
+        return Measured(error=f"{error.strerror}: {Path(str(error.filename)).name}")
+    except (PictureError, similarity.ShapeError) as error:
+        return Measured(error=str(error))
+    if values["mean_abs_diff"]:
+        return Measured(values=values)
+    return Measured("bytes" if data == before else "pixels", values)
+
+
+def _measure_learned(file: FileResult, learned: Learned) -> None:
+    for measured, one, other in (
+        (file.gt, file.pair.new.path, file.pair.published),
+        (file.engine, file.pair.engine, file.pair.new.path),
+    ):
+        if measured is None or measured.error or one is None or other is None:
+            continue
+        if measured.identical:
+            measured.values |= {name: PERFECT[name] for name in PERFECT if name not in learned.absent}
+        else:
+            measured.values |= learned.measure(decode(one.read_bytes()), decode(other.read_bytes()))
+
+
+def _add_missing(cases: dict[str, CaseResult], artifact: Artifact, missing: Mapping[str, str]) -> None:
+    for name, record in artifact.cases.items():
+        if record["status"] != "ok":
+            why = f"{record['status']}: {record['reason']}"
+            cases.setdefault(name, CaseResult(name)).why_missing.append(why)
+    for file, name in missing.items():
+        cases.setdefault(name, CaseResult(name)).why_missing.append(f"{file} is published, and not made any more")
+
+
+def _grade(case: CaseResult, against: Against) -> None:
+    case.floor = against.floors.of(case.name, case.kind)
+    if against.engine is not None:
+        video = any(is_frame(file.pair.name) for file in case.files)
+        case.thresholds = limits.engine_thresholds().of(case.name, video=video)
+    for file in case.files:
+        if against.published is not None:
+            file.grade = _gt_grade(file, case.floor)
+        if case.thresholds is not None:
+            file.verdict = _verdict(file, case.thresholds)
+
+
+def _gt_grade(file: FileResult, floor: limits.NoiseFloor | None) -> Grade:
+    if file.gt is None:
+        return Grade.NEW
+    if file.gt.identical:
+        return Grade.IDENTICAL
+    if file.gt.error or floor is None:
+        return Grade.CHANGED
+    file.beyond = floor.beyond(file.gt.values)
+    return Grade.CHANGED if file.beyond else Grade.WITHIN
+
+
+def _verdict(file: FileResult, thresholds: limits.Thresholds) -> Verdict:
+    if file.engine is None:
+        return Verdict.MISSING
+    file.failed = [file.engine.error] if file.engine.error else thresholds.beyond(file.engine.values)
+    return Verdict.FAILED if file.failed else Verdict.PASSED
+
+
+def _changes(name: str, artifact: Artifact, published: Published | None) -> dict[str, list[provenance.Change]] | None:
+    if published is None or name not in artifact.cases:
+        return None
+    kind = (artifact.cases[name].get("gpu") or {}).get("kind")
+    before = published.record(name, kind)
+    return None if before is None else provenance.changes(before, artifact.cases[name])
+
+
+def _about(artifact: Artifact, against: Against) -> dict[str, Any]:
+    run = artifact.manifest["run"] if artifact.manifest is not None else None
+    told = {"tool": run["tool"], "started": run["started"], "host": run["host"]} if run else None
+    return {"names": dict(against.names), "run": told}

@@ -1,0 +1,119 @@
+"""Which file is compared with which: new with published, the engine's with new; and what has no partner."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..artifact import Artifact, File
+from ..pictures import PictureError, decode, is_image
+from ..published import Published
+
+NAME = re.compile(r"(?P<case>.+)_\d+gpu(?P<frame>_frame_(?:0|mid|last))?\.\w+")
+
+
+@dataclass
+class Pair:
+    """A new file, and the files that it is compared with; `notes` say what a reader must know of the pairing."""
+
+    name: str
+    case: str
+    new: File
+    published: Path | None = None
+    published_kind: str | None = None
+    engine: Path | None = None
+    renamed_from: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Pairing:
+    """All pairs, and the published files without a new one: of a case of this run, and of others."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)  # case by file
+    not_in_run: list[str] = field(default_factory=list)
+    extra_engine: list[str] = field(default_factory=list)
+
+
+def case_of(name: str) -> str:
+    """The case that a published file name belongs to."""
+    found = NAME.fullmatch(name)
+    return found["case"] if found else Path(name).stem
+
+
+def is_frame(name: str) -> bool:
+    """Whether a published file name is that of a video's frame."""
+    found = NAME.fullmatch(name)
+    return bool(found and found["frame"])
+
+
+def pair(artifact: Artifact, published: Published | None, engine: Path | None) -> Pairing:
+    """Pair every file of the artifact."""
+    pairing = Pairing([Pair(file.name, file.case or case_of(file.name), file) for file in artifact.files.values()])
+    if published is not None:
+        _with_published(pairing, artifact, published)
+    if engine is not None:
+        _with_engine(pairing, engine)
+    return pairing
+
+
+def _with_published(pairing: Pairing, artifact: Artifact, published: Published) -> None:
+    for each in pairing.pairs:
+        reference = published.nearest(each.new)
+        each.published, each.published_kind = reference.path, reference.kind
+        if each.new.kind and reference.kind and each.new.kind != reference.kind:
+            each.notes.append(f"made on {each.new.kind}, published on {reference.kind}")
+    kinds = {each.new.kind for each in pairing.pairs}
+    images = published.images(kinds.pop() if len(kinds) == 1 else None)
+    left = {name: path for name, path in images.items() if name not in artifact.files}
+    _find_renamed(pairing, left)
+    known = {name: case for case, record in published.cases(published.folder).items() for name in _names(record)}
+    cases = {each.case for each in pairing.pairs} | set(artifact.cases)
+    for name in left:
+        case = known.get(name) or case_of(name)
+        if case in cases:
+            pairing.missing[name] = case
+        else:
+            pairing.not_in_run.append(name)
+
+
+def _names(record: dict[str, list[dict[str, str]]]) -> Iterator[str]:
+    return (file["name"] for file in record["files"])
+
+
+def _find_renamed(pairing: Pairing, left: dict[str, Path]) -> None:
+    """Give each new file without a published one the one of the same bytes or pixels, and take that off `left`."""
+    lonely = [each for each in pairing.pairs if each.published is None]
+    if not lonely or not left:
+        return
+    marks = {mark: name for name, path in left.items() for mark in _marks(path)}
+    for each in lonely:
+        name = next((marks[mark] for mark in _marks(each.new.path) if mark in marks), None)
+        if name in left:
+            each.published, each.renamed_from = left.pop(name), name
+
+
+def _marks(path: Path) -> list[str]:
+    """What two files of the same picture have in common: the digest of their bytes, or of their pixels."""
+    try:
+        data = path.read_bytes()
+        rgb = decode(data).rgb
+    except (OSError, PictureError):
+        return []
+    return [hashlib.sha256(data).hexdigest(), hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()]
+
+
+def _with_engine(pairing: Pairing, engine: Path) -> None:
+    files = {path.name: path for path in sorted(engine.iterdir()) if path.is_file() and is_image(path)}
+    stems = {path.stem: path for path in files.values()}
+    for each in pairing.pairs:
+        found = files.get(each.name) or stems.get(Path(each.name).stem)
+        each.engine = found
+        if found is not None and found.name != each.name:
+            each.notes.append(f"the engine's file is {found.name}")
+    used = {each.engine.name for each in pairing.pairs if each.engine is not None}
+    pairing.extra_engine = [name for name in files if name not in used]

@@ -1,0 +1,60 @@
+"""A comparison as JUnit XML: a test case for each case, in one suite for published GT and one for the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from junitparser import Failure, JUnitXml, TestCase, TestSuite
+
+from ..result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
+
+SUITES = {"published": "against published GT", "engine": "engine's output against GT"}
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write the file."""
+    xml = JUnitXml()
+    if any(case.grade is not None for case in comparison.cases):
+        xml.add_testsuite(_suite(SUITES["published"], [(case, _against_published(case)) for case in comparison.cases]))
+    judged = [case for case in comparison.cases if case.verdict is not None]
+    if judged:
+        xml.add_testsuite(_suite(SUITES["engine"], [(case, _against_gt(case)) for case in judged]))
+    xml.write(str(path), pretty=True)
+
+
+def _suite(name: str, cases: list[tuple[CaseResult, list[str]]]) -> TestSuite:
+    suite = TestSuite(name)
+    for case, problems in cases:
+        test = TestCase(case.name, classname=f"diffusion-gt.{name.replace(' ', '-')}")
+        if problems:
+            failure = Failure(problems[0])
+            failure.text = "\n".join(problems)
+            test.result = [failure]
+        suite.add_testcase(test)
+    return suite
+
+
+def _against_published(case: CaseResult) -> list[str]:
+    changed = [file for file in case.files if file.grade == Grade.CHANGED]
+    return [
+        *case.why_missing,
+        *(f"{file.pair.name}: changed: {', '.join(file.beyond) or _values(file.gt)}" for file in changed),
+    ]
+
+
+def _against_gt(case: CaseResult) -> list[str]:
+    return [
+        f"{file.pair.name}: {file.verdict}{_reasons(file)}" for file in case.files if file.verdict != Verdict.PASSED
+    ]
+
+
+def _reasons(file: FileResult) -> str:
+    return f": {', '.join(file.failed)}" if file.failed else ""
+
+
+def _values(measured: Measured | None) -> str:
+    if measured is None:
+        return ""
+    if measured.error:
+        return measured.error
+    return ", ".join(f"{name} {value:.4g}" for name, value in measured.values.items() if value is not None)

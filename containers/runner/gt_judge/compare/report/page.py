@@ -1,0 +1,110 @@
+"""A comparison as one HTML file that needs nothing else: no network, no other file, no server."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ..result import CaseResult, Comparison, FileResult, Grade, Measured
+from ..thresholds import LOWER_IS_BETTER
+from . import views
+from .views import Views
+
+TEMPLATE = "report.html.j2"
+TITLES = {
+    "new": "new",
+    "published": "published",
+    "engine": "engine",
+    "published_map": "new to published",
+    "engine_map": "engine to new",
+}
+MEASURES = {"ssim": "SSIM", "psnr": "PSNR", "mean_abs_diff": "mean abs diff", "clip": "CLIP", "lpips": "LPIPS"}
+UNITS = {"psnr": " dB"}
+
+
+def write(comparison: Comparison, path: Path) -> None:
+    """Write the file."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    files = [file for case in comparison.cases for file in case.files]
+    images: dict[str, str] = {}
+    shown = {file.pair.name: _figures(found, images) for file, found in zip(files, views.render(files), strict=True)}
+    stream = environment.get_template(TEMPLATE).stream(
+        comparison=comparison,
+        cards=[_card(case, rank, shown) for rank, case in enumerate(comparison.cases)],
+        images=images.items(),
+        without_floor=sum(case.grade == Grade.CHANGED and case.floor is None for case in comparison.cases),
+        amplified=256 // views.AMPLIFIED,
+    )
+    stream.enable_buffering(64)
+    stream.dump(str(path), encoding="utf-8")
+
+
+def _figures(found: Views, images: dict[str, str]) -> list[dict[str, Any]]:
+    """The views of a file in the order that they are shown in; their data goes into `images`, by number."""
+    figures = []
+    for role, title in TITLES.items():
+        view = found.get(role)
+        if view is not None:
+            number = f"i{len(images)}"
+            images[number] = base64.b64encode(view.data).decode()
+            figures.append({"role": role, "title": title, "image": number, "width": view.width, "height": view.height})
+    return figures
+
+
+def _card(case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    changes = case.changes or {"arguments": [], "environment": []}
+    return {
+        "case": case,
+        "rank": rank,
+        "files": [
+            {"result": file, "figures": shown[file.pair.name], "rows": list(_rows(file, case)), "notes": _notes(file)}
+            for file in case.files
+        ],
+        "changes": {what: [_change(change) for change in found] for what, found in changes.items()},
+    }
+
+
+def _change(change: dict[str, Any]) -> dict[str, str]:
+    return {name: value if name == "key" else json.dumps(value, ensure_ascii=False) for name, value in change.items()}
+
+
+def _notes(file: FileResult) -> list[str]:
+    notes = list(file.pair.notes)
+    if file.pair.renamed_from:
+        notes.append(f"published as {file.pair.renamed_from}")
+    for what, measured in (("published", file.gt), ("engine", file.engine)):
+        if measured is not None and measured.error:
+            notes.append(f"{what}: not comparable: {measured.error}")
+        if measured is not None and measured.identical:
+            notes.append(f"{what}: identical in {measured.identical}")
+    return notes
+
+
+def _rows(file: FileResult, case: CaseResult) -> Iterator[dict[str, Any]]:
+    """One row a measure: the value against published GT, and the engine's with the limit that it must keep."""
+    limits = case.thresholds.bounds() if case.thresholds else {}
+    missed = {text.split(" ", 1)[0] for text in file.failed}
+    for name, title in MEASURES.items():
+        values = [_value(measured, name) for measured in (file.gt, file.engine)]
+        if any(values):
+            sign = "≤" if name in LOWER_IS_BETTER else "≥"
+            limit = f"{sign} {limits[name]:g}" if name in limits and values[1] else ""
+            yield {"title": title, "gt": values[0], "engine": values[1], "limit": limit, "missed": name in missed}
+
+
+def _value(measured: Measured | None, name: str) -> str:
+    if measured is None or measured.error or name not in measured.values:
+        return ""
+    value = measured.values[name]
+    return "∞" if value is None else f"{value:.4g}{UNITS.get(name, '')}"

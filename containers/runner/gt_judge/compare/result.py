@@ -1,0 +1,176 @@
+"""The result of a comparison: what was measured of each file, and the grade of each case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .pairing import Pair, Pairing
+from .provenance import Change
+from .similarity import Values
+from .thresholds import NoiseFloor, Thresholds
+
+
+class Grade(StrEnum):
+    """GT against published GT, worst first."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    NEW = "new"
+    WITHIN = "within the noise floor"
+    IDENTICAL = "identical"
+
+
+class Verdict(StrEnum):
+    """An engine's output against GT, worst first."""
+
+    MISSING = "missing"
+    FAILED = "failed"
+    PASSED = "passed"
+
+
+GRADES, VERDICTS = list(Grade), list(Verdict)
+FAILING = {"missing": 0, "failed": 1, "changed": 2}  # grades and verdicts by urgency
+UNSEEN, AT_EASE = 3, 4  # new; everything else
+
+
+@dataclass
+class Measured:
+    """Two files against each other; an error where they cannot be compared."""
+
+    identical: str | None = None  # "bytes" or "pixels"
+    values: Values = field(default_factory=dict)
+    error: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        values = {name: None if value is None else round(value, 6) for name, value in self.values.items()}
+        return {"identical": self.identical, "error": self.error, "values": values}
+
+
+@dataclass
+class FileResult:
+    """One file of the artifact."""
+
+    pair: Pair
+    grade: Grade | None = None  # None: no published GT was given
+    gt: Measured | None = None
+    beyond: list[str] = field(default_factory=list)  # what is beyond the noise floor
+    verdict: Verdict | None = None  # None: no engine's output was given
+    engine: Measured | None = None
+    failed: list[str] = field(default_factory=list)  # what is beyond the engine's thresholds
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.pair.name,
+            "grade": self.grade,
+            "renamed_from": self.pair.renamed_from,
+            "published": self.gt and self.gt.told(),
+            "beyond_noise_floor": self.beyond,
+            "engine_verdict": self.verdict,
+            "engine": self.engine and self.engine.told(),
+            "engine_failed": self.failed,
+            "notes": self.pair.notes,
+        }
+
+
+@dataclass
+class CaseResult:
+    """One case of the artifact."""
+
+    name: str
+    files: list[FileResult] = field(default_factory=list)
+    kind: str | None = None  # the GPU kind that made it
+    why_missing: list[str] = field(default_factory=list)
+    floor: NoiseFloor | None = None
+    thresholds: Thresholds | None = None
+    changes: dict[str, list[Change]] | None = None  # None: one of the two has no manifest
+
+    @property
+    def grade(self) -> Grade | None:
+        """The worst of its files."""
+        grades = [file.grade for file in self.files if file.grade is not None]
+        return Grade.MISSING if self.why_missing else min(grades, key=GRADES.index, default=None)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of its files."""
+        verdicts = [file.verdict for file in self.files if file.verdict is not None]
+        return min(verdicts, key=VERDICTS.index, default=None)
+
+    @property
+    def measured(self) -> list[Measured]:
+        """Every comparison of its files."""
+        return [each for file in self.files for each in (file.gt, file.engine) if each is not None]
+
+    @property
+    def rank(self) -> tuple[int, float, float, str]:
+        """Orders cases, worst first."""
+        other = UNSEEN if self.grade == Grade.NEW else AT_EASE
+        urgency = min(FAILING.get(found or "", other) for found in (self.grade, self.verdict))
+        ssim = min((each.values.get("ssim") or 0.0 for each in self.measured if not each.error), default=1.0)
+        diff = max((each.values.get("mean_abs_diff") or 0.0 for each in self.measured), default=0.0)
+        broken = any(each.error for each in self.measured)
+        return urgency, -1.0 if broken else ssim, -diff, self.name
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "name": self.name,
+            "gpu_kind": self.kind,
+            "grade": self.grade,
+            "why_missing": self.why_missing,
+            "noise_floor": self.floor and self.floor.model_dump(mode="json"),
+            "engine_verdict": self.verdict,
+            "engine_thresholds": self.thresholds and self.thresholds.bounds(),
+            "changes": self.changes,
+            "files": [file.told() for file in self.files],
+        }
+
+
+@dataclass
+class Comparison:
+    """The whole result; cases stand worst first."""
+
+    cases: list[CaseResult]
+    pairing: Pairing
+    measures: dict[str, dict[str, str]]
+    not_measured: dict[str, str]
+    about: dict[str, Any]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing changed, nothing is missing and the engine passed; what is new is no change."""
+        return all(case.rank[0] >= UNSEEN for case in self.cases)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Cases by grade and by verdict; only what occurs."""
+        grades = {grade.value: sum(case.grade == grade for case in self.cases) for grade in GRADES}
+        verdicts = {verdict.value: sum(case.verdict == verdict for case in self.cases) for verdict in VERDICTS}
+        return {
+            "published": {name: count for name, count in grades.items() if count},
+            "engine": {name: count for name, count in verdicts.items() if count},
+        }
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """New names by published name."""
+        return {pair.renamed_from: pair.name for pair in self.pairing.pairs if pair.renamed_from}
+
+    def told(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "schema_version": 1,
+            "same": self.same,
+            "about": self.about,
+            "measures": self.measures,
+            "not_measured": self.not_measured,
+            "counts": self.counts(),
+            "missing": self.pairing.missing,
+            "renamed": self.renamed,
+            "published_but_not_in_this_run": self.pairing.not_in_run,
+            "extra_engine_files": self.pairing.extra_engine,
+            "cases": [case.told() for case in self.cases],
+        }

@@ -1,0 +1,61 @@
+"""The fetch phase: the only phase with the network. Leaves all that a case needs on this machine, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+from ..contract import Case, Fetched
+from ..errors import FetchError
+from . import weights
+from .code import fetch_code
+from .inputs import fetch_inputs
+from .places import Places
+from .progress import Progress, silent
+from .read_ahead import read_ahead
+from .serving_checkout import engine_checkout
+
+__all__ = ["Places", "Progress", "fetch", "identify", "read_ahead"]
+
+
+def identify(case: Case, places: Places, progress: Progress = silent) -> Fetched:
+    """What a result's key is made of: commits and digests. Inputs and code are fetched, weights of the hub are not.
+
+    A hub repository has path "", digest "" and 0 bytes; a local folder is hashed the first time that it is seen.
+    Raises FetchError.
+    """
+    with _disk_errors_named():
+        places.check()
+        code, code_identity = engine_checkout(case, places) if "engine" in case else fetch_code(case, places)
+        return {
+            "repositories": weights.identify(case, places, progress),
+            "code": code,
+            "code_identity": code_identity,
+            "inputs": fetch_inputs(case, places, progress),
+        }
+
+
+def fetch(case: Case, places: Places, progress: Progress, identified: Fetched | None = None) -> Fetched:
+    """Everything that a case needs, verified; `progress` is told (what, bytes done, bytes in all), from any thread.
+
+    `identified` is what `identify` gave for this case: its commits are fetched, so that a branch that moves in between
+    cannot part the weights from the key. Needs no network for what is there and whole at a known commit.
+    Raises FetchError.
+    """
+    known = identified or identify(case, places, progress)
+    commits = {name: repository["commit"] for name, repository in known["repositories"].items()}
+    with _disk_errors_named():
+        return {**known, "repositories": weights.fetch(case, places, progress, commits)}
+
+
+@contextmanager
+def _disk_errors_named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = PurePath(error.filename or "").name
+        raise FetchError(
+            f"cannot read or write {name or 'a file'} ({error.strerror or error}); check the room and the rights "
+            "of the cache, of HF_HOME and of the --models folder"
+        ) from error

@@ -1,0 +1,101 @@
+"""Local folders (`--models DIR`) that stand in for repositories. Their identity is their content."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..contract import FetchedRepository, Repository
+from ..errors import FetchError
+from .index import Index, Record, digest, matching, select, sha256_of
+from .places import Places
+from .progress import Meter, Progress, in_parallel
+
+INDEX = ".diffusion-gt-index.json"
+_THREADS = min(8, os.cpu_count() or 1)
+
+
+def files_of(folder: Path) -> dict[str, os.stat_result]:
+    """Every regular file under a folder by its relative name; hidden ones and Python's own caches do not count.
+
+    Links are followed, to folders too. Raises FetchError for a link that leads nowhere or in a circle.
+    """
+    return dict(_walk(folder, "", frozenset()))
+
+
+def fetch_local(wanted: Repository, folder: Path, places: Places, progress: Progress) -> FetchedRepository:
+    """The files of a local folder, each hashed once per name, size and time of change.
+
+    Raises FetchError, naming the file, where one is missing or has another size than when it was first seen.
+    """
+    repo = wanted["repo"]
+    index = Index(folder / INDEX, places.cache)
+    with index.lock():
+        known = index.load()
+        there = files_of(folder)
+        names = select(there, wanted.get("files"), repo)
+        _refuse_damage(repo, known, there, wanted.get("files"))
+        records = {name: _record(known.get(name), there[name]) for name in names}
+        _hash(repo, folder, records, progress, lambda: index.save(known | records))
+    content = digest(records)
+    return {
+        "repo": repo,
+        "path": str(folder.absolute()),
+        "commit": None,
+        "identity": content,
+        "digest": content,
+        "bytes": sum(record.size for record in records.values()),
+        "files": names,
+    }
+
+
+def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.stat_result]]:
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.name == "__pycache__":
+            continue
+        name = f"{prefix}{entry.name}"
+        try:
+            found = entry.stat()
+        except OSError as error:
+            raise FetchError(f"{name} in the --models folder cannot be read ({error.strerror}); repair it") from error
+        place = (found.st_dev, found.st_ino)
+        if stat.S_ISREG(found.st_mode):
+            yield name, found
+        elif stat.S_ISDIR(found.st_mode):
+            if place in above:
+                raise FetchError(f"{name} in the --models folder links back to a folder that holds it; remove the link")
+            yield from _walk(entry, f"{name}/", above | {place})
+
+
+def _refuse_damage(
+    repo: str, known: dict[str, Record], there: dict[str, os.stat_result], patterns: list[str] | None
+) -> None:
+    for name in matching(sorted(known), patterns):
+        found = there.get(name)
+        if found is not None and found.st_size == known[name].size:
+            continue
+        what = "is missing" if found is None else f"has {found.st_size} bytes where it had {known[name].size}"
+        raise FetchError(
+            f"{repo}/{name} in the --models folder {what}; restore it, or, to take the folder as it is now, "
+            f"delete {INDEX} in it (in our cache, under indexes/, if the folder is read-only)"
+        )
+
+
+def _record(known: Record | None, found: os.stat_result) -> Record:
+    if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
+        return known
+    return Record(found.st_size, mtime_ns=found.st_mtime_ns)
+
+
+def _hash(repo: str, folder: Path, records: dict[str, Record], progress: Progress, save: Callable[[], None]) -> None:
+    new = [name for name, record in records.items() if record.sha256 is None]
+    meter = Meter(f"{repo}: sha256", sum(records[name].size for name in new), progress)
+
+    def take(name: str) -> None:
+        sha256 = sha256_of(folder / name, lambda done: meter.at(name, done))
+        records[name] = Record(records[name].size, sha256, records[name].mtime_ns)
+        save()
+
+    in_parallel(take, new, meter.stop, _THREADS)

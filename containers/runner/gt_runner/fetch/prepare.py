@@ -1,0 +1,80 @@
+"""The fetch phase of a job, in a process of its own: the only one with the network and the token."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from ..contract import Case, Fetched, Job
+from ..errors import RunnerError
+from ..store import Store, case_key
+from ..supervise.process import Emit
+from . import case_files
+
+
+class Task(TypedDict):
+    """What the fetch phase is asked to do."""
+
+    job: Job
+    store: str
+    cache: str
+    models: str | None
+    engine: NotRequired[str | None]  # the checkout of the engine that makes native cases
+    engine_identity: NotRequired[str | None]  # of that checkout, where the caller knows it
+    fresh: bool
+    look: NotRequired[bool]  # only name what the store has, and fetch nothing
+    since: NotRequired[str]  # a time; what was made before is as good as not there
+
+
+def prepare(task: Task, emit: Emit) -> None:
+    """Name each case's key, give back what the store has, fetch what the others need, and read it ahead.
+
+    Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
+    others; last `read_ahead`.
+    """
+    places = case_files.Places.of(task)
+    store = Store(Path(task["store"]))
+    left: list[tuple[Case, str, Fetched]] = []
+    for case in task["job"]["cases"]:
+        try:
+            identified = case_files.identify(case, places)
+            key = case_key(case, identified, task["job"])
+        except RunnerError as error:
+            _failed(case, error, emit)
+            continue
+        found = None if task["fresh"] else store.find(key)
+        if found is None or found["process"]["started"] < task.get("since", ""):
+            left.append((case, key, identified))
+        else:
+            emit({"event": "reused", "case": case["id"], "record": found})
+    if task.get("look"):
+        return
+    ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
+    started = time.perf_counter()
+    read = sum(case_files.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
+    emit({"event": "read_ahead", "bytes": read, "seconds": round(time.perf_counter() - started, 3)})
+
+
+def _fetch(case: Case, key: str, identified: Fetched, places: case_files.Places, emit: Emit) -> Fetched | None:
+    started = time.perf_counter()
+
+    def progress(what: str, done: int, total: int) -> None:
+        emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
+
+    try:
+        fetched = case_files.fetch(case, places, progress, identified)
+    except RunnerError as error:
+        _failed(case, error, emit)
+        return None
+    seconds = round(time.perf_counter() - started, 3)
+    emit({"event": "ready", "case": case["id"], "key": key, "fetched": fetched, "seconds": seconds})
+    return fetched
+
+
+def _failed(case: Case, error: RunnerError, emit: Emit) -> None:
+    emit({"event": "failed", "case": case["id"], "phase": "fetch", "reason": str(error)})
+
+
+def _weights(fetched: Fetched) -> tuple[str, ...]:
+    return tuple(sorted(found["path"] for found in fetched["repositories"].values()))

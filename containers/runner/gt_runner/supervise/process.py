@@ -1,0 +1,134 @@
+"""One step of a job in a process of its own: a task goes in as JSON, events come out as JSON lines.
+
+A child never outlives its parent: it watches its standard input, which closes when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+Event = dict[str, Any]
+Emit = Callable[[Event], None]
+
+ROOT = Path(__file__).resolve().parents[2]  # the folder that makes this package importable
+GRACE = 5.0  # seconds between asking a child to end and killing it
+
+
+class Hung(Exception):  # noqa: N818  # a state of the child, not an error of ours
+    """A child gave no final event before its deadline."""
+
+
+class Child:
+    """A running `python -m gt_runner STEP`; its output goes to `log`, its events to whoever iterates."""
+
+    def __init__(self, step: str, env: Mapping[str, str], log: Path, *arguments: str) -> None:
+        read, write = os.pipe()
+        command = [sys.executable, "-m", "gt_runner", step, "--events", str(write), *arguments]
+        path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH", "")]))
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+                pass_fds=[write],
+                env={**env, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is the parent's to handle
+            )
+        os.close(write)
+        self.log = log
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(os.fdopen(read, "rb"),), daemon=True).start()
+
+    def send(self, task: Mapping[str, Any]) -> None:
+        """Hand over the task. A child that is already dead is noticed when its events end."""
+        assert self.process.stdin is not None  # noqa: S101  # for the type checker
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def events(self, deadline: Callable[[], float | None] = lambda: None) -> Iterator[Event]:
+        """Events until the child ends. Raises Hung once `deadline()`, a time.monotonic() value, has passed."""
+        while True:
+            limit = deadline()
+            try:
+                event = self._events.get(timeout=None if limit is None else max(0.0, limit - time.monotonic()))
+            except queue.Empty:
+                raise Hung from None
+            if event is None:
+                self.process.wait()
+                return
+            yield event
+
+    def end(self) -> None:
+        """Stop the child and everything it started."""
+        for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(patience)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what a child that ended by itself has left running
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            for line in pipe:
+                self._events.put(json.loads(line))
+        self._events.put(None)
+
+
+def task(at_end: Callable[[], None] = lambda: None) -> Any:
+    """In a child: wait for the task, then watch the parent; `at_end` is called when that is gone."""
+    line = sys.stdin.buffer.readline()
+    if not line:
+        os._exit(1)
+    threading.Thread(target=_end_with_parent, args=(at_end,), daemon=True).start()
+    return json.loads(line)
+
+
+def _end_with_parent(at_end: Callable[[], None]) -> None:
+    wait_for_end_of_input()
+    at_end()
+    os._exit(1)
+
+
+def leave(status: int) -> NoReturn:
+    """In a child: end at once. What it made is on disk, and taking torch apart would take a second or two."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def wait_for_end_of_input() -> None:
+    """Until standard input is closed; not through sys.stdin, whose lock a waiting thread would hold at our own end."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+
+
+def emitter(descriptor: int) -> Emit:
+    """In a child: the function that sends events to the parent; safe to call from several threads."""
+    pipe = os.fdopen(descriptor, "w", encoding="utf-8")
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        with lock:
+            pipe.write(json.dumps(event) + "\n")
+            pipe.flush()
+
+    return emit

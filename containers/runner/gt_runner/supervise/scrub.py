@@ -1,0 +1,43 @@
+"""Keeps secrets and the folders of this machine out of what is handed on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+LOG_LINES = 40
+
+
+def log_end(log: Path, hidden: Iterable[tuple[str, str]]) -> list[str]:
+    """The last lines of a log, without the paths of this machine and without secrets."""
+    try:
+        text = log.read_text(errors="replace")
+    except OSError:
+        return []
+    return scrub(text, hidden).splitlines()[-LOG_LINES:]
+
+
+def scrub(text: str, hidden: Iterable[tuple[str, str]]) -> str:
+    """Replace each hidden text by its stand-in, the longest first."""
+    for secret, shown in sorted(hidden, key=lambda pair: -len(pair[0])):
+        if secret:
+            text = text.replace(secret, shown)
+    return text
+
+
+def hidden(places: Iterable[tuple[str, Path | None]]) -> list[tuple[str, str]]:
+    """What must not stand in a manifest: secrets of the environment, and the folders of this machine."""
+    secrets = [(value, "***") for name, value in os.environ.items() if name.endswith(("TOKEN", "SECRET", "PASSWORD"))]
+    folders = [
+        *places,
+        ("<python>", Path(sys.prefix)),
+        ("<python>", Path(sys.base_prefix)),
+        ("<runner>", Path(__file__).parents[1]),
+        ("<here>", Path.cwd()),
+        ("<home>", Path.home()),
+        ("<temporary>", Path(tempfile.gettempdir())),
+    ]
+    return [*secrets, *((str(path), shown) for shown, path in folders if path is not None and len(str(path)) > 1)]

@@ -1,0 +1,1 @@
+"""What a worker process does with its cases: load, generate, save, record. Fetches nothing."""

@@ -1,0 +1,102 @@
+"""Runs the cases of a serving engine: each is one run of its command, which starts, asks and stops the engine itself.
+
+What it fetches and where it listens is its own affair, so nothing keeps it off the network. Its files are taken as
+they are.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from .. import environment
+from ..contract import Case, Prepared
+from ..errors import CommandError
+from ..supervise import reaper
+from . import output, record
+from .base import Cases
+
+ISOLATION = "none"  # as a record says it
+FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+
+
+class EngineWorker(Cases):
+    """One process of ours for the commands of many cases."""
+
+    def phase(self, case: Case) -> str:  # noqa: ARG002  # there is only one
+        """What a case failed in."""
+        return "generate"
+
+    def make(self, prepared: Prepared) -> None:
+        """Run the command of one case, and keep the files that are published."""
+        case = prepared["case"]
+        clock = record.Clock()
+        self._emit({"event": "phase", "case": case["id"], "phase": "generate"})
+        out = self._store.begin()
+        try:
+            self._command(case, Path(prepared["fetched"]["code"] or "."), out)
+            clock.lap("generate")
+            self._emit({"event": "phase", "case": case["id"], "phase": "save"})
+            folder = self._store.begin()
+            files = [_taken(out / name, folder) for name in _complete(case, out)]
+        finally:
+            shutil.rmtree(out, ignore_errors=True)
+        shown = {"engine": "<engine>", "out": "<out>"}
+        written = record.finished(prepared, {"command": arguments(case, shown)}, [], files) | {
+            "image": self._job.get("image"),
+            "isolation": ISOLATION,
+            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"], environment.gpu),
+            "peak_memory": record.peak_memory(None, resource.RUSAGE_CHILDREN),
+            "process": record.process(self._task["nonce"]),
+        }
+        clock.lap("save")
+        written["seconds"] = {"fetch": prepared["fetch_seconds"], "load": 0.0, **clock.seconds}
+        self._store.finish(folder, written)
+        self._emit({"event": "done", "case": case["id"], "record": written})
+
+    def _command(self, case: Case, checkout: Path, out: Path) -> None:
+        places = {"engine": str(checkout), "out": str(out)}
+        variables = {name: text.format_map(places) for name, text in case["engine"].get("environment", {}).items()}
+        folder = checkout / case["engine"].get("folder", ".")
+        status = reaper.run(arguments(case, places), folder, os.environ | variables)
+        if status:
+            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+            raise CommandError(f"the engine's command {ended}")
+
+
+def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
+    """The command of a case; `places` are the folders of its checkout (`engine`) and of its files (`out`)."""
+    values = {"case": case["id"], "suite": case["suite"], "model": case["model"]["repo"], **places}
+    templates = [*case["engine"]["command"], *case.get("arguments", [])]
+    return [template.format_map(values) for template in templates]
+
+
+def _complete(case: Case, out: Path) -> list[str]:
+    """The names of the case's files. Raises CommandError where one of them is not there."""
+    wanted, there = output.names(case), sorted(path.name for path in out.iterdir())
+    missing = [name for name in wanted if not (out / name).is_file()]
+    if missing:
+        raise CommandError(
+            f"the engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
+        )
+    return wanted
+
+
+def _taken(path: Path, folder: Path) -> Path:
+    """A copy, once it is known to be a whole image of the format that its name says."""
+    try:
+        with Image.open(path) as image:
+            found = image.format
+            image.load()
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise CommandError(
+            f"{path.name} of the engine is no whole image: {str(error).replace(str(path), path.name)}"
+        ) from error
+    if found != FORMATS[path.suffix]:
+        raise CommandError(f"{path.name} of the engine is {found}, and its name says {FORMATS[path.suffix]}")
+    return shutil.copyfile(path, folder / path.name)
