@@ -13,7 +13,7 @@ COMMANDS = {
     "lint": ("ruff check", "ruff format --check"),
     "types": ("mypy",),
     "tests": ("pytest -m 'not engine'",),
-    "schemas": ("pytest tests/test_schemas.py",),
+    "schemas": ("pytest tests/catalogue/test_schemas.py",),
 }
 PACKAGES = ("chromium", "git", "libseccomp2")  # what tests run besides Python
 

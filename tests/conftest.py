@@ -18,7 +18,7 @@ from huggingface_hub import constants
 
 from ci.catalogue import files as catalogues
 from ci.catalogue.files import Catalogue
-from tests.fake_hub import FILES, MODEL, FakeHub, serving
+from tests.support.fake_hub import FILES, MODEL, FakeHub, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file share its fixtures, so a process runs them all; those of the engine share the engine."""
     for item in items:
         engine = ROOT / "tests" / "engine" in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("engine" if engine else item.path.name))
+        item.add_marker(pytest.mark.xdist_group("engine" if engine else str(item.path)))
         if engine:
             item.add_marker(pytest.mark.engine)
 

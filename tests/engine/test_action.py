@@ -10,9 +10,9 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.ci.conftest import tool
-from tests.ci.github import GitHub, Ran, snapshot
-from tests.ci.test_action import HOSTILE, parameters
+from tests.ci_systems.conftest import tool
+from tests.ci_systems.github import GitHub, Ran, snapshot
+from tests.ci_systems.test_action import HOSTILE, parameters
 from tests.conftest import ROOT
 from tests.engine.conftest import Call
 from tests.engine.test_generate import smoke_cases

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests import sglang_definitions as stand_in
 from tests.conftest import Gt
 from tests.engine.conftest import Call
+from tests.support import sglang_definitions as stand_in
 
 
 def test_the_module_tells_what_the_local_command_tells(call: Call, gt: Gt, tmp_path: Path) -> None:

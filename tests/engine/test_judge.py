@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests import pictures, tiny_clip
 from tests.engine.conftest import Call
-from tests.pictures import scene
+from tests.support import pictures, tiny_clip
+from tests.support.pictures import scene
 
 ONE = "one_1gpu.png"
 

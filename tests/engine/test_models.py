@@ -12,8 +12,8 @@ import pytest
 
 from gt_runner.sources.tiny import build
 from tests.engine.conftest import Call, Volume, sums
-from tests.factory import body, write_cases
-from tests.fake_hub import FakeHub, serving
+from tests.support.factory import body, write_cases
+from tests.support.fake_hub import FakeHub, serving
 
 TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
 MODEL = "owner/tiny-flux"

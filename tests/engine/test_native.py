@@ -9,7 +9,7 @@ from ci.run import recipes
 from tests.conftest import ROOT
 from tests.engine.conftest import Call, Volume, dagger, processes, sums
 
-STAND_IN = ROOT / "tests" / "stand_in_engine"
+STAND_IN = ROOT / "tests" / "support" / "stand_in_engine"
 NATIVE = ("--cases", str(STAND_IN / "cases"), "--engine", str(STAND_IN), "--skip-preflight")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.ci.conftest import tool
+from tests.ci_systems.conftest import tool
 from tests.conftest import ROOT
 
 SELECTED = ("smoke_t2i", "smoke_ti2i")

@@ -7,11 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.ci.github import snapshot
+from tests.ci_systems.github import snapshot
 from tests.conftest import ROOT
+from tests.docs.test_readme import blocks, words
 from tests.engine.conftest import Call, dagger
-from tests.interface import functions
-from tests.test_readme import blocks, words
+from tests.support.interface import functions
 
 FILES = {"smoke_t2i_1gpu.jpg", "smoke_ti2i_1gpu.jpg", "smoke_t2v_1gpu_frame_0.png"}
 PROJECT = """[project]

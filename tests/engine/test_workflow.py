@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ci.artifact import manifest as manifests
-from tests.ci.conftest import tool
-from tests.ci.github import GitHub, snapshot
+from tests.ci_systems.conftest import tool
+from tests.ci_systems.github import GitHub, snapshot
 from tests.conftest import ROOT
-from tests.git_server import GitServer, bare
+from tests.support.git_server import GitServer, bare
 
 IDS = ("smoke_t2i", "smoke_ti2i")
 INPUTS = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import stamina
 
-from tests.fake_github import FakeGithub
-from tests.git_server import GitServer, bare
-from tests.publishers import OTHERS, Place
+from tests.support.fake_github import FakeGithub
+from tests.support.git_server import GitServer, bare
+from tests.support.publishers import OTHERS, Place
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from ci.artifact.manifest import NAME, Manifest
 from ci.errors import ArtifactError, GateError, PublishError
 from ci.publish.batch import batch
 from ci.publish.remotes.base import blob_id
-from tests.git_server import push
-from tests.publishers import FOLDER, OTHERS, Place, artifact, file_record, write
+from tests.support.git_server import push
+from tests.support.publishers import FOLDER, OTHERS, Place, artifact, file_record, write
 
 
 def test_a_run_is_one_commit_with_the_images_and_the_manifest(place: Place, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from ci.errors import PublishError
 from ci.publish.push import Published
 from ci.publish.retry import Patience
-from tests.git_server import Fault, git, push
-from tests.publishers import FOLDER, OTHERS, Place, artifact
+from tests.support.git_server import Fault, git, push
+from tests.support.publishers import FOLDER, OTHERS, Place, artifact
 
 ROUNDS = int(os.environ.get("GT_RACE", "25"))  # of two publishers
 

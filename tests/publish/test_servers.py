@@ -14,8 +14,8 @@ import stamina
 from ci.artifact.manifest import NAME
 from ci.errors import PublishError
 from ci.publish.retry import Patience
-from tests.git_server import Fault, GitServer, bare, git, push
-from tests.publishers import FOLDER, OTHERS, Place, artifact, go
+from tests.support.git_server import Fault, GitServer, bare, git, push
+from tests.support.publishers import FOLDER, OTHERS, Place, artifact, go
 
 
 @pytest.mark.parametrize("status", [503, 429])

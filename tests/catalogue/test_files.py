@@ -1,0 +1,141 @@
+"""The promises of the case files' validation: all mistakes at once, each where it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci.catalogue import files
+from ci.errors import CatalogueError, GtError, Mistake
+from tests.support.factory import body, write_cases
+
+BROKEN = """\
+version: 1
+source: diffusers
+cases:
+  one:
+    model: {repo: a/b, revison: null}
+    needs: {gpu: h1000, minutes: "3"}
+    call: {prompt: yes, num_inference_steps: 0}
+    runtime: {dtype: bf16, generator_device: cuda, attention: sdpa, quantization: none, offload: none}
+    output: {kind: picture, format: jpg, name_gpus: 1}
+  "x; rm -rf": 3
+"""
+
+
+def mistakes(folder: Path) -> list[Mistake]:
+    with pytest.raises(CatalogueError) as raised:
+        files.load(folder)
+    return raised.value.mistakes
+
+
+def test_all_mistakes_of_all_files_are_reported_at_once_with_file_line_case_and_key(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(BROKEN)
+    (tmp_path / "b.yaml").write_text("version: 1\nsource: difusers\ncases: {}\n")
+    found = {(m.file, m.line, m.case, m.key) for m in mistakes(tmp_path)}
+    assert found == {
+        ("a.yaml", 5, "one", "model.revison"),
+        ("a.yaml", 6, "one", "needs.gpu"),
+        ("a.yaml", 6, "one", "needs.minutes"),
+        ("a.yaml", 7, "one", "call.prompt"),
+        ("a.yaml", 7, "one", "call.num_inference_steps"),
+        ("a.yaml", 7, "one", "call.seed"),
+        ("a.yaml", 9, "one", "output.kind"),
+        ("a.yaml", 10, "x; rm -rf", ""),
+        ("b.yaml", 2, "", "source"),
+    }
+
+
+def test_a_mistake_says_what_was_expected(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(BROKEN)
+    said = {(m.case, m.key): m.expected for m in mistakes(tmp_path)}
+    assert said["one", "model.revison"] == "unknown key 'revison'; did you mean revision?"
+    assert said["one", "call.seed"] == "expected; it is missing"
+    assert "'h100'" in said["one", "needs.gpu"]
+    assert said["one", "output.kind"] == "expected one of 'image', 'video', got 'picture'"
+
+
+def test_an_unknown_key_without_a_near_match_gets_the_allowed_ones(tmp_path: Path) -> None:
+    write_cases(tmp_path, {"one": body(call={"prompt": "p", "num_inference_steps": 1, "seed": 1, "zzz": 1})})
+    (mistake,) = mistakes(tmp_path)
+    assert "allowed: extra, guidance_scale" in mistake.expected
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\nsource: smoke\nsource: smoke\ncases: {}\n")
+    (mistake,) = mistakes(tmp_path)
+    assert (mistake.line, "'source' stands here again" in mistake.expected) == (3, True)
+
+
+def test_an_id_that_two_files_have_is_refused(tmp_path: Path) -> None:
+    write_cases(tmp_path, {"one": body()})
+    (tmp_path / "more.yaml").write_text((tmp_path / "diffusers.yaml").read_text())
+    (mistake,) = mistakes(tmp_path)
+    assert (mistake.file, mistake.line, mistake.case) == ("more.yaml", 4, "one")
+    assert "diffusers.yaml has it too" in mistake.expected
+
+
+@pytest.mark.parametrize("text", ["", "just text", "[1, 2]", "cases: [\n", "\x00", "a: &a [*a]"])
+def test_a_file_that_is_no_case_file_is_a_mistake_not_a_crash(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    assert mistakes(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_a_mistake_not_a_crash(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
+    assert mistakes(tmp_path)
+
+
+def test_a_folder_without_case_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GtError, match="holds no case file"):
+        files.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"output": {"kind": "image", "format": "jpg", "name_gpus": 1}}, "quality, since format is jpg"),
+        ({"output": {"kind": "image", "format": "png", "quality": 9, "name_gpus": 1}}, "no quality"),
+        ({"inputs": [{"url": "https://x/a.png"}]}, "inputs and conditioning"),
+        ({"inputs": [{"sha256": "0" * 64}], "conditioning": "raw"}, "either url or path"),
+        ({"model": {"repo": "owner/model", "revision": "main"}}, "match pattern"),
+    ],
+)
+def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    write_cases(tmp_path, {"one": body(**changes)})
+    assert any(expected in mistake.expected for mistake in mistakes(tmp_path))
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=json_like, at=st.sampled_from(["model", "needs", "call", "runtime", "output", "inputs", "notes", "open"]))
+def test_no_value_anywhere_in_a_case_gives_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, value: object, at: str
+) -> None:
+    folder = tmp_path_factory.mktemp("cases")
+    (folder / "a.yaml").write_text(
+        yaml.safe_dump({"version": 1, "source": "diffusers", "cases": {"one": body(**{at: cast("Any", value)})}}),
+        encoding="utf-8",
+    )
+    found: list[Mistake] = []
+    try:
+        files.load(folder)
+    except CatalogueError as error:
+        found = error.mistakes
+    assert all(mistake.line >= 1 and mistake.file == "a.yaml" for mistake in found)
+
+
+def test_what_a_file_says_is_what_a_case_holds_and_nothing_is_filled_in(tmp_path: Path) -> None:
+    written = body()
+    known = files.load(write_cases(tmp_path, {"one": written}))
+    assert known.cases["one"].data() == {"id": "one", "source": "diffusers", **written}

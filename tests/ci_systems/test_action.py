@@ -1,0 +1,370 @@
+"""action.yml, its steps executed as they stand there, with a stand-in for the Dagger CLI that keeps what it is told."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ci.artifact import folder as artifact
+from ci.main import DiffusionGt
+from tests.ci_systems.github import GitHub, Ran, load
+from tests.conftest import ROOT
+from tests.support.records import manifest, results
+
+ACTION = load(ROOT / "action.yml")
+VERSION = json.loads((ROOT / "dagger.json").read_text())["engineVersion"]
+TOKEN, PUBLISH_TOKEN = "hf_of_this_test", "publish_token_of_this_test"
+PUBLISH = {"publish": "https://git.example/data", "publish_token": "${{ secrets.PUBLISH }}"}
+# Each of these ends the run where the stand-ins see it; the others are for the real CLI and services to refuse.
+CHECKED = {"official", "case-ids", "source-group", "cases", "per-case", "output", "gpu", "artifact-name"}
+HOSTILE = [
+    "--official=true",
+    'x"; touch {canary}; #',
+    "$(touch {canary})",
+    "`touch {canary}`",
+    "' || touch {canary} || '",
+    "x\ntouch {canary}\n",
+    "x\nmatrix=pwned\ncase_count=pwned",
+    "-o /",
+    "${{IFS}}",
+]
+
+
+@dataclass(frozen=True)
+class Acted:
+    """What the action did."""
+
+    ran: Ran
+    folder: Path
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of the Dagger CLI: verb, options, and the environment."""
+        log = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+    @property
+    def verbs(self) -> list[str]:
+        return [call["verb"] for call in self.calls]
+
+    def options(self, verb: str) -> list[str]:
+        (call,) = [call for call in self.calls if call["verb"] == verb]
+        return list(call["options"])
+
+    @property
+    def result(self) -> str:
+        return self.ran.result("gt")
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The action's outputs, as a later step of the caller reads them."""
+        told: dict[str, str] = json.loads(self.ran.log("after"))
+        return told
+
+
+def program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/bash\n{text}\n")
+    path.chmod(0o755)
+
+
+@dataclass
+class Machine:
+    """A runner machine on which programs are what the test says, and an artifact that `generate` will give."""
+
+    folder: Path
+    github: GitHub
+
+    def __post_init__(self) -> None:
+        (self.folder / "bin").mkdir(parents=True)
+        stand_in = shlex.join([sys.executable, str(ROOT / "tests" / "ci_systems" / "stand_in_dagger.py")])
+        program(self.folder / "dagger", f'exec {stand_in} "$@"')
+        shutil.copy(self.folder / "dagger", self.folder / "bin")
+        self.makes({"smoke_t2i": "ok", "smoke_t2v": "ok"})
+
+    def makes(self, statuses: dict[str, str]) -> None:
+        shutil.rmtree(self.folder / "gt", ignore_errors=True)
+        good = [name for name, status in statuses.items() if status == "ok"]
+        artifact.write(self.folder / "gt", manifest(statuses), results(self.folder / "results", *good))
+
+    def has(self, name: str, text: str) -> None:
+        program(self.folder / "bin" / name, text)
+
+    def run(self, before: str = "true", version: str = VERSION, **inputs: str) -> Acted:
+        """Run a workflow of one job: a script, and the action. `_` in an input's name stands for `-`."""
+        given = {name.replace("_", "-"): value for name, value in inputs.items()}
+        told = {"TOLD": "${{ toJSON(steps.gt.outputs) }}"}
+        steps = [
+            {"run": before},
+            {"id": "gt", "uses": "OWNER/diffusion-gt@v1", "with": given},
+            {"id": "after", "if": "always()", "env": told, "run": 'printf %s "$TOLD"'},
+        ]
+        job = {"runs-on": "ubuntu-latest", "steps": steps}
+        text = yaml.safe_dump({"on": "workflow_dispatch", "jobs": {"job": job}})
+        secrets = {"HF": TOKEN, "PUBLISH": PUBLISH_TOKEN}
+        return Acted(self.github.run(text, secrets=secrets, env=self.env(version)), self.folder)
+
+    def env(self, version: str = VERSION) -> dict[str, str]:
+        """The environment of the machine."""
+        path = f"{self.folder / 'bin'}:/usr/bin:/bin"
+        return {"PATH": path, "GT_DAGGER": str(self.folder), "GT_DAGGER_VERSION": version}
+
+
+@pytest.fixture
+def machine(github: GitHub, tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "machine", github)
+
+
+def test_a_run_gives_the_artifact_its_counts_its_matrix_and_a_table_of_cases(machine: Machine) -> None:
+    acted = machine.run(source_group="smoke", artifact_name="gt-smoke", case_ids="smoke_t2i\nsmoke_t2v")
+    assert acted.result == "success", acted.ran.log()
+    assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
+    outputs = acted.outputs
+    assert outputs["artifact-path"].endswith("/gt")
+    assert outputs["manifest"] == outputs["artifact-path"] + "/manifest.json"
+    assert (outputs["case-count"], outputs["failed-count"]) == ("2", "0")
+    assert [job["case_ids"] for job in json.loads(outputs["matrix"])["include"]] == ["smoke_t2i", "smoke_t2v"]
+    uploaded = acted.ran.artifact("gt-smoke")
+    assert {file.name for file in uploaded.iterdir()} == {file.name for file in (machine.folder / "gt").iterdir()}
+    assert "### Ground truth: 2 of 2 cases" in acted.ran.summary
+    assert f"]({outputs['artifact-url']})" in acted.ran.summary
+    (upload,) = acted.ran.calls("actions/upload-artifact")
+    assert (upload["retention-days"], upload["if-no-files-found"]) == ("7", "error")
+
+
+def test_a_failed_case_makes_the_step_red_after_the_artifact_is_whole_and_told(machine: Machine) -> None:
+    machine.makes({"smoke_t2i": "ok", "smoke_t2v": "failed"})
+    acted = machine.run(source_group="smoke", artifact_name="gt", **PUBLISH)
+    assert (acted.ran.status, acted.result) == (1, "failure")
+    assert acted.ran.result("gt", "verdict") == "failure"
+    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "summary"]  # nothing is published
+    assert (acted.outputs["case-count"], acted.outputs["failed-count"]) == ("2", "1")
+    assert (acted.ran.artifact("gt") / "manifest.json").exists()
+    assert "❌ failed" in acted.ran.summary
+    assert "smoke_t2v: failed: broken on purpose" in acted.ran.log("gt", "verdict")
+
+
+def test_inputs_become_arguments_word_for_word(machine: Machine) -> None:
+    acted = machine.run(
+        official="true",
+        case_ids=" a, b\n\nc ",
+        source_group="diffusers",
+        cases="my cases",
+        on="5090",
+        per_case="true",
+        output="out/gt",
+        previous="old gt",
+        fresh="true",
+        max_minutes="90",
+        hf_token="${{ secrets.HF }}",
+        hosts="h100=tls://a:1, h200=tls://b:2\n5090=tls://c:3",
+        fleet="fleet.yaml",
+        tls_ca="CA\nlines",
+        tls_cert="CERT",
+        tls_key="KEY",
+        insecure_hosts="true",
+        engine="../sglang",
+        engine_ref="v1 or so",
+    )
+    selected = ["--official=true", "--source-group=diffusers", "--on=rtx5090", "--per-case=true"]
+    selected += ['--case-ids="a"', '--case-ids="b"', '--case-ids="c"', "--cases=my cases"]
+    assert acted.options("matrix") == selected
+    assert acted.calls[1:] == [], "the stand-in's matrix refuses these cases, so nothing is generated"
+
+
+def test_what_generate_gets_is_named_by_the_module(machine: Machine) -> None:
+    acted = machine.run(
+        source_group="smoke",
+        previous="old gt",
+        fresh="true",
+        max_minutes="90",
+        hf_token="${{ secrets.HF }}",
+        hosts="h100=tls://a:1, h200=tls://b:2\n5090=tls://c:3",
+        fleet="fleet.yaml",
+        tls_ca="CA\nlines",
+        tls_cert="CERT",
+        tls_key="KEY",
+        insecure_hosts="true",
+        engine="../sglang",
+        engine_ref="v1 or so",
+    )
+    assert acted.result == "success", acted.ran.log()
+    selected = ["--official=false", "--source-group=smoke", "--on=needed", "--per-case=false"]
+    assert acted.options("generate") == [
+        *selected,
+        *("--fresh=true", "--max-minutes=90", "--insecure-hosts=true", "--previous=old gt", "--fleet=fleet.yaml"),
+        *("--engine=../sglang", "--engine-ref=v1 or so"),
+        *('--host="h100=tls://a:1"', '--host="h200=tls://b:2"', '--host="5090=tls://c:3"'),
+        *("--hf-token=env:HF_TOKEN", "--tls-ca=env:TLS_CA", "--tls-cert=env:TLS_CERT", "--tls-key=env:TLS_KEY"),
+        f"--output={acted.outputs['artifact-path']}",
+    ]
+    env = acted.calls[1]["env"]
+    secrets = [env[name] for name in ("HF_TOKEN", "TLS_CA", "TLS_CERT", "TLS_KEY")]
+    assert secrets == [TOKEN, "CA\nlines", "CERT", "KEY"]
+
+
+def test_inputs_that_are_empty_mean_the_defaults(machine: Machine) -> None:
+    empty = dict.fromkeys((str(name).replace("-", "_") for name in ACTION["inputs"]), "")
+    acted = machine.run(**{**empty, "source_group": "smoke"})
+    assert acted.result == "success", acted.ran.log()
+    assert acted.options("generate")[:-1] == [
+        *("--official=false", "--source-group=smoke", "--on=needed", "--per-case=false"),
+        *("--fresh=false", "--max-minutes=0", "--insecure-hosts=false"),
+    ]
+    assert acted.ran.calls("actions/upload-artifact") == []
+    assert acted.outputs["artifact-path"].endswith("/gt")
+
+
+@pytest.mark.parametrize(
+    "names", [*([name] for name in sorted(CHECKED)), sorted(ACTION["inputs"].keys() - CHECKED)], ids=str
+)
+def test_hostile_text_in_any_input_is_refused_or_one_word_and_never_run(machine: Machine, names: list[str]) -> None:
+    canary = machine.folder / "canary"
+    text = "\n".join(HOSTILE).format(canary=canary)
+    hostile = {name.replace("-", "_"): text for name in names}
+    acted = machine.run(**{"source_group": "smoke", **PUBLISH, **hostile})
+    assert not canary.exists()
+    assert acted.result == ("failure" if names[0] in CHECKED else "success"), acted.ran.log()
+    for call in acted.calls:
+        given = [option.removeprefix("--").split("=", 1) for option in call["options"]]
+        assert {option for option, *_ in given} <= parameters(call["verb"]) | {"output"}
+        assert dict(given).get("official", "false") in ("false", text)
+    outputs = acted.outputs
+    assert "pwned" not in (outputs["matrix"], outputs["case-count"])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_ids_and_groups_fail_before_anything_is_generated(machine: Machine, text: str) -> None:
+    acted = machine.run(source_group="smoke", case_ids=text.format(canary=machine.folder / "canary"))
+    assert acted.result == "failure"
+    assert acted.verbs == ["matrix"]
+    assert "no case is named" in acted.ran.log("gt", "generate")
+
+
+def parameters(function: str) -> set[str]:
+    """The arguments of a function of the module, as options of the CLI."""
+    functions = DiffusionGt.__dagger_module__.get_object("DiffusionGt").functions  # type: ignore[attr-defined]
+    declared = functions[function.replace("-", "_")].parameters.values()
+    return {parameter.name.replace("_", "-") for parameter in declared}
+
+
+def test_every_option_of_the_action_is_an_argument_of_the_function(machine: Machine) -> None:
+    everything = dict.fromkeys((str(name).replace("-", "_") for name in ACTION["inputs"]), "x")
+    words = {"official": "false", "case_ids": "smoke_t2i", "source_group": "smoke", "cases": str(ROOT / "cases")}
+    acted = machine.run(**{**everything, **words, "gpu": "auto", "on": "cpu", "per_case": "false"})
+    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "publish", "summary"], acted.ran.log()
+    for call in acted.calls:
+        names = {option.removeprefix("--").split("=", 1)[0] for option in call["options"]}
+        assert names - {"output"} <= parameters(call["verb"]), call["verb"]
+
+
+def test_secrets_stand_on_no_command_line_and_in_no_log(machine: Machine) -> None:
+    acted = machine.run(source_group="smoke", hf_token="${{ secrets.HF }}", **PUBLISH)
+    assert acted.result == "success", acted.ran.log()
+    for secret in (TOKEN, PUBLISH_TOKEN):
+        assert secret not in json.dumps([call["options"] for call in acted.calls])
+        assert secret not in acted.ran.log()
+    assert having(acted, PUBLISH_TOKEN) == {"publish-access", "publish"}
+    assert having(acted, TOKEN) == {"matrix", "generate"}
+
+
+def having(acted: Acted, secret: str) -> set[str]:
+    """The calls that have a secret in their environment; GitHub gives a composite action no INPUT_…, act does."""
+    return {
+        call["verb"]
+        for call in acted.calls
+        if any(value == secret and not name.startswith("INPUT_") for name, value in call["env"].items())
+    }
+
+
+def test_a_whole_artifact_is_published_once_access_was_asked_for(machine: Machine) -> None:
+    acted = machine.run(
+        source_group="smoke", publish_target_dir="a dir", publish_branch="b", publish_via="github-api", **PUBLISH
+    )
+    assert acted.result == "success", acted.ran.log()
+    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "publish", "summary"]
+    to = ["--to=https://git.example/data", "--via=github_api", "--user="]
+    assert acted.options("publish-access") == [*to, "--token=env:GT_PUBLISH_TOKEN"]
+    assert acted.options("publish") == [
+        f"--artifact={acted.outputs['artifact-path']}",
+        *(*to, "--branch=b", "--publish-target-dir=a dir", "--per-platform=false", "--ref=refs/heads/main"),
+        "--ci-run=https://github.com/OWNER/diffusion-gt/actions/runs/1",
+        "--token=env:GT_PUBLISH_TOKEN",
+    ]
+    assert acted.outputs["commit"] == "0123abc"
+
+
+@pytest.mark.parametrize("there", ["", "v0.1.0"])
+def test_the_cli_of_the_modules_version_is_installed_by_the_official_script(machine: Machine, there: str) -> None:
+    if not there:
+        (machine.folder / "bin" / "dagger").unlink()
+    install = 'mkdir -p "$BIN_DIR" && cp "$GT_DAGGER/dagger" "$BIN_DIR" && echo "asked for $DAGGER_VERSION"'
+    machine.has("curl", f"printf '%s\\n' \"$@\" > $GT_DAGGER/asked; echo '{install}'")
+    acted = machine.run(version=there or VERSION, source_group="smoke")
+    assert acted.result == "success", acted.ran.log()
+    assert "https://dl.dagger.io/dagger/install.sh" in (machine.folder / "asked").read_text().split()
+    assert f"asked for {VERSION}\n" in acted.ran.log("gt", "prepare")
+    first = acted.calls[0]["env"]["PATH"].split(":")[0]
+    assert first.endswith(f"/dagger-{VERSION}")
+
+
+def test_a_cli_of_that_version_is_taken_as_it_is(machine: Machine) -> None:
+    machine.has("curl", "touch $GT_DAGGER/asked")
+    assert machine.run(source_group="smoke").result == "success"
+    assert not (machine.folder / "asked").exists()
+
+
+@pytest.mark.parametrize(
+    ("gpu", "driver", "told"),
+    [("auto", "true", "1"), ("auto", "exit 9", ""), ("true", "exit 9", "1"), ("false", "true", "")],
+)
+def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: str, driver: str, told: str) -> None:
+    machine.has("nvidia-smi", driver)
+    acted = machine.run(source_group="smoke", gpu=gpu)
+    assert {call["env"]["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] for call in acted.calls} == {told}
+    assert len(acted.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "inputs", "message"),
+    [
+        ("mkdir gt && touch gt/file", {}, "output is there already"),
+        ("touch gt", {}, "output is there already"),
+        ("true", {"output": "gt\nmatrix=x"}, "output holds a line break"),
+        ("true", {"gpu": "yes"}, "gpu is true, false or auto"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is_called(
+    machine: Machine, before: str, inputs: dict[str, str], message: str
+) -> None:
+    acted = machine.run(before, source_group="smoke", **inputs)
+    assert acted.result == "failure"
+    assert message in acted.ran.log("gt", "prepare")
+    assert acted.calls == []
+
+
+def test_an_empty_directory_takes_the_artifact_and_the_page_stays_empty_where_that_is_asked_for(
+    machine: Machine,
+) -> None:
+    acted = machine.run("mkdir -p new/gt", source_group="smoke", output="new/gt", job_summary="false")
+    assert acted.result == "success", acted.ran.log()
+    assert acted.outputs["artifact-path"].endswith("/new/gt")
+    assert acted.ran.summary == ""
+    assert acted.outputs["case-count"] == "2"
+
+
+def test_this_repositorys_checks_run_the_action_of_the_checkout(machine: Machine) -> None:
+    ci = ROOT / ".github" / "workflows" / "ci.yml"
+    ran = machine.github.run(ci, event="push", job="action", env=machine.env())
+    assert ran.jobs == {"action": "success"}, ran.log()
+    acted = Acted(ran, machine.folder)
+    assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
+    assert "--on=cpu" in acted.options("generate")
+    assert (ran.artifact("smoke") / "manifest.json").exists()

@@ -1,0 +1,175 @@
+"""The promises of `gt check` and `gt compare`: clear lines, exit statuses to build on, and published GT from git."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ci.errors import GtError
+from ci.judge import on_machine
+from gt_runner.errors import FetchError
+from gt_runner.fetch.git import fetch_folder
+from tests.conftest import ROOT, Gt
+from tests.support import pictures
+from tests.support.pictures import added, scene
+
+ONE, TWO = "one_1gpu.png", "two_1gpu.png"
+PATH = "ci/published"
+PACKAGE = ROOT / "containers" / "runner" / "gt_runner"
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    return pictures.artifact(tmp_path / "gt", {ONE: scene(1), TWO: scene(2)})
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A data repository: its tag `old` holds another image than its branch `main`."""
+    folder = tmp_path / "data"
+    (folder / "other").mkdir(parents=True)
+    (folder / "other" / "large.bin").write_bytes(b"x" * 100_000)
+    git(folder, "init", "--quiet")
+    for image, tag in ((added(20)(scene(1)), "old"), (scene(1), "new")):
+        pictures.write(folder / PATH, {ONE: image, TWO: scene(2)})
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", tag)
+        git(folder, "tag", tag)
+    git(folder, "config", "uploadpack.allowFilter", "true")
+    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
+    return folder
+
+
+def test_check_passes_a_sound_artifact_and_writes_every_metric(sound: Path, gt: Gt) -> None:
+    done = gt("check", "--json", "metrics.json")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines() == [
+        "gt: 2 images were looked at; none is bad",
+        "gt: 2 of them are unreferenced: drift, shift, crop and swap were not looked for",
+    ]
+    assert json.loads((sound.parent / "metrics.json").read_text())["files"][ONE]["metrics"]["entropy"] > 0
+
+
+def test_check_says_one_line_for_each_bad_file_and_exits_with_1(sound: Path, gt: Gt) -> None:
+    pictures.write(sound, {ONE: pictures.noise(scene(1)), "stray.png": scene(3)})
+    done = gt("check", "--artifact", str(sound))
+    assert done.returncode == 1
+    bad, stale, *_ = done.stderr.splitlines()
+    assert re.match(r"gt: one_1gpu\.png: changed: sha256 \w+…, the manifest says \w+…; .*noise", bad)
+    assert stale == "gt: stray.png: stale: it is in no manifest"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "--artifact", "nothing"], "is no artifact: it holds no manifest.json"),
+        (["check", "--artifact", "nothing", "--images-only"], "nothing is no directory"),
+        (
+            ["check", "--artifact", "images"],
+            "images holds no manifest.json; --images-only takes its images as they are",
+        ),
+        (["check", "--published", "nothing"], "nothing is no directory; a git repository is written as URL#REF:PATH"),
+        (["compare"], "name what to compare with: --published, --engine or both"),
+        (["compare", "--engine", "nothing"], "nothing is no directory of an engine's output"),
+        (["compare", "--published", "images", "--noise-floor", "no.yaml"], "no.yaml cannot be read"),
+    ],
+)
+def test_what_cannot_be_judged_is_one_clear_line_and_status_2(
+    sound: Path, gt: Gt, arguments: list[str], words: str
+) -> None:
+    pictures.write(sound.parent / "images", {ONE: scene(1)})
+    done = gt(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_compare_writes_report_json_and_junit_and_says_what_changed(sound: Path, gt: Gt) -> None:
+    published = pictures.write(sound.parent / "published", {ONE: scene(1), TWO: added(9)(scene(2))})
+    done = gt("compare", "--published", str(published), "-o", "out")
+    assert done.returncode == 1
+    assert {path.name for path in (sound.parent / "out").iterdir()} == {"compare.json", "junit.xml", "report.html"}
+    counts, changed, where = done.stderr.splitlines()
+    assert counts == "gt: against published: 1 changed, 1 identical"
+    assert re.match(r"gt: two: changed: two_1gpu\.png: ssim 0\.\d+, psnr [\d.]+, mean_abs_diff [\d.]+$", changed)
+    assert where == "gt: the report is out/report.html"
+
+
+def test_compare_of_the_same_images_exits_with_0(sound: Path, gt: Gt) -> None:
+    done = gt("compare", "--published", str(sound), "--engine", str(sound))
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[:2] == ["gt: against published: 2 identical", "gt: against engine: 2 passed"]
+
+
+def test_published_gt_is_taken_from_a_git_repository(sound: Path, repository: Path, gt: Gt) -> None:
+    for ref, status in (("new", 0), ("old", 1)):
+        done = gt("compare", "--published", f"file://{repository}#{ref}:{PATH}")
+        assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "main", "old", "commit"])
+def test_a_ref_is_a_branch_a_tag_or_a_commit(repository: Path, tmp_path: Path, ref: str) -> None:
+    ref = git(repository, "rev-parse", "old") if ref == "commit" else ref
+    (tmp_path / "fetched").mkdir()
+    found = fetch_folder(f"file://{repository}", ref, PATH, tmp_path / "fetched")
+    same = git(repository, "rev-parse", f"{ref}:{PATH}/{ONE}")
+    assert git(repository, "hash-object", str(found / ONE)) == same
+
+
+def test_only_the_folder_is_fetched(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "fetched").mkdir()
+    found = fetch_folder(f"file://{repository}", "main", PATH, tmp_path / "fetched")
+    assert sorted(path.name for path in found.iterdir()) == [ONE, TWO]
+    fetched = [path for path in (tmp_path / "fetched").rglob("*") if path.is_file()]
+    assert not [path for path in fetched if path.name == "large.bin"]
+    assert git(tmp_path / "fetched", "rev-list", "--count", "HEAD") == "1"
+
+
+@pytest.mark.parametrize(
+    ("ref", "path", "words"), [("no", PATH, "couldn't find remote ref no"), ("main", "no", "has no folder no")]
+)
+def test_a_ref_or_folder_that_is_not_there_is_named(
+    repository: Path, tmp_path: Path, ref: str, path: str, words: str
+) -> None:
+    (tmp_path / "fetched").mkdir()
+    with pytest.raises(FetchError, match=words):
+        fetch_folder(f"file://{repository}", ref, path, tmp_path / "fetched")
+
+
+def test_an_environment_that_cannot_judge_says_what_to_install(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_machine, "NEEDED", "a_module_that_is_not_there")
+    with pytest.raises(GtError, match="leave out --no-dev"):
+        on_machine.check({"artifact": str(sound)})
+
+
+def test_planning_imports_neither_numpy_nor_torch() -> None:
+    code = "import sys, ci.cli, ci.judge.on_machine; print({'numpy', 'torch', 'skimage', 'PIL'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "set()"
+
+
+def test_no_result_depends_on_the_judges_code(tmp_path: Path) -> None:
+    package = shutil.copytree(PACKAGE, tmp_path / PACKAGE.name)
+
+    def digest() -> str:
+        code = "from gt_runner.environment import runner_digest; print(runner_digest())"
+        return subprocess.check_output([sys.executable, "-c", code], text=True, env={"PYTHONPATH": str(tmp_path)})
+
+    before = digest()
+    with (package / "judge" / "check.py").open("a") as file:
+        file.write("# changed\n")
+    assert digest() == before
+    with (package / "worker.py").open("a") as file:
+        file.write("# changed\n")
+    assert digest() != before

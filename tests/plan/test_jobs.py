@@ -1,0 +1,87 @@
+"""The promises of planning: one job for what one loaded model can run, nothing lost, nothing twice, in linear time."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci.catalogue.files import Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.selection import Selection, select
+from ci.plan.jobs import matrix, plan
+from tests.support.factory import case
+
+some_cases = st.lists(
+    st.tuples(
+        st.sampled_from(["a/x", "a/y", "b/x"]), st.sampled_from(["any", "h100", "h200"]), st.sampled_from([1, 2])
+    ),
+    min_size=1,
+    max_size=30,
+).map(lambda drawn: [case(f"case_{number}", *parts) for number, parts in enumerate(drawn)])
+
+
+@given(cases=some_cases, per_case=st.booleans())
+def test_every_case_is_in_exactly_one_job(cases: list[Case], per_case: bool) -> None:
+    planned = [one.id for job in plan(cases, per_case=per_case) for one in job.cases]
+    assert sorted(planned) == sorted(one.id for one in cases)
+
+
+@given(cases=some_cases)
+def test_a_job_holds_cases_of_one_source_model_gpu_kind_and_gpu_count(cases: list[Case]) -> None:
+    for job in plan(cases):
+        kinds = {(c.source, c.model, c.spec.needs.gpu, c.spec.needs.gpus) for c in job.cases}
+        assert kinds == {(job.source, job.model, job.gpu, job.gpus)}
+
+
+@given(cases=some_cases, per_case=st.booleans())
+def test_job_names_are_unique(cases: list[Case], per_case: bool) -> None:
+    jobs = plan(cases, per_case=per_case)
+    assert len({job.name for job in jobs}) == len(jobs)
+
+
+@given(cases=some_cases)
+def test_the_longest_job_comes_first(cases: list[Case]) -> None:
+    minutes = [job.minutes for job in plan(cases)]
+    assert minutes == sorted(minutes, reverse=True)
+
+
+def test_per_case_gives_one_entry_for_each_case(catalogue: Catalogue) -> None:
+    official = select(catalogue, Selection(official=True))
+    entries = matrix(plan(official, per_case=True))["include"]
+    assert [entry["case_count"] for entry in entries] == [1] * 17
+    assert {entry["job"] for entry in entries} == {one.id for one in official}
+
+
+def test_the_matrix_is_what_a_ci_reads(catalogue: Catalogue) -> None:
+    entries = json.loads(json.dumps(matrix(plan(select(catalogue, Selection(official=True))))))
+    assert list(entries) == ["include"]
+    assert sum(entry["case_count"] for entry in entries["include"]) == 17
+    flux = next(entry for entry in entries["include"] if entry["model"] == "black-forest-labs/FLUX.2-dev")
+    assert flux == {
+        "job": "diffusers-black-forest-labs--flux.2-dev-h200",
+        "case_ids": "flux_2_image_t2i flux_2_ti2i",
+        "case_count": 2,
+        "source": "diffusers",
+        "model": "black-forest-labs/FLUX.2-dev",
+        "gpu": "h200",
+        "gpus": 1,
+        "runner": "8-gpu-h200",
+        "minutes": 14.0,
+    }
+
+
+def test_cases_that_are_moved_to_another_kind_meet_in_one_job() -> None:
+    moved = plan([case("one", gpu="h100"), case("two", gpu="h200")], on="b200")
+    assert [(job.gpu, job.runner_label, len(job.cases)) for job in moved] == [("b200", "4-gpu-b200", 2)]
+
+
+def test_ten_thousand_cases_are_planned_in_less_than_a_second() -> None:
+    cases = [case(f"case_{number}", f"owner/model_{number % 500}") for number in range(10_000)]
+    known = Catalogue({one.id: one for one in cases}, {})
+    started = time.perf_counter()
+    planned = matrix(plan(select(known, Selection(official=True))))
+    assert time.perf_counter() - started < 1.0
+    assert len(planned["include"]) == 500

@@ -1,0 +1,207 @@
+"""GitHub's git data API as its documentation has it, over a real bare repository: those routes that publishing uses.
+
+https://docs.github.com/en/rest/git (refs, commits, trees, blobs) and /en/rest/commits/commits (compare)
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.support.git_server import Fault, git
+
+Answer = tuple[int, Any]
+
+
+@dataclass
+class FakeGithub:
+    """One repository, owner/data."""
+
+    bare: Path
+    token: str = "gt_planted_secret"
+    reader: str = "gt_reader"
+    faults: list[Fault] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._http = _Http(self)
+        self._lock = threading.Lock()
+        self._routes: dict[str, Callable[..., Answer]] = {
+            r"GET (?P<who>\w+) ": self._about,
+            r"GET \w+ git/ref/heads/(?P<branch>.+)": self._ref,
+            r"GET \w+ git/commits/(?P<sha>\w{40})": self._commit,
+            r"GET \w+ git/trees/(?P<sha>\w{40})": self._tree,
+            r"GET \w+ git/blobs/(?P<sha>\w{40})": self._blob,
+            r"GET \w+ compare/(?P<base>\w{40})\.\.\.(?P<head>\w{40})": self._compare,
+            r"POST writer git/blobs": self._make_blob,
+            r"POST writer git/trees": self._make_tree,
+            r"POST writer git/commits": self._make_commit,
+            r"POST writer git/refs": self._make_ref,
+            r"PATCH writer git/refs/heads/(?P<branch>.+)": self._move_ref,
+        }
+
+    @property
+    def url(self) -> str:
+        return "https://github.com/owner/data"
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[FakeGithub]:
+        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._http.shutdown()
+            thread.join()
+            self._http.server_close()
+
+    def answer(self, method: str, path: str, token: str, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        route = path.removeprefix("/repos/owner/data").removeprefix("/")
+        self.asked.append(f"{method} {route}")
+        fault = self._fault_for(method, route)
+        if fault is not None and not fault.late:
+            return fault.status, {"message": "planted"}, fault.headers
+        who = {self.token: "writer", self.reader: "reader"}.get(token)
+        if who is None:
+            return 401, {"message": "Bad credentials"}, {}
+        for pattern, action in self._routes.items():
+            found = re.fullmatch(pattern, f"{method} {who} {route}")
+            if found:
+                status, said = action(body, **found.groupdict())
+                return (fault.status, {"message": "planted"}, fault.headers) if fault else (status, said, {})
+        return (403 if method != "GET" else 404), {"message": "Resource not accessible by personal access token"}, {}
+
+    def _fault_for(self, method: str, route: str) -> Fault | None:
+        with self._lock:
+            for fault in self.faults:
+                if fault.times > 0 and re.fullmatch(fault.method, method) and re.search(fault.path, route):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def _about(self, _: dict[str, Any], who: str) -> Answer:
+        permissions = {"pull": True, "push": who == "writer"}
+        return 200, {"full_name": "owner/data", "default_branch": "main", "permissions": permissions}
+
+    def _ref(self, _: dict[str, Any], branch: str) -> Answer:
+        if not self._git("for-each-ref"):
+            return 409, {"message": "Git Repository is empty."}
+        sha = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        if not sha:
+            return 404, {"message": "Not Found"}
+        return 200, {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": sha}}
+
+    def _commit(self, _: dict[str, Any], sha: str) -> Answer:
+        return 200, {"sha": sha, "tree": {"sha": self._git("rev-parse", f"{sha}^{{tree}}")}}
+
+    def _tree(self, _: dict[str, Any], sha: str) -> Answer:
+        entries = [line.split(maxsplit=3) for line in self._git("ls-tree", sha).splitlines()]
+        listed = [{"mode": mode, "type": kind, "sha": each, "path": path} for mode, kind, each, path in entries]
+        return 200, {"sha": sha, "tree": listed, "truncated": False}
+
+    def _blob(self, _: dict[str, Any], sha: str) -> Answer:
+        content = subprocess.run(
+            ["git", "-C", str(self.bare), "cat-file", "blob", sha], capture_output=True, check=True
+        )
+        return 200, {"sha": sha, "encoding": "base64", "content": base64.encodebytes(content.stdout).decode()}
+
+    def _compare(self, _: dict[str, Any], base: str, head: str) -> Answer:
+        ahead, behind = (self._git("rev-list", "--count", f"{a}..{b}") for a, b in ((base, head), (head, base)))
+        status = {(False, False): "identical", (True, False): "ahead", (False, True): "behind"}
+        return 200, {"status": status.get((ahead != "0", behind != "0"), "diverged")}
+
+    def _make_blob(self, body: dict[str, Any]) -> Answer:
+        assert body["encoding"] == "base64"
+        return 201, {"sha": self._git("hash-object", "-w", "--stdin", stdin=base64.b64decode(body["content"]))}
+
+    def _make_tree(self, body: dict[str, Any]) -> Answer:
+        index = self.bare / f"index-{threading.get_ident()}"
+        env = {"GIT_INDEX_FILE": str(index)}
+        self._git("read-tree", body["base_tree"], env=env)
+        for entry in body["tree"]:
+            zero = entry["sha"] is None
+            line = f"{'0' if zero else entry['mode']} {entry['sha'] or '0' * 40}\t{entry['path']}\n"
+            self._git("update-index", "--index-info", stdin=line.encode(), env=env)
+        tree = self._git("write-tree", env=env)
+        index.unlink()
+        return 201, {"sha": tree}
+
+    def _make_commit(self, body: dict[str, Any]) -> Answer:
+        author, committer = body["author"], body["committer"]
+        env = {f"GIT_AUTHOR_{part.upper()}": author[part] for part in ("name", "email", "date")}
+        env |= {f"GIT_COMMITTER_{part.upper()}": committer[part] for part in ("name", "email", "date")}
+        parents = [word for parent in body["parents"] for word in ("-p", parent)]
+        sha = self._git("commit-tree", body["tree"], *parents, stdin=body["message"].encode(), env=env)
+        return 201, {"sha": sha}
+
+    def _make_ref(self, body: dict[str, Any]) -> Answer:
+        try:
+            self._git("update-ref", body["ref"], body["sha"], "0" * 40)
+        except subprocess.CalledProcessError:
+            return 422, {"message": "Reference already exists"}
+        return 201, {"ref": body["ref"]}
+
+    def _move_ref(self, body: dict[str, Any], branch: str) -> Answer:
+        assert body["force"] is False
+        with self._lock:
+            now = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+            if not now:
+                return 422, {"message": "Reference does not exist"}
+            if self._git("rev-list", "--count", f"{body['sha']}..{now}") != "0":
+                return 422, {"message": "Update is not a fast forward"}
+            self._git("update-ref", f"refs/heads/{branch}", body["sha"], now)
+        return 200, {"ref": f"refs/heads/{branch}"}
+
+    def _git(self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
+        return git("-C", str(self.bare), *arguments, stdin=stdin, env=env)
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, owner: FakeGithub) -> None:
+        self.owner = owner
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Http
+
+    def do_GET(self) -> None:
+        self._respond()
+
+    def do_POST(self) -> None:
+        self._respond()
+
+    def do_PATCH(self) -> None:
+        self._respond()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """The log of requests is `FakeGithub.asked`."""
+
+    def _respond(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        body = json.loads(self.rfile.read(length)) if length else {}
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        status, said, headers = self.server.owner.answer(self.command, self.path, token, body)
+        text = json.dumps(said).encode()
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(text))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)

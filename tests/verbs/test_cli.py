@@ -1,0 +1,176 @@
+"""The verbs of `gt` that run nothing: what they print, how they refuse, and that they stay light."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ci import cli
+from ci.artifact import folder
+from ci.catalogue.files import CASES, Catalogue
+from tests.conftest import ROOT
+from tests.support.records import manifest, results
+
+HEAVY = ["torch", "numpy", "diffusers", "transformers", "PIL", "huggingface_hub"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Said]
+
+
+@pytest.fixture
+def gt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run the command's own entry point in this process."""
+
+    def run(*arguments: str | Path) -> Said:
+        monkeypatch.setattr(sys, "argv", ["gt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    return run
+
+
+def test_the_plan_names_every_case_with_model_gpu_host_and_minutes(gt: Command, catalogue: Catalogue) -> None:
+    said = gt("plan", "--official", "--source-group", "diffusers")
+    assert said.status == 0
+    assert "11 cases in 10 jobs" in said.out
+    rows = {cells[2].strip(): cells for line in said.out.splitlines() if len(cells := line.split("│")) > 2}
+    for name, case in catalogue.cases.items():
+        if case.source == "diffusers":
+            needs = case.spec.needs
+            row = [cell.strip() for cell in rows[name]]
+            assert (row[3], row[4], float(row[6])) == (case.model, needs.gpu, needs.minutes)
+    assert "8-gpu-h200 in CI" in said.out
+
+
+def test_the_plan_of_what_runs_anywhere_is_for_this_machine(gt: Command) -> None:
+    said = gt("plan", "--source-group", "smoke")
+    assert said.out.count("this machine") == 3
+
+
+def test_the_matrix_is_one_json_line_with_a_job_for_each_model(gt: Command) -> None:
+    said = gt("matrix", "--official", "--source-group", "diffusers")
+    [line] = said.out.splitlines()
+    jobs = json.loads(line)["include"]
+    assert len(jobs) == 10
+    assert sum(job["case_count"] for job in jobs) == 11
+    assert {"job", "case_ids", "case_count", "source", "model", "gpu", "gpus", "runner"} <= set(jobs[0])
+    assert jobs[0]["case_ids"] == "flux_2_image_t2i flux_2_ti2i"
+
+
+def test_the_matrix_per_case_has_a_job_for_each_case(gt: Command) -> None:
+    jobs = json.loads(gt("matrix", "--official", "--source-group", "diffusers", "--per-case").out)["include"]
+    assert len(jobs) == 11
+    assert all(job["job"] == job["case_ids"] and job["case_count"] == 1 for job in jobs)
+
+
+def test_cases_are_listed_by_group(gt: Command, catalogue: Catalogue) -> None:
+    assert gt("cases", "list").out.split() == list(catalogue.cases)
+    assert gt("cases", "list", "--source-group", "smoke").out.split() == ["smoke_t2i", "smoke_ti2i", "smoke_t2v"]
+
+
+def test_a_case_is_shown_as_its_file_has_it(gt: Command) -> None:
+    in_file = yaml.safe_load((CASES / "diffusers.yaml").read_text())["cases"]["flux_2_ti2i"]
+    assert yaml.safe_load(gt("cases", "show", "flux_2_ti2i").out) == {
+        "id": "flux_2_ti2i",
+        "source": "diffusers",
+        **in_file,
+    }
+
+
+def test_our_own_case_files_are_valid(gt: Command, catalogue: Catalogue) -> None:
+    said = gt("cases", "validate")
+    assert (said.status, said.err) == (0, "")
+    assert said.out.startswith(f"gt: {len(catalogue.cases) + len(catalogue.native)} cases of ")
+
+
+def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(gt: Command, tmp_path: Path) -> None:
+    text = (CASES / "smoke.yaml").read_text()
+    wrong = text.replace("height: 256", "heigth: 256").replace("num_frames: 9", "num_frames: nine")
+    (tmp_path / "smoke.yaml").write_text(wrong)
+    said = gt("cases", "validate", "--cases", tmp_path)
+    assert said.status == 2
+    head, *mistakes = said.err.splitlines()
+    assert head == "gt: 2 mistakes in the case files; nothing was started"
+    assert [mistake.split(": ")[1] for mistake in mistakes] == ["smoke_t2i call.heigth", "smoke_t2v call.num_frames"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["plan", "--source-group", "smok"], "gt: no group is named 'smok'; did you mean smoke?"),
+        (
+            ["matrix", "--official", "--case-ids", "flux_image_t2v"],
+            "gt: no case is named 'flux_image_t2v'; did you mean ",
+        ),
+        (
+            ["plan", "--source-group", "smoke", "--on", "h1000"],
+            "gt: no GPU kind is named 'h1000'; did you mean h100 or ",
+        ),
+        (["cases", "show", "smoke_t2x"], "gt: no case is named 'smoke_t2x'; did you mean "),
+        (["cases", "show", "layerwise_offload"], "gt: case 'layerwise_offload' has no official reference: "),
+        (["verdict", "--artifact", "absent"], "gt: absent is no artifact: it holds no manifest.json; "),
+        (["plan", "--cases", "absent"], "gt: absent holds no case file (*.yaml); "),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_to_do_next(arguments: list[str], line: str, gt: Command) -> None:
+    said = gt(*arguments)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith(line)
+    assert said.err.count("\n") == 1
+
+
+def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_there(gt: Command, tmp_path: Path) -> None:
+    folder.write(tmp_path / "whole", manifest({"one": "ok"}), results(tmp_path / "made", "one"))
+    assert gt("verdict", "--artifact", tmp_path / "whole").status == 0
+    folder.write(tmp_path / "part", manifest({"one": "ok", "two": "failed"}), results(tmp_path / "made", "one"))
+    said = gt("verdict", "--artifact", tmp_path / "part")
+    assert (said.status, said.err) == (1, "gt: two: failed: broken on purpose\n")
+    (tmp_path / "whole" / "one_1gpu.png").unlink()
+    assert "missing" in gt("verdict", "--artifact", tmp_path / "whole").err
+
+
+def test_the_concurrency_key_takes_the_inputs_of_the_workflow(gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
+    assert gt("concurrency-key", "--source-group", "ltx").out == "diffusion-ci-gt-gen-refs/heads/main-ltx\n"
+    assert gt("concurrency-key", "--ref", "r", "--official").out == "diffusion-ci-gt-gen-r-true\n"
+    one, other = (gt("concurrency-key", "--all-inputs", "--case-ids", ids).out for ids in ("a", "b"))
+    assert one != other
+
+
+def test_the_publish_target_is_the_modes_directory_or_the_one_given(gt: Command) -> None:
+    assert gt("publish-target").out == "diffusion-ci/consistency_gt/sglang_generated\n"
+    assert gt("publish-target", "--official").out == "diffusion-ci/consistency_gt/official_generated\n"
+    assert gt("publish-target", "--official", "--publish-target-dir", "mine").out == "mine\n"
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    commands = [["plan", "--official"], ["matrix", "--official"], ["cases", "validate"], ["publish-target"]]
+    program = f"""
+import contextlib, io, sys
+from ci import cli
+for arguments in {commands!r}:
+    sys.argv = ["gt", *arguments]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        cli.main()
+print(*(name for name in {HEAVY!r} if name in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

@@ -1,0 +1,205 @@
+"""The promises of reproducing: from a manifest alone, by its pins; what cannot be had is named; bytes are compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci import RUNNER
+from ci.artifact.manifest import (
+    NAME,
+    CaseRecord,
+    CodeRecord,
+    FileRecord,
+    GpuRecord,
+    InputRecord,
+    Manifest,
+    ProcessRecord,
+    WeightsRecord,
+)
+from ci.artifact.replay import Here, again, pinned
+from ci.artifact.replay_report import reproduction
+from ci.catalogue.fields import Input
+from ci.catalogue.files import CASES, Catalogue
+from ci.catalogue.model import Case
+from ci.catalogue.native import EngineCase
+from ci.errors import ReproduceError
+from ci.plan.host import CPU, Host
+from ci.publish.merge import merge
+from ci.run import on_machine
+from gt_runner.environment import runner_digest
+from tests.conftest import Gt
+from tests.support.records import DIGEST, manifest
+
+COMMIT = "c" * 40
+OURS = Here(Host("h100", 1, 80.0, "NVIDIA H100"), DIGEST, CASES)
+
+
+def recorded(catalogue: Catalogue, name: str, **changes: Any) -> CaseRecord:
+    """The record of an official case, as a run on an H100 leaves it."""
+    case = catalogue.cases[name]
+    repositories = dict.fromkeys(case.repositories)
+    values: dict[str, Any] = {
+        "status": "ok",
+        "source": case.source,
+        "case": case.data(),
+        "runner": DIGEST,
+        "environment": DIGEST,
+        "weights": [WeightsRecord(repo=repo, commit=COMMIT, digest=DIGEST, bytes=1) for repo in repositories],
+        "inputs": [InputRecord(url=each.url, path=each.path, sha256="d" * 64) for each in inputs(case)],
+        "code": case.code and CodeRecord(repo=case.code.repo, commit=case.code.commit, identity="commit:x"),
+        "gpu": GpuRecord(kind="h100", name="NVIDIA H100", memory_bytes=80),
+        "versions": {"torch": "2.11.0"},
+        "process": ProcessRecord(id="p", started="s", nonce=None),
+        "files": [FileRecord(name=f"{name}_1gpu.png", size=1, sha256="e" * 64, width=1, height=1)],
+    }
+    return CaseRecord(**values | changes)
+
+
+def inputs(case: Case) -> list[Input]:
+    return [] if isinstance(case.spec, EngineCase) else case.spec.inputs
+
+
+def of(*records: CaseRecord, mode: str = "official") -> Manifest:
+    base = manifest({str(record.case["id"]): "ok" for record in records})
+    selection = base.run.selection.model_copy(update={"mode": mode})
+    run = base.run.model_copy(update={"selection": selection})
+    return base.model_copy(update={"run": run, "cases": {str(record.case["id"]): record for record in records}})
+
+
+def test_every_official_case_comes_back_from_its_record_with_its_commits_and_digests(catalogue: Catalogue) -> None:
+    for name in [name for name, case in catalogue.cases.items() if case.official]:
+        record = recorded(catalogue, name)
+        (case,) = again(of(record), [], OURS).generation.cases
+        assert case.data() == pinned(record)
+        places = [case.spec.model, *getattr(case.spec, "loras", [])]
+        places += [case.spec.text_encoder] if hasattr(case.spec, "text_encoder") else []
+        assert {getattr(place, "revision", None) for place in places} == {COMMIT}
+        assert {each.sha256 for each in inputs(case)} <= {"d" * 64}
+        assert case.code == catalogue.cases[name].code
+
+
+def test_a_case_that_was_made_on_a_cpu_is_made_on_one_again_whatever_is_here(catalogue: Catalogue) -> None:
+    record = recorded(catalogue, "smoke_t2i", gpu=GpuRecord(kind=CPU, name=None, memory_bytes=None))
+    (job,) = again(of(record, mode="smoke"), [], OURS).generation.jobs
+    assert job.gpu == CPU
+
+
+def test_all_that_cannot_be_had_is_named_at_once(catalogue: Catalogue, tmp_path: Path) -> None:
+    local_weights = [WeightsRecord(repo="owner/local", commit=None, digest=DIGEST, bytes=1)]
+    one = recorded(catalogue, "smoke_ti2i", weights=local_weights, gpu=None)
+    elsewhere = replace(OURS, inputs=tmp_path)
+    with pytest.raises(ReproduceError) as refused:
+        again(of(one, mode="smoke"), [], elsewhere)
+    assert f"input inputs/house.png is not in {tmp_path}; --cases names" in str(refused.value)
+    assert "owner/local was a local folder" in str(refused.value)
+    with pytest.raises(ReproduceError, match=r"inputs/house\.png in .* is another file"):
+        again(of(one, mode="smoke"), [], OURS)
+
+
+def test_another_gpu_kind_and_other_code_of_the_runner_are_refused_by_name_unless_allowed(catalogue: Catalogue) -> None:
+    record = recorded(catalogue, "flux_image_t2i", gpu=GpuRecord(kind="h200", name=None, memory_bytes=None))
+    elsewhere = replace(OURS, runner="sha256:" + "1" * 64)
+    with pytest.raises(ReproduceError) as refused:
+        again(of(record), [], elsewhere)
+    assert "flux_image_t2i: made on h200, here is h100" in str(refused.value)
+    assert "made by the runner's code 000000000000, here it is 111111111111" in str(refused.value)
+    assert "--anyway" in str(refused.value)
+    allowed = again(of(record), [], elsewhere, anyway=True)
+    assert allowed.notes[0] == "flux_image_t2i: made on h200, here is h100"
+    assert allowed.generation.jobs[0].gpu == "h100"
+
+
+def test_what_else_differs_from_what_the_manifest_names_is_said(catalogue: Catalogue) -> None:
+    record = recorded(catalogue, "flux_image_t2i")
+    old = of(record)
+    named = old.run.model_copy(update={"tool": old.run.tool.model_copy(update={"commit": "a" * 40})})
+    here = replace(OURS, environment="sha256:" + "2" * 64)
+    notes = again(old.model_copy(update={"run": named}), [], here).notes
+    assert any(note.startswith(f"the tool was at commit {'a' * 40}, here it is ") for note in notes)
+    assert "the Python environment was 000000000000, here it is 222222222222" in notes
+
+
+def test_cases_that_failed_then_are_left_out_and_said(catalogue: Catalogue) -> None:
+    old = of(recorded(catalogue, "flux_image_t2i"))
+    broken = manifest({"bad": "failed"}).cases["bad"]
+    wanted = again(old.model_copy(update={"cases": {**old.cases, "bad": broken}}), [], OURS)
+    assert wanted.records.keys() == {"flux_image_t2i"}
+    assert "bad: was not made then either: failed: broken on purpose" in wanted.notes
+    with pytest.raises(ReproduceError, match="did you mean flux_image_t2i"):
+        again(old, ["flux_imag_t2i"], OURS)
+    with pytest.raises(ReproduceError, match="no finished case"):
+        again(manifest({"bad": "failed"}), [], OURS)
+
+
+def test_a_case_that_this_version_does_not_know_is_refused_with_the_way_out(catalogue: Catalogue) -> None:
+    record = recorded(catalogue, "flux_image_t2i")
+    newer = record.model_copy(update={"case": {**record.case, "sampler": "new"}})
+    with pytest.raises(ReproduceError, match=r"sampler.*check out the tool's commit"):
+        again(of(newer), [], OURS)
+
+
+def test_published_gt_of_several_runs_can_be_made_again(catalogue: Catalogue) -> None:
+    one, other = of(recorded(catalogue, "flux_image_t2i")), of(recorded(catalogue, "qwen_image_t2i"))
+    held = merge(merge(None, one, ["flux_image_t2i"]), other, ["qwen_image_t2i"])
+    assert held is not None
+    assert again(held, [], OURS).records.keys() == {"flux_image_t2i", "qwen_image_t2i"}
+
+
+def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: Catalogue) -> None:
+    old = of(recorded(catalogue, "flux_image_t2i"))
+    file = FileRecord(name="flux_image_t2i_1gpu.png", size=1, sha256="f" * 64, width=1, height=1)
+    gpu = GpuRecord(kind="h100", name="NVIDIA H100 NVL", memory_bytes=94)
+    now = recorded(catalogue, "flux_image_t2i", files=[file], versions={"torch": "3.0"}, gpu=gpu)
+    found = reproduction(old, again(old, [], OURS), of(now))
+    assert not found.identical
+    differs = found.cases["flux_image_t2i"].differs
+    assert differs["versions.torch"] == ("2.11.0", "3.0")
+    assert differs["gpu.name"] == ("NVIDIA H100", "NVIDIA H100 NVL")
+    assert set(differs) == {"versions.torch", "gpu.name", "gpu.memory_bytes"}
+    assert "flux_image_t2i: versions.torch was 2.11.0, is 3.0" in list(found.lines())
+
+
+def test_a_case_that_could_not_be_made_again_is_not_the_same(catalogue: Catalogue) -> None:
+    old = of(recorded(catalogue, "flux_image_t2i"))
+    failed = CaseRecord(status="failed", reason="no network", source="diffusers", case={"id": "flux_image_t2i"})
+    found = reproduction(old, again(old, [], OURS), of(failed))
+    assert not found.identical
+    assert "flux_image_t2i: was not made: no network" in list(found.lines())
+
+
+def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
+    assert on_machine.identity()["runner"] == runner_digest()
+    assert RUNNER.is_dir()
+
+
+def test_from_a_manifest_alone_the_same_bytes_come_out_and_other_bytes_are_measured(gt: Gt, tmp_path: Path) -> None:
+    made = gt("generate", "--source-group", "smoke", "--case-ids", "smoke_t2i smoke_ti2i", "--verify")
+    assert made.returncode == 0, made.stderr
+    artifact, alone = tmp_path / "gt", tmp_path / "alone"
+    assert (artifact / NAME).read_text().count('"reproducible": true') == 2
+    alone.mkdir()
+    shutil.copy(artifact / "smoke_ti2i_1gpu.jpg", alone)
+    _reseed(artifact / NAME, alone / NAME)
+    done = gt("reproduce", str(alone / NAME), "--json", "found.json", "-o", "again")
+    assert done.returncode == 1, done.stderr
+    cases = json.loads((tmp_path / "found.json").read_text())["cases"]
+    assert cases["smoke_t2i"]["identical"]
+    name = "smoke_t2i_1gpu.jpg"
+    assert (tmp_path / "again" / name).read_bytes() == (artifact / name).read_bytes()
+    assert not cases["smoke_ti2i"]["identical"]
+    assert cases["smoke_ti2i"]["differs"]["seed"] == [42, 43]
+    assert cases["smoke_ti2i"]["files"]["smoke_ti2i_1gpu.jpg"]["metrics"]["psnr"] < 60
+    assert gt("reproduce", "nowhere").returncode == 2
+
+
+def _reseed(manifest: Path, copy: Path) -> None:
+    """Let a copy of the manifest name another seed than the one that a file was made with."""
+    data = json.loads(manifest.read_text())
+    data["cases"]["smoke_ti2i"]["case"]["call"]["seed"] = 43
+    copy.write_text(json.dumps(data))
