@@ -260,8 +260,14 @@ class Manifest(Part):
         return {file.name: file for record in self.cases.values() for file in record.files}
 
 
+def folder_of(artifact: Path) -> Path:
+    """The folder of an artifact; its manifest may be named in its place."""
+    return artifact.parent if artifact.name == NAME and artifact.is_file() else artifact
+
+
 def read(artifact: Path) -> Manifest:
     """Read an artifact's manifest. Raises ArtifactError where there is none, or none that can be read."""
+    artifact = folder_of(artifact)
     path = artifact / NAME
     try:
         return parse(path.read_text(encoding="utf-8"), str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagger
@@ -26,7 +27,7 @@ class Judged:
     images_only: bool = False
     published: dagger.Directory | None = None
     engine: dagger.Directory | None = None
-    noise_floor: dagger.File | None = None
+    noise_floor: Path | None = None
     models: dagger.Directory | None = None  # weights of CLIP and LPIPS
 
 
@@ -59,7 +60,8 @@ async def _ran(container: dagger.Container, what: on_machine.Command, judged: Ju
         if directory is not None:
             container, spec[name] = container.with_mounted_directory(path, directory), path
     if judged.noise_floor is not None:
-        container, spec["noise_floor"] = container.with_mounted_file(FLOOR, judged.noise_floor), FLOOR
+        floor = judged.noise_floor.read_text(encoding="utf-8")
+        container, spec["noise_floor"] = container.with_new_file(FLOOR, floor), FLOOR
     spec["names"] = {name: words for name, words in NAMES.items() if name in spec}
     ran = container.with_new_file(SPEC, json.dumps(spec)).with_exec(
         ["python", *on_machine.command(what, SPEC, OUT)], expect=dagger.ReturnType.ANY

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..artifact import manifest as manifests
-from ..errors import GtError
+from ..errors import GateError, GtError
 
 NEEDED = "skimage"  # what tells an environment that can judge
 RESULT = "result.json"
@@ -31,6 +31,22 @@ def validated(artifact: Path, *, images_only: bool) -> None:
         raise GtError(f"{artifact} holds no {manifests.NAME}; --images-only takes its images as they are")
     else:
         manifests.read(artifact)
+
+
+def gate(artifact: Path, published: Path | None) -> None:
+    """The quality gate as publishing asks it: also against the files that are published under the same names.
+
+    Raises GateError with a line for each bad file, GtError where the gate cannot run.
+    """
+    validated(artifact, images_only=False)
+    against = str(published) if published is not None and any(published.iterdir()) else None
+    sound(check({"artifact": str(artifact), "images_only": False, "published": against}))
+
+
+def sound(result: Mapping[str, Any]) -> None:
+    """Raises GateError, with a line for each bad file, unless a check lets every file pass."""
+    if result["bad"]:
+        raise GateError("\n".join([*result["bad"], *summary(result)]))
 
 
 def command(what: Command, spec: str, out: str) -> list[str]:

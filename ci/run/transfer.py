@@ -12,24 +12,32 @@ from dagger import dag
 
 async def exported(directory: dagger.Directory, name: str) -> Path:
     """A copy of a directory here, in a folder of this name."""
-    path = _new() / name
+    path = fresh_folder() / name
     await directory.export(str(path))
+    return path
+
+
+async def exported_file(file: dagger.File) -> Path:
+    """A copy of a file here, under its own name."""
+    path = fresh_folder() / await file.name()
+    await file.export(str(path))
     return path
 
 
 def folder(path: Path) -> dagger.Directory:
     """A folder of this process, for the engine."""
-    near = _new()
+    near = fresh_folder()
     shutil.copytree(path, near, dirs_exist_ok=True)
     return dag.current_module().workdir(near.name)
 
 
-def file(text: str) -> dagger.File:
+def file(text: str, name: str = "text") -> dagger.File:
     """A text as a file. As an argument, all of it would stand in the call's progress, and 128 MiB would be the most."""
-    path = _new() / "text"
+    path = fresh_folder() / name
     path.write_text(text, encoding="utf-8")
     return dag.current_module().workdir_file(f"{path.parent.name}/{path.name}")
 
 
-def _new() -> Path:
+def fresh_folder() -> Path:
+    """An empty folder that the engine sees."""
     return Path(tempfile.mkdtemp(dir="."))

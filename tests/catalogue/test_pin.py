@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import stamina
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,14 +16,12 @@ from ci.catalogue import files
 from ci.catalogue.files import CASES
 from ci.catalogue.pin import Open, open_digest, open_revisions, pin, written
 from ci.errors import PinError
-from ci.run import registry
 from ci.run.recipes import CONTAINERS
 from tests.conftest import Gt
 from tests.support.factory import body
 from tests.support.fake_hub import FILES, FakeHub, serving
 
 COMMIT, DIGEST = "a" * 40, "sha256:" + "b" * 64
-OCI = ("127.0.0.1", 5510)  # a registry that some machines of this project have
 NAMED = st.from_regex(r"\A[a-z]{1,6}/[a-z]{1,6}\Z")
 
 
@@ -142,83 +135,8 @@ def test_the_command_asks_the_hub_and_says_what_it_could_not_resolve(hub: FakeHu
     assert files.load(folder).cases["two"].spec.model.revision is None  # type: ignore[union-attr]
 
 
-class Registry(BaseHTTPRequestHandler):
-    """A registry of one image that wants a token from its token server first, as public ones do."""
-
-    asked: list[str]
-    busy: int
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        if self.path.startswith("/token"):
-            return self._send(200, {}, json.dumps({"token": "anybody"}).encode())
-        if self.busy:
-            type(self).busy -= 1
-            return self._send(503, {}, b"")
-        if self.headers.get("Authorization") != "Bearer anybody":
-            realm = (
-                f'Bearer realm="http://{self.headers["Host"]}/token",service="r",scope="repository:library/python:pull"'
-            )
-            return self._send(401, {"WWW-Authenticate": realm}, b"")
-        if not self.path.endswith("/3.11-slim"):
-            return self._send(404, {}, b"")
-        assert "oci.image.index" in self.headers["Accept"]
-        return self._send(200, {"Docker-Content-Digest": DIGEST}, b"{}")
-
-    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Silent."""
-
-
-@pytest.fixture
-def local_registry() -> Iterator[str]:
-    Registry.asked, Registry.busy = [], 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Registry)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}/library/python"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_registry_gives_the_digest_of_a_tag_also_where_it_wants_a_token_or_is_busy(local_registry: str) -> None:
-    Registry.busy = 1
-    with stamina.set_testing(True, attempts=3, cap=True):
-        assert registry.digest(f"{local_registry}:3.11-slim") == DIGEST
-    assert any("scope=repository" in path for path in Registry.asked)
-    with pytest.raises(PinError, match="the registry answered 404; check the reference"):
-        registry.digest(f"{local_registry}:no-such-tag")
-
-
-def test_the_digest_is_what_a_real_registry_says() -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex(OCI):
-            pytest.skip("no registry answers at 127.0.0.1:5510")
-    assert registry.digest("127.0.0.1:5510/library/python:3.11-slim").startswith("sha256:")
-
-
-@pytest.mark.parametrize(
-    ("given", "address"),
-    [
-        ("python", "https://registry-1.docker.io/v2/library/python/manifests/latest"),
-        ("docker.io/library/python:3.11-slim", "https://registry-1.docker.io/v2/library/python/manifests/3.11-slim"),
-        ("owner/image:1", "https://registry-1.docker.io/v2/owner/image/manifests/1"),
-        ("ghcr.io/owner/image:1", "https://ghcr.io/v2/owner/image/manifests/1"),
-        ("localhost:5000/image", "http://localhost:5000/v2/image/manifests/latest"),
-    ],
-)
-def test_a_reference_is_read_as_docker_reads_it(given: str, address: str) -> None:
-    assert registry.parse(given).address == address
-
-
-@pytest.mark.parametrize("given", ["", "UPPER", "python@sha256:" + "0" * 64, "a b"])
-def test_what_names_no_image_by_its_tag_is_refused(given: str) -> None:
-    with pytest.raises(PinError, match="names no image by its tag"):
-        registry.parse(given)
+def test_an_open_base_image_is_named_with_the_call_that_resolves_it(gt: Gt) -> None:
+    checked = gt("pin", "--check")
+    if open_digest((CONTAINERS / "images.yaml").read_text()):
+        assert "images.yaml: docker.io/library/python:3.11-slim is open" in checked.stderr
+    assert checked.returncode == int("is open" in checked.stderr)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ci.kinds import PublishWay
 from ci.publish.remotes.opening import WAYS
+from ci.verbs.choices import PublishWay
 from tests.conftest import Gt
 from tests.support import pictures
 from tests.support.git_server import GitServer
@@ -49,7 +49,7 @@ def test_there_is_no_way_past_the_gate_and_it_can_be_asked_alone(server: GitServ
     assert done.returncode == 1
     assert NAME in done.stderr
     assert "Nothing was published: the gate refuses the artifact." in done.stderr
-    alone = gt("publish", "--check-only")
+    alone = gt(*to, "--check-only", env={"GT_PUBLISH_TOKEN": server.token})
     assert alone.returncode == 1
     assert NAME in alone.stderr
 
@@ -57,7 +57,8 @@ def test_there_is_no_way_past_the_gate_and_it_can_be_asked_alone(server: GitServ
 def test_it_is_never_green_for_nothing(server: GitServer, tmp_path: Path, gt: Gt) -> None:
     env = {"GT_PUBLISH_TOKEN": server.token}
     nowhere = gt("publish", env=env)
-    assert (nowhere.returncode, nowhere.stderr) == (2, "gt: name the data repository with --to\n")
+    assert nowhere.returncode == 2
+    assert "--to" in nowhere.stderr
     missing = gt("publish", "--to", server.url, env=env)
     assert missing.returncode == 2
     assert "holds no manifest.json" in missing.stderr
@@ -67,9 +68,9 @@ def test_it_is_never_green_for_nothing(server: GitServer, tmp_path: Path, gt: Gt
 
 
 def test_the_right_to_write_can_be_asked_for_before_anything_is_generated(server: GitServer, gt: Gt) -> None:
-    allowed = gt("publish", "--to", server.url, "--check-access", env={"GT_PUBLISH_TOKEN": server.token})
+    allowed = gt("publish-access", "--to", server.url, env={"GT_PUBLISH_TOKEN": server.token})
     assert (allowed.returncode, allowed.stdout) == (0, "")
-    denied = gt("publish", "--to", server.url, "--check-access", env={"GT_PUBLISH_TOKEN": server.reader})
+    denied = gt("publish-access", "--to", server.url, env={"GT_PUBLISH_TOKEN": server.reader})
     assert denied.returncode == 2
     assert "the token may not write there" in denied.stderr
 

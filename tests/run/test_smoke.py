@@ -94,7 +94,7 @@ def test_the_artifact_holds_the_images_and_the_manifest_and_nothing_else(artifac
 
 
 def test_the_manifest_is_valid_by_its_published_schema(artifact: Path) -> None:
-    schema = json.loads((ROOT / "ci" / "manifest.schema.json").read_text())
+    schema = json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text())
     jsonschema.validate(manifest(artifact), schema)
     assert sorted(manifest(artifact)["cases"]) == sorted(CASES)
     assert sorted(manifest(artifact)["run"]["made"]) == sorted(CASES)

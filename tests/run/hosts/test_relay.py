@@ -15,7 +15,7 @@ from ci.run.hosts import relay
 from gt_runner.supervise.console import line as said
 from tests.conftest import ROOT
 
-SCRIPT = ROOT / "ci" / "relay.py"
+SCRIPT = ROOT / "ci" / "run" / "hosts" / "relay.py"
 NOTHING = (sys.executable, "-c", "")
 
 

@@ -1,36 +1,10 @@
-"""The words that the Dagger module's arguments choose from."""
+"""The words that options choose from."""
 
 from __future__ import annotations
 
 import enum
 
-import dagger
 
-
-@dagger.enum_type
-class SourceGroup(enum.Enum):
-    """A named selection of cases."""
-
-    ALL = "all"
-    """Every official case."""
-
-    DIFFUSERS = "diffusers"
-    """Run by a Diffusers pipeline."""
-
-    WAN21 = "wan21"
-    """Run by the Wan2.1 repository."""
-
-    LTX = "ltx"
-    """Run by the LTX-2 repository."""
-
-    LTX23 = "ltx23"
-    """LTX-2.3 alone, a part of ltx."""
-
-    SMOKE = "smoke"
-    """Tiny random weights, for trying out: no GPU, nothing to download."""
-
-
-@dagger.enum_type
 class Source(enum.Enum):
     """An implementation that runs cases."""
 
@@ -47,7 +21,6 @@ class Source(enum.Enum):
     """Tiny random weights, for trying out."""
 
 
-@dagger.enum_type
 class PublishWay(enum.Enum):
     """The way to a data repository."""
 
@@ -58,11 +31,10 @@ class PublishWay(enum.Enum):
     """By GitHub's API: for repositories on GitHub that are large."""
 
 
-@dagger.enum_type
 class GpuKind(enum.Enum):
     """Where cases run."""
 
-    NEEDED = "needed"  # an argument of an enum type cannot be null in 0.21.8
+    NEEDED = "needed"  # an option of a Dagger enum type cannot be null
     """On the kind that each of them needs."""
 
     ANY = "any"

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ci import schemas
+from ci.artifact import schemas
 from ci.artifact.manifest import Manifest
 from ci.catalogue.files import CASES
 from tests.support.factory import body
@@ -20,7 +20,7 @@ CASE_SCHEMA = CASES / "case.schema.json"
 
 @pytest.mark.parametrize("path", schemas.PUBLISHED, ids=lambda path: path.name)
 def test_a_schema_is_what_its_model_says(path: Path) -> None:
-    assert path.read_text() == schemas.text(schemas.PUBLISHED[path]), "run `uv run python -m ci.schemas`"
+    assert path.read_text() == schemas.text(schemas.PUBLISHED[path]), "run `uv run python -m ci.artifact.schemas`"
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda path: path.name)
@@ -39,7 +39,7 @@ def test_the_schema_refuses_what_the_model_refuses() -> None:
 
 
 def test_a_manifest_satisfies_its_schema() -> None:
-    schema = json.loads((Path(schemas.__file__).parent / "artifact" / "manifest.schema.json").read_text())
+    schema = json.loads((Path(schemas.__file__).parent / "manifest.schema.json").read_text())
     written = json.loads(manifest({"one": "ok", "two": "failed"}).text())
     jsonschema.Draft202012Validator(schema).validate(written)
     assert Manifest.model_validate(written).text() == manifest({"one": "ok", "two": "failed"}).text()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dagger
 from dagger import dag
+from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 
-from .run import recipes
-from .run.images import BUILDING
+from ..run import recipes
+from ..run.images import BUILDING
 
 SOURCE = "/src"
+LAST_WORDS = 2_000  # characters of a failed check
 COMMANDS = {
     "lint": ("ruff check", "ruff format --check"),
     "types": ("mypy",),
@@ -18,8 +20,16 @@ COMMANDS = {
 PACKAGES = ("chromium", "git", "libseccomp2")  # what tests run besides Python
 
 
-def check(name: str, source: dagger.Directory) -> dagger.Container:
-    """The container that has run a check once it is synced; it raises where the check fails."""
+async def run(name: str, source: dagger.Directory) -> None:
+    """Run a check. Raises a FunctionError with the end of its output where it fails."""
+    try:
+        await _checked(name, source).sync()
+    except dagger.ExecError as error:
+        output = (error.stdout + error.stderr)[-LAST_WORDS:]
+        raise FunctionError(f"{name}: the end of its output:\n{output}") from None
+
+
+def _checked(name: str, source: dagger.Directory) -> dagger.Container:
     data = recipes.data()
     container = (
         dag.container()

@@ -1,4 +1,4 @@
-"""The JSON Schemas that we publish, made from the models that validate; `uv run python -m ci.schemas` writes them."""
+"""Writes the published JSON Schemas from the models that validate: `uv run python -m ci.artifact.schemas`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from .artifact.manifest import Manifest
-from .catalogue.files import CASES
-from .catalogue.model import AnyFile
+from ..catalogue.files import CASES
+from ..catalogue.model import AnyFile
+from .manifest import Manifest
 
 PUBLISHED = {
     CASES / "case.schema.json": TypeAdapter[object](AnyFile),
-    Path(__file__).parent / "artifact" / "manifest.schema.json": TypeAdapter[object](Manifest),
+    Path(__file__).parent / "manifest.schema.json": TypeAdapter[object](Manifest),
 }
 
 

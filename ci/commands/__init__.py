@@ -1,1 +1,0 @@
-"""The verbs of `gt` that act on an artifact that is there, one module each."""

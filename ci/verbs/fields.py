@@ -1,0 +1,63 @@
+"""Reads a verb's class: its name, its help and its options, for both doors."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from typing_extensions import Doc
+
+T = TypeVar("T")
+REQUIRED = dataclasses.MISSING  # the default of a field that has none
+
+
+@dataclass(frozen=True)
+class Field:
+    """One option of a verb."""
+
+    name: str
+    kind: type  # of the value; without None
+    inner: type  # of what a tuple holds; else the kind
+    optional: bool  # whether the value may be None
+    marks: tuple[Any, ...]
+    default: Any
+
+    @property
+    def help(self) -> str:
+        """What the option is for."""
+        mark = self.mark(Doc)
+        assert mark is not None, f"{self.name} has no Doc"  # noqa: S101
+        return mark.documentation
+
+    def mark(self, kind: type[T]) -> T | None:
+        """The field's mark of this kind, if it has one."""
+        return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+
+def fields(verb: type) -> Iterator[Field]:
+    """The options of a verb, in the order of its help."""
+    hints = get_type_hints(verb, include_extras=True)
+    for field in dataclasses.fields(verb):
+        kind, *marks = get_args(hints[field.name])
+        parts = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+        (kind,) = (part for part in parts if part is not NoneType)
+        outer, inner = get_origin(kind) or kind, next(iter(get_args(kind)), kind)
+        yield Field(field.name, outer, inner, NoneType in parts, tuple(marks), field.default)
+
+
+def name_of(verb: type) -> str:
+    """The verb as `gt` writes it: `ConcurrencyKey` is concurrency-key. A body for one door has the verb's name."""
+    name = verb.__name__.removesuffix("OnEngine").removesuffix("OnMachine")
+    return re.sub(r"(?<=.)(?=[A-Z])", "-", name).lower()
+
+
+def help_of(verb: type) -> str:
+    """The docstring of the verb's own class: what a body for one door says of itself is for readers of the code."""
+    (first, *_) = (cls for cls in reversed(verb.__mro__) if name_of(cls) == name_of(verb))
+    paragraphs = inspect.cleandoc(first.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)  # each screen wraps by itself

@@ -1,0 +1,81 @@
+"""The verb that makes an artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from typing_extensions import Doc
+
+from ..artifact import folder
+from ..plan import host, jobs
+from ..plan.generation import Generation
+from ..run import double_run, on_machine
+from ..run.progress import Bars
+from .options import GT, Answer, Folder, Models, ServingCheckout, Written, path_of
+from .plan import Chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(Chosen):
+    """Generate images and manifest.json.
+
+    `gt` exits with 0 when every case is there, 1 when some failed or were not the same twice (the artifact is whole all
+    the same), 2 on bad input, 130 when it was interrupted. The module gives the artifact in each case, and `verdict`
+    turns a failed case in it into an error.
+    """
+
+    engine: ServingCheckout = None
+    previous: Annotated[Folder | None, Doc("An earlier artifact; what it holds is not made again.")] = None
+    fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False
+    verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False
+    only_finished: Annotated[bool, Doc("Give what is finished already; fetch nothing, make nothing.")] = False
+    skip_preflight: Annotated[
+        bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
+    ] = False
+
+    def generation(self, here: host.Host) -> Generation:
+        """The selected cases as jobs for a host."""
+        cases = self.select()
+        planned = jobs.plan(cases, per_case=self.per_case, on=self.kind)
+        return Generation(self.selection, cases, planned, here, self.kind, self.fresh, self.verify)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOnMachine(Generate):
+    """In this Python environment."""
+
+    models: Models = None
+    output: Annotated[Folder, Doc("The artifact's directory."), Written()] = GT
+
+    def run(self) -> Answer:
+        """How many cases there are, and a line for each that is not."""
+        generation = self.generation(host.this_host())
+        host.place(generation.cases, generation.host, generation.on)
+        models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
+        outcome = self._outcome(generation, on_machine.Places(models, previous, engine=engine))
+        lines = folder.write(self.output.path, outcome.manifest, outcome.results)
+        bad = [*_bad(outcome), *double_run.unlike(outcome.manifest)]
+        return Answer("", [*lines, *bad, self._count(outcome)], bool(bad), outcome.interrupted)
+
+    def _outcome(self, generation: Generation, places: on_machine.Places) -> on_machine.Outcome:
+        if self.only_finished:
+            return on_machine.finished(generation, places)
+        preflight, console = not self.skip_preflight, Console(stderr=True)
+        if not console.is_terminal:
+            return on_machine.generate(generation, places, lambda _: None, quiet=False, preflight=preflight)
+        with Bars(console, len(generation.cases) * (2 if self.verify else 1)) as bars:
+            return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight)
+
+    def _count(self, outcome: on_machine.Outcome) -> str:
+        total, new = len(outcome.manifest.cases), len(outcome.manifest.run.made)
+        good = total - len(list(_bad(outcome)))
+        return f"{good} of {total} cases are in {self.output.path} ({new} made now, {good - new} made before)"
+
+
+def _bad(outcome: on_machine.Outcome) -> Iterator[str]:
+    for name, record in outcome.manifest.cases.items():
+        if record.status != "ok":
+            yield f"{name}: {record.status}: {record.reason}"

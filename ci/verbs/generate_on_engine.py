@@ -1,0 +1,135 @@
+"""The engine's body of generate, and the options of whatever makes cases on an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import dagger
+from dagger import dag
+from typing_extensions import Doc
+
+from ..catalogue.model import Case
+from ..plan import fleet as fleets
+from ..plan.fleet import FleetHost
+from ..plan.host import CPU, Host
+from ..run import recipes, session, transfer
+from ..run.hosts.call import Connection
+from ..run.images import Checkout, Images
+from ..run.on_engine import Settings, probe
+from .generate import Generate
+from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
+from .options import Folder, Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakingOnEngine:
+    """The options of whatever makes cases on an engine."""
+
+    hf_token: Annotated[
+        Secret | None,
+        Doc("Token of the model hub; only the fetch phase has it, or the serving engine that makes native cases."),
+    ] = None
+    hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = ""
+    weights: Weights = None
+    results: Annotated[
+        dagger.CacheVolume | None, Doc("The cache volume of the result store; one of ours if not given.")
+    ] = None
+    wan_code: Annotated[Folder | None, Doc("The Wan2.1 repository; at its pin if not given.")] = None
+    ltx_code: Annotated[Folder | None, Doc("The LTX-2 repository; at its pin if not given.")] = None
+    base_image: BaseImage = ""
+    images: ImageList = ()
+
+    def settings(
+        self,
+        cases: Folder,
+        checkout: Checkout | None,
+        previous: Folder | None = None,
+        parallel: int = 0,
+        devices: tuple[str, ...] = (),
+    ) -> Settings:
+        """What a generation on the engine needs beside the selection."""
+        code = {"wan21": self.wan_code, "ltx": self.ltx_code}
+        return Settings(
+            cases=cases.directory,
+            weights=weights_volume(self.weights),
+            results=self.results or dag.cache_volume("diffusion-gt-results"),
+            code={source: folder.directory for source, folder in code.items() if folder is not None},
+            engine=checkout,
+            previous=None if previous is None else previous.directory,
+            token=None if self.hf_token is None else self.hf_token.secret,
+            hf_endpoint=self.hf_endpoint,
+            parallel=parallel,
+            images=self.images,
+            devices=devices,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateOnEngine(MakingOnEngine, Generate):
+    """In containers of this engine, and of others."""
+
+    engine_ref: Annotated[
+        str, Doc("Branch, tag or commit of the serving engine's repository, instead of the case file's.")
+    ] = ""
+    parallel: Annotated[
+        int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs.")
+    ] = 0
+    devices: Annotated[tuple[str, ...], Doc("GPUs of this engine to use, by number; all if none is named.")] = ()
+    host: Annotated[
+        tuple[str, ...], Doc("GPU hosts to send jobs to, as KIND=tls://NAME:PORT; any=… for whatever it is.")
+    ] = ()
+    fleet: Annotated[Path | None, Doc("A file of GPU hosts, see docs/hosts.")] = None
+    tunnels: Annotated[
+        tuple[dagger.Service, ...], Doc("The loopback addresses among the hosts, once more and in their order.")
+    ] = ()
+    tls_ca: Annotated[Secret | None, Doc("CA certificate of the hosts, PEM.")] = None
+    tls_cert: Annotated[Secret | None, Doc("Client certificate that the hosts trust, PEM.")] = None
+    tls_key: Annotated[Secret | None, Doc("Its key, PEM.")] = None
+    insecure_hosts: Annotated[
+        bool, Doc("Allow tcp:// hosts beyond loopback: whoever reaches such an engine is root on its machine.")
+    ] = False
+    max_minutes: Annotated[float, Doc("End the call after this time, with what is finished by then; 0: no limit.")] = 0
+
+    async def run_on_engine(self) -> dagger.Directory:
+        """The artifact."""
+        near = replace(self, cases=await near_folder(self.cases, "cases"))
+        cases = near.select()
+        built = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
+        here = Host(CPU) if self.kind == CPU else await probe(built.base())
+        generation = near.generation(here)
+        checkout = await self._checkout(cases, built)
+        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.devices)
+        if self.only_finished:
+            return await session.finished(generation, settings, built)
+        hosts = self._hosts()
+        limits = session.Limits(preflight=not self.skip_preflight, max_minutes=self.max_minutes)
+        return await session.generate(generation, settings, built, hosts, self._connection(hosts), limits)
+
+    async def _checkout(self, cases: Iterable[Case], built: Images) -> Checkout | None:
+        """The checkout of the serving engine that makes the cases, if they are native ones."""
+        serving = next((case.engine for case in cases if case.engine is not None), None)
+        directory = None if self.engine is None else self.engine.directory
+        return None if serving is None else await built.checkout(serving, directory, self.engine_ref)
+
+    def _hosts(self) -> list[FleetHost]:
+        """The GPU hosts that were named. Raises HostError or FleetError."""
+        hosts = fleets.named(self.host)
+        if self.fleet is not None:
+            hosts += fleets.read(self.fleet.name, self.fleet.read_bytes())
+        tls = None not in (self.tls_ca, self.tls_cert, self.tls_key)
+        token = self.hf_token is not None
+        fleets.check(hosts, insecure=self.insecure_hosts, tls=tls, token=token, tunnels=len(self.tunnels))
+        return hosts
+
+    def _connection(self, hosts: Iterable[FleetHost]) -> Connection:
+        ca, cert, key = (None if pem is None else pem.secret for pem in (self.tls_ca, self.tls_cert, self.tls_key))
+        near = [host.name for host in hosts if host.loopback]
+        return Connection(ca, cert, key, tunnels=dict(zip(near, self.tunnels, strict=True)))
+
+
+async def near_folder(folder: Folder, name: str) -> Folder:
+    """A folder of the engine with a copy in this process, under this name."""
+    return Folder(await transfer.exported(folder.directory, name), folder.directory)

@@ -1,0 +1,98 @@
+"""Verbs that judge images: check and compare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from ..errors import GtError
+from ..judge import on_machine
+from .options import GT, Answer, Artifact, Folder, ImagesOnly, Published, Typed, Written, write_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """The quality gate: blank, noisy, blurred, damaged, stale or missing files; against published GT also misplaced.
+
+    `gt` exits with 0 when every file is good, 1 and a line for each bad file, 2 where it could not be run; the module
+    raises with a line for each bad file.
+    """
+
+    artifact: Artifact = GT
+    published: Published = None
+    images_only: ImagesOnly = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOnMachine(Check):
+    """By the judge as a process."""
+
+    json_file: Annotated[Path | None, Doc("Write every metric to this file."), Typed(("--json",))] = None
+
+    def run(self) -> Answer:
+        """A line for each bad file."""
+        on_machine.validated(self.artifact.path, images_only=self.images_only)
+        result = on_machine.check(
+            {
+                "artifact": str(self.artifact.path),
+                "images_only": self.images_only,
+                "published": _address(self.published),
+            }
+        )
+        if self.json_file is not None:
+            write_text(self.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        return Answer(lines=[*result["bad"], *on_machine.summary(result)], bad=not result["ok"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Compare an artifact with published GT, and a serving engine's output with the artifact.
+
+    Gives report.html, compare.json and junit.xml. `gt` exits with 0 when no case changed or is missing and the serving
+    engine passed, 1 when not, 2 where it could not be run.
+    """
+
+    artifact: Artifact = GT
+    published: Published = None
+    engine: Annotated[Folder | None, Doc("A serving engine's output: files named as the artifact's.")] = None
+    images_only: ImagesOnly = False
+    models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
+    noise_floor: Annotated[Path | None, Doc("Measured noise floors, instead of ours.")] = None
+
+    def against(self) -> None:
+        """Raises GtError where there is nothing to compare with."""
+        if self.published is None and self.engine is None:
+            raise GtError("name what to compare with: --published, --engine or both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOnMachine(Compare):
+    """By the judge as a process."""
+
+    output: Annotated[Folder, Doc("Where report.html and the rest go."), Written()] = Folder("comparison")  # noqa: RUF009
+
+    def run(self) -> Answer:
+        """A line for each case that is not as it was, and where the report is."""
+        self.against()
+        on_machine.validated(self.artifact.path, images_only=self.images_only)
+        folders = {"artifact": self.artifact, "published": self.published, "engine": self.engine}
+        spec = {
+            "artifact": str(self.artifact.path),
+            "images_only": self.images_only,
+            "published": _address(self.published),
+            "engine": self.engine and str(self.engine.path),
+            "models": self.models and str(self.models.path),
+            "noise_floor": self.noise_floor and str(self.noise_floor),
+            "names": {what: folder.address for what, folder in folders.items() if folder is not None},
+        }
+        result = on_machine.compare(spec, self.output.path)
+        report = f"the report is {self.output.path / 'report.html'}"
+        return Answer(lines=[*on_machine.differences(result), report], bad=not result["same"])
+
+
+def _address(published: Folder | None) -> str | None:
+    return None if published is None else published.address

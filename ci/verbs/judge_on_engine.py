@@ -1,0 +1,69 @@
+"""The engine's bodies of check and compare: the judge in a container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagger
+
+from ..judge import on_engine
+from ..run.images import Images
+from ..run.recipes import CHECK, COMPARE
+from .images import BaseImage
+from .judge import Check, Compare
+from .options import Folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOnEngine(Check):
+    """By the judge in a container."""
+
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> str:
+        """What was looked at. Raises GtError with a line for each bad file."""
+        return await on_engine.sound(await _checked(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsOnEngine(Check):
+    """What `check` measured of each file, as JSON, and what it holds against which."""
+
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> dagger.File:
+        """The JSON file."""
+        return await _checked(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOnEngine(Compare):
+    """By the judge in a container."""
+
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> dagger.Directory:
+        """Report, JSON and JUnit XML."""
+        self.against()
+        judged = on_engine.Judged(
+            self.artifact.directory,
+            self.images_only,
+            _directory(self.published),
+            _directory(self.engine),
+            self.noise_floor,
+            _directory(self.models),
+        )
+        return await on_engine.compare(await _judge(self.base_image, COMPARE if self.models else CHECK), judged)
+
+
+async def _checked(verb: CheckOnEngine | MetricsOnEngine) -> dagger.File:
+    judged = on_engine.Judged(verb.artifact.directory, verb.images_only, _directory(verb.published))
+    return await on_engine.check(await _judge(verb.base_image, CHECK), judged)
+
+
+async def _judge(base_image: str, image: str) -> dagger.Container:
+    return (await Images(base_image, {}).image(image)).container
+
+
+def _directory(folder: Folder | None) -> dagger.Directory | None:
+    return None if folder is None else folder.directory

@@ -1,0 +1,178 @@
+"""What a verb's fields are made of: inputs, marks for the doors, and the options that several verbs share."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typing_extensions import Doc
+
+from ..catalogue.files import CASES
+from ..errors import GtError
+from .choices import GpuKind
+
+if TYPE_CHECKING:
+    import dagger
+
+
+class Folder:
+    """A folder that the caller names: a path on this machine, a directory of the engine, or both."""
+
+    def __init__(self, path: Path | str | None = None, directory: dagger.Directory | None = None) -> None:
+        self._path, self._directory = path, directory
+
+    @property
+    def path(self) -> Path:
+        """Where it lies on this machine."""
+        assert self._path is not None, "an engine's directory that was not exported"  # noqa: S101
+        return Path(self._path)
+
+    @property
+    def address(self) -> str:
+        """As it was typed, where that may be an address too."""
+        return str(self._path)
+
+    @property
+    def directory(self) -> dagger.Directory:
+        """What it is on the engine."""
+        assert self._directory is not None, "a folder of this machine"  # noqa: S101
+        return self._directory
+
+
+def path_of(folder: Folder | None) -> Path | None:
+    """Where an optional folder lies on this machine."""
+    return None if folder is None else folder.path
+
+
+class Secret:
+    """A token. `gt` reads it from a variable, so that it never stands on a command line."""
+
+    def __init__(self, text: str | None = None, secret: dagger.Secret | None = None) -> None:
+        self._text, self._secret = text, secret
+
+    @property
+    def text(self) -> str:
+        """The token itself."""
+        assert self._text is not None, "a secret of the engine that was not read"  # noqa: S101
+        return self._text
+
+    @property
+    def secret(self) -> dagger.Secret:
+        """What it is on the engine."""
+        assert self._secret is not None, "a secret of this machine"  # noqa: S101
+        return self._secret
+
+    async def plain(self) -> Secret:
+        """The same, with its text at hand."""
+        return Secret(await self.secret.plaintext(), self._secret)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Marks an option that takes one of an enum's values; the verb gets the value."""
+
+    words: type[enum.Enum]
+
+
+@dataclass(frozen=True)
+class FromCaller:
+    """Marks a folder that the module takes from the caller's directory where none is named."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Without:
+    """Marks what of a folder the module does not need, as patterns of a .gitignore."""
+
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Marks an option that `gt` reads from this variable where it is not typed."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Marks how `gt` writes an option, or that it takes it as an argument without a name."""
+
+    names: tuple[str, ...] = ()
+    positional: bool = False
+    default: str | None = None  # as the help shows it
+
+
+@dataclass(frozen=True)
+class Written:
+    """Marks where a verb writes: `-o` for `gt`; for the module, what it gives back: a directory, or the file `name`."""
+
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a verb answers: text for a program, lines for a person. `bad`: exit status 1, or an error of the module."""
+
+    text: str = ""
+    lines: Sequence[str] = ()
+    bad: bool = False
+    interrupted: bool = False
+
+    @property
+    def status(self) -> int:
+        """The exit status of `gt`."""
+        return 130 if self.interrupted else int(self.bad)
+
+
+def say(line: str) -> None:
+    """Tell a person; what a program reads goes to standard output."""
+    print(f"gt: {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+OURS = Folder(CASES)
+GT = Folder("gt")
+
+Official = Annotated[bool, Doc("Official cases, instead of native ones.")]
+CaseIds = Annotated[tuple[str, ...], Doc("Only these cases.")]
+SourceGroup = Annotated[str, Doc("A group: all, diffusers, wan21, ltx, ltx23, smoke, or one of your own.")]
+On = Annotated[
+    str,
+    Doc("Run on this GPU kind whatever a case needs, or on any; the manifest says so."),
+    OneOf(GpuKind),
+]
+PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model or part of a suite.")]
+Cases = Annotated[Folder, Doc("A folder of case files, instead of ours."), FromCaller("cases"), Typed(default="ours")]
+Artifact = Annotated[Folder, Doc("The artifact: a folder with images and manifest.json."), FromCaller("gt")]
+ServingCheckout = Annotated[
+    Folder | None, Doc("A checkout of the serving engine that makes the native cases; its repository if not given.")
+]
+Published = Annotated[
+    Folder | None, Doc("Published GT of the same GPU kind: a directory, or a git repository as URL#REF:PATH.")
+]
+ImagesOnly = Annotated[bool, Doc("Take the images as they are: the directory has no manifest.")]
+TargetDir = Annotated[str, Doc("Publish here, instead of the mode's directory.")]
+Ref = Annotated[str, Doc("Ref of the CI run."), Variable("GITHUB_REF")]
+Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")]
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that the caller names. Raises GtError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GtError(f"{path} cannot be read: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that the caller names, and the folders that it lies in. Raises GtError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise GtError(f"{path} cannot be written: {error.strerror}; choose another one") from None

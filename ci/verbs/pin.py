@@ -1,0 +1,54 @@
+"""The verb that pins what case files leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from ..catalogue.pin import case_files, open_digest, open_revisions, pin
+from ..run import on_machine, recipes
+from .options import OURS, Answer, Cases, read_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """Write the newest commit of each model repository that has no revision into the case files.
+
+    Nothing else in the files changes. `gt` exits with 0 when nothing is open any more, 1 when something is, 2 on bad
+    input; the module gives the files that change, to export over the repository with `-o .`, and resolves the digest of
+    the base image too.
+    """
+
+    cases: Cases = OURS
+
+
+@dataclass(frozen=True, kw_only=True)
+class PinOnMachine(Pin):
+    """By the runner as a process."""
+
+    check: Annotated[bool, Doc("Only say what is open, and exit with 1 if something is.")] = False
+
+    def run(self) -> Answer:
+        """A line for each value that was open."""
+        lines: list[str] = []
+        unresolved: list[str] = []
+        for path in case_files(self.cases.path):
+            if self.check:
+                unresolved += [f"{path.name}: {spot.what} is open" for spot in open_revisions(read_text(path))]
+            else:
+                lines += pin(path, open_revisions, partial(_commits, unresolved))
+        if self.cases is OURS or self.cases.path == OURS.path:
+            images = read_text(recipes.CONTAINERS / "images.yaml")
+            advice = "" if self.check else "; `dagger call pin -o .` resolves it"
+            unresolved += [f"images.yaml: {spot.what} is open{advice}" for spot in open_digest(images)]
+        return Answer(lines=[*lines, *unresolved], bad=bool(unresolved))
+
+
+def _commits(unresolved: list[str], repos: list[str]) -> Mapping[str, str]:
+    answers = on_machine.newest(repos)
+    unresolved += [answer["error"] for answer in answers.values() if "error" in answer]
+    return {repo: answer["commit"] for repo, answer in answers.items() if "commit" in answer}

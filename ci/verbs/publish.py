@@ -1,0 +1,117 @@
+"""Verbs that publish to the data repository."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from ..catalogue import files
+from ..errors import GtError
+from ..judge import on_machine
+from ..publish.batch import batch
+from ..publish.changes import Order
+from ..publish.push import Gate, lines, run
+from ..publish.remotes.base import Author, Remote
+from ..publish.remotes.opening import opened
+from ..publish.retry import Patience
+from .choices import PublishWay
+from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, Variable
+
+To = Annotated[str, Doc("The data repository: a git server's address; with gt also a path.")]
+Token = Annotated[Secret | None, Doc("Token that may write there."), Variable("GT_PUBLISH_TOKEN")]
+User = Annotated[str, Doc("User name for the token, where a server looks at it.")]
+Via = Annotated[str, Doc("The way to the data repository: git, or github-api."), OneOf(PublishWay)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishAccess:
+    """Say whether the token may write to the data repository: to be asked before anything is generated.
+
+    `gt` reads the token from the variable GT_PUBLISH_TOKEN.
+    """
+
+    to: To
+    token: Token = None
+    via: Via = PublishWay.GIT.value
+    user: User = ""
+
+    def run(self) -> Answer:
+        """One line. Raises PublishError where it may not."""
+        with self.remote() as remote:
+            patience().keep_trying(remote.check_access)
+        return Answer(lines=[f"{self.to} may be written to"])
+
+    @contextmanager
+    def remote(self, branch: str = "") -> Iterator[Remote]:
+        """The data repository, as long as it is needed."""
+        token = "" if self.token is None else self.token.text
+        with opened(self.to, self.via, branch, token, self.user, _author()) as remote:
+            yield remote
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish(PublishAccess):
+    """Publish an artifact to the data repository: the quality gate, then one commit or none.
+
+    Prints the commit that holds the files. `gt` reads the token from the variable GT_PUBLISH_TOKEN, and exits with 0
+    when the server holds the files, 1 when the gate refuses them, 2 when nothing was published for another reason.
+    """
+
+    artifact: Artifact = GT
+    publish_target_dir: TargetDir = ""
+    per_platform: Annotated[bool, Doc("Publish below it, in a folder for the GPU kind that ran each case.")] = False
+    branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
+    accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
+    reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = ""
+    prune: Annotated[bool, Doc("Remove published cases that the case files do not have.")] = False
+    cases: Cases = OURS
+    ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
+    ref: Ref = ""
+    check_only: Annotated[bool, Doc("Run the quality gate against what is published, and stop.")] = False
+
+    def publish(self, artifact: Path, cases: Path, gate: Gate) -> Answer:
+        """Publish what lies in `artifact`; `gate` raises GateError with everything that speaks against it."""
+        if self.accept and not self.reason.strip():
+            raise GtError("--accept needs --reason TEXT: why the published image changes")
+        parts = batch(artifact, self.publish_target_dir, per_platform=self.per_platform)
+        known = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
+        accepted = dict.fromkeys(self.accept, self.reason)
+        order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref)
+        with self.remote(self.branch) as remote:
+            result = run(artifact, order, remote, gate, patience=patience(), check_only=self.check_only)
+        if result is None:
+            return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
+        return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
+
+
+class PublishOnMachine(Publish):
+    """With the gate as a process."""
+
+    def run(self) -> Answer:
+        """The commit."""
+        return self.publish(self.artifact.path, self.cases.path, on_machine.gate)
+
+
+def patience() -> Patience:
+    """How often a server is asked again; in the end, the user is told the command that goes on."""
+    return Patience(resume=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+
+
+def _author() -> Author:
+    """Whom git's own variables name, else us."""
+    ours = Author()
+    name, email = os.environ.get("GIT_AUTHOR_NAME"), os.environ.get("GIT_AUTHOR_EMAIL")
+    return Author(name or ours.name, email or ours.email)
+
+
+def _actions_run() -> str:
+    parts = [os.environ.get(f"GITHUB_{part}", "") for part in ("SERVER_URL", "REPOSITORY", "RUN_ID")]
+    return "{}/{}/actions/runs/{}".format(*parts) if all(parts) else ""

@@ -1,0 +1,42 @@
+"""The engine's body of publish: the gate in a container, the commit from the module's process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import anyio
+
+from ..judge import on_engine, on_machine
+from ..run import transfer
+from ..run.images import Images
+from ..run.recipes import CHECK
+from .images import BaseImage
+from .publish import Publish
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishOnEngine(Publish):
+    """With the gate in a container."""
+
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> str:
+        """The commit that holds the files, and a line for each thing to say of it."""
+        artifact = await transfer.exported(self.artifact.directory, "gt")
+        cases = await transfer.exported(self.cases.directory, "cases")
+        judge = (await Images(self.base_image, {}).image(CHECK)).container
+
+        async def judged(published: Path) -> str:
+            there = transfer.folder(published) if any(published.iterdir()) else None
+            result = await on_engine.check(judge, on_engine.Judged(self.artifact.directory, published=there))
+            return await result.contents()
+
+        def gate(_: Path, published: Path) -> None:
+            on_machine.sound(json.loads(anyio.from_thread.run(judged, published)))
+
+        verb = replace(self, token=None if self.token is None else await self.token.plain())
+        answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate))
+        return "\n".join([*([answer.text] if answer.text else []), *answer.lines])

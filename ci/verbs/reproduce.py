@@ -1,0 +1,103 @@
+"""The verb that makes the cases of a manifest again, and compares byte for byte."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from typing_extensions import Doc
+
+from ..artifact import folder
+from ..artifact import manifest as manifests
+from ..artifact.manifest import Manifest
+from ..artifact.replay import Again, Here, again
+from ..artifact.replay_report import Metrics, measure, reproduction, values
+from ..errors import GtError
+from ..judge import on_machine as judge
+from ..plan import host
+from ..run import on_machine
+from ..run.on_machine import Places
+from .options import (
+    OURS,
+    Answer,
+    CaseIds,
+    Cases,
+    Folder,
+    FromCaller,
+    Models,
+    ServingCheckout,
+    Typed,
+    Written,
+    say,
+    write_text,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reproduce:
+    """Make the cases of a manifest again, and compare byte for byte.
+
+    Takes everything from the manifest but inputs that a case names by path: these lie in the folder of case files.
+    `gt` exits with 0 when every file is identical, 1 when one differs or was not made, 2 where what the manifest names
+    cannot be had; the module gives reproduction.json, reproduction.txt and the new artifact in gt/.
+    """
+
+    artifact: Annotated[Folder, Doc("The artifact, or its manifest."), FromCaller("gt"), Typed(positional=True)]
+    case_ids: CaseIds = ()
+    cases: Cases = OURS
+    engine: ServingCheckout = None
+    anyway: Annotated[bool, Doc("Also on another GPU kind, or with other code of the runner.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOnMachine(Reproduce):
+    """In this Python environment."""
+
+    models: Models = None
+    json_file: Annotated[Path | None, Doc("Write what was found to this file."), Typed(("--json",))] = None
+    output: Annotated[Folder | None, Doc("Keep the new artifact in this directory."), Written()] = None
+
+    def run(self) -> Answer:
+        """A line for each file."""
+        old = manifests.read(self.artifact.path)
+        wanted = again(old, self.case_ids, self._here(), anyway=self.anyway)
+        for note in wanted.notes:
+            say(note)
+        with ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gt-again-")))
+            output = scratch / "gt" if self.output is None else self.output.path
+            new = self._generate(wanted, scratch, output)
+            report = reproduction(old, wanted, new)
+            measure(report, manifests.folder_of(self.artifact.path), output, partial(_measured, scratch / "comparison"))
+        if self.json_file is not None:
+            write_text(self.json_file, report.model_dump_json(indent=1) + "\n")
+        return Answer(lines=list(report.lines()), bad=not report.identical)
+
+    def _here(self) -> Here:
+        if not self.cases.path.is_dir():
+            raise GtError(f"--cases {self.cases.path}: there is no such directory")
+        identity = on_machine.identity()
+        checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
+        models = None if self.models is None else self.models.path
+        environment = identity["environment"]
+        return Here(host.this_host(), identity["runner"], self.cases.path, models, environment, engine=checkout)
+
+    def _generate(self, wanted: Again, scratch: Path, output: Path) -> Manifest:
+        models, engine = (None if place is None else place.path for place in (self.models, self.engine))
+        places = Places(models, results=scratch / "results", engine=engine)
+        outcome = on_machine.generate(wanted.generation, places, lambda _: None, quiet=False)
+        folder.write(output, outcome.manifest, outcome.results)
+        return outcome.manifest
+
+
+def _measured(scratch: Path, now: Path, then: Path) -> Mapping[str, Metrics]:
+    try:
+        return values(judge.compare({"artifact": str(now), "published": str(then)}, scratch))
+    except GtError as error:
+        say(f"how much files differ is not measured: {error}")
+        return {}

@@ -1,0 +1,83 @@
+"""The engine's body of reproduce."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import dagger
+from dagger import dag
+from typing_extensions import Doc
+
+from ..artifact import manifest as manifests
+from ..artifact.manifest import Manifest
+from ..artifact.replay import Here, again, engine_of
+from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
+from ..errors import ReproduceError
+from ..judge import on_engine as judge
+from ..run import on_machine, recipes, transfer
+from ..run.hosts.call import Connection
+from ..run.images import Checkout, Images
+from ..run.on_engine import probe
+from ..run.session import Limits, generate
+from .generate_on_engine import MakingOnEngine
+from .images import SOURCES
+from .reproduce import Reproduce
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceOnEngine(MakingOnEngine, Reproduce):
+    """In containers of this engine."""
+
+    must_match: Annotated[bool, Doc("Raise if a file differs, instead of giving what was made.")] = False
+
+    async def run_on_engine(self) -> dagger.Directory:
+        """reproduction.json, reproduction.txt and the new artifact in gt/."""
+        old = await transfer.exported(self.artifact.directory, "gt")
+        manifest = manifests.read(old)
+        sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
+        built = Images(self.base_image, recipes.published(self.images, sources))
+        checkout = await self._checkout(manifest, built)
+        inputs = await transfer.exported(self.cases.directory, "cases")
+        runner = on_machine.identity()["runner"]
+        commit = checkout.identity if checkout is not None else None
+        here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit)
+        wanted = again(manifest, self.case_ids, here, anyway=self.anyway)
+        artifact = await generate(
+            wanted.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
+        )
+        new = await transfer.exported(artifact, "again")
+        report = reproduction(manifest, wanted, manifests.read(new))
+        await _measure(report, old, new, (await built.image(recipes.CHECK)).container)
+        return _files(report, artifact, must_match=self.must_match)
+
+    async def _checkout(self, manifest: Manifest, built: Images) -> Checkout | None:
+        """The checkout of the serving engine that made native cases: at their commit, if none is named."""
+        serving = engine_of(manifest)
+        if serving is None or (self.engine is None and not serving[1]):
+            return None
+        directory = None if self.engine is None else self.engine.directory
+        return await built.checkout(serving[0], directory, "" if directory is not None else serving[1])
+
+
+async def _measure(report: Reproduction, old: Path, new: Path, container: dagger.Container) -> None:
+    async def compared(now: Path, then: Path) -> str:
+        judged = judge.Judged(transfer.folder(now), published=transfer.folder(then))
+        return await (await judge.compare(container, judged)).file("compare.json").contents()
+
+    def compare(now: Path, then: Path) -> Mapping[str, Metrics]:
+        return values(json.loads(anyio.from_thread.run(compared, now, then)))
+
+    await anyio.to_thread.run_sync(measure, report, old, new, compare)
+
+
+def _files(report: Reproduction, artifact: dagger.Directory, *, must_match: bool) -> dagger.Directory:
+    lines = "\n".join([*report.notes, *report.lines()])
+    if must_match and not report.identical:
+        raise ReproduceError(lines)
+    files = dag.directory().with_new_file("reproduction.json", report.model_dump_json(indent=1) + "\n")
+    return files.with_new_file("reproduction.txt", lines + "\n").with_directory("gt", artifact)

@@ -1,0 +1,159 @@
+"""Hangs verbs onto the Dagger module: a verb's fields become arguments of a function, its answer what that returns."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Protocol, get_type_hints
+
+import anyio
+import dagger
+from dagger import DefaultPath, Doc, Ignore, Name, enum_type, function
+from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
+
+from ..errors import GtError
+from ..run import transfer
+from .choices import GpuKind, PublishWay, Source
+from .fields import REQUIRED, Field, fields, help_of, name_of
+from .options import Answer, Folder, FromCaller, OneOf, Secret, Without, Written
+from .to_typer import Verb
+
+TYPES: Mapping[type, type] = {Folder: dagger.Directory, Path: dagger.File, Secret: dagger.Secret}
+for words in (GpuKind, PublishWay, Source):
+    enum_type(words)
+
+
+class VerbOnEngine(Protocol):
+    """A verb with a body of its own for the engine. What `run_on_engine` returns is what the function returns."""
+
+    async def run_on_engine(self) -> Any:
+        """Do it."""
+
+
+def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> Any:
+    """The function of the Dagger module that runs a verb; `cache` is Dagger's policy for its calls."""
+    options = [field for field in fields(verb) if field.mark(Written) is None]
+    own_body: Any = getattr(verb, "run_on_engine", None)
+    body = _run if own_body is None else _run_on_engine
+
+    async def run(self: Any, **values: Any) -> Any:  # noqa: ARG001  # the module has no state
+        with plain_errors():
+            return await body(verb, {field.name: await _value(field, values[field.name]) for field in options})
+
+    gives = _gives(verb) if own_body is None else get_type_hints(own_body)["return"]
+    parameters = [_parameter(field) for field in options]
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__name__ = name_of(verb).replace("-", "_")
+    run.__doc__ = help_of(verb)
+    run.__signature__ = inspect.Signature([this, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
+    run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": gives}
+    return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.8 lack `cache`
+
+
+async def _run_on_engine(verb: Any, values: Mapping[str, Any]) -> Any:
+    return await verb(**values).run_on_engine()
+
+
+async def _run(verb: Any, values: Mapping[str, Any]) -> Any:
+    """Run a verb that has one body for both doors, on copies of its folders in this process."""
+    near = {name: await _near(name, value) for name, value in values.items()}
+    field, written = _written(verb), transfer.fresh_folder()
+    if field is not None:
+        near[field[0]] = Folder(written) if field[1].name is None else written / field[1].name
+    answer: Answer = await anyio.to_thread.run_sync(verb(**near).run)
+    lines = "\n".join([*([answer.text.removesuffix("\n")] if answer.text else []), *answer.lines])
+    if answer.bad:
+        raise FunctionError(lines)
+    if field is None:
+        return lines
+    directory = transfer.folder(written)
+    return await (directory if field[1].name is None else directory.file(field[1].name)).sync()
+
+
+async def _near(name: str, value: Any) -> Any:
+    if isinstance(value, Folder):
+        return Folder(await transfer.exported(value.directory, name))
+    return await value.plain() if isinstance(value, Secret) else value
+
+
+def _written(verb: type) -> tuple[str, Written] | None:
+    """The field that says where the verb writes, if it writes."""
+    return next(((field.name, mark) for field in fields(verb) if (mark := field.mark(Written)) is not None), None)
+
+
+def _gives(verb: type) -> type:
+    written = _written(verb)
+    if written is None:
+        return str
+    return dagger.Directory if written[1].name is None else dagger.File
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    """An option as the SDK reads it."""
+    marks: list[Any] = [Doc(field.help)]
+    choice, default = field.mark(OneOf), field.default
+    kind: Any = choice.words if choice is not None else TYPES.get(field.kind, field.kind)
+    if field.kind is tuple:
+        kind = list[field.inner]  # type: ignore[name-defined]  # a value, not a name
+    source, without = field.mark(FromCaller), field.mark(Without)
+    if source is not None:
+        marks.append(DefaultPath(source.path))
+        default = REQUIRED
+    if without is not None:
+        marks.append(Ignore(list(without.patterns)))
+    if field.name.endswith("_"):  # a name that Python or this code has taken
+        marks.append(Name(field.name.removesuffix("_")))
+    if choice is not None and default is not REQUIRED:
+        default = choice.words(default)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=_default(default),
+        annotation=Annotated[kind | None if field.optional else kind, *marks],
+    )
+
+
+def _default(default: Any) -> Any:
+    if default is REQUIRED:
+        return inspect.Parameter.empty
+    return list(default) if isinstance(default, tuple) else default
+
+
+async def _value(field: Field, value: Any) -> Any:
+    """A field's value from an argument. A file is copied here, a folder stays on the engine."""
+    if value is None:
+        return None
+    if field.mark(OneOf) is not None:
+        return value.value
+    if field.kind is Folder:
+        return Folder(directory=value)
+    if field.kind is Secret:
+        return Secret(secret=value)
+    if field.kind is Path:
+        return await transfer.exported_file(value)
+    return tuple(value) if field.kind is tuple else value
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turns a GtError into a Dagger error without a traceback; of a group, all that are ours."""
+    try:
+        yield
+    except GtError as error:
+        raise FunctionError(str(error)) from None
+    except BaseExceptionGroup as group:  # of jobs side by side
+        ours, others = group.split(GtError)
+        if ours is not None:
+            raise FunctionError("\n".join(dict.fromkeys(str(error) for error in _leaves(ours)))) from None
+        assert others is not None  # noqa: S101  # a group is never empty
+        raise next(_leaves(others)) from None  # the rest were cancelled because of it
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,93 @@
+"""Hangs verbs onto Typer: a verb's fields become options of `gt`, its answer output and exit status."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from ..errors import GtError
+from .fields import REQUIRED, Field, fields, help_of
+from .options import Answer, Folder, Secret, Typed, Variable, Written, say
+
+
+class Verb(Protocol):
+    """What `gt` can run."""
+
+    def run(self) -> Answer:
+        """Do it."""
+
+
+def command(verb: type[Verb]) -> Callable[..., None]:
+    """The command of `gt` that runs a verb."""
+    options = list(fields(verb))
+
+    def run(**words: Any) -> None:
+        answer = verb(**{field.name: _value(field, words) for field in options}).run()
+        for line in answer.lines:
+            say(line)
+        if answer.text:
+            typer.echo(answer.text.removesuffix("\n"))
+        raise typer.Exit(answer.status)
+
+    parameters = [_parameter(field) for field in options if field.kind is not Secret]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__doc__ = help_of(verb)
+    return run
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    """An option as Typer reads it."""
+    typed, variable = field.mark(Typed) or Typed(), field.mark(Variable)
+    details: dict[str, Any] = {"help": field.help}
+    if typed.default is not None:
+        details["show_default"] = typed.default
+    if variable is not None:
+        details["envvar"] = variable.name
+    info = typer.Argument(**details) if typed.positional else typer.Option(*_names(field, typed), **details)
+    kind: Any = {Folder: Path, tuple: list[str]}.get(field.kind, field.kind)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=_default(field.default),
+        annotation=Annotated[kind | None if field.optional else kind, info],
+    )
+
+
+def _names(field: Field, typed: Typed) -> tuple[str, ...]:
+    written = ("-o", "--output") if field.mark(Written) is not None else ()
+    return typed.names or written or (_option(field),)  # given in full, so that a switch has no --no-… beside it
+
+
+def _option(field: Field) -> str:
+    return f"--{field.name.replace('_', '-')}"
+
+
+def _default(default: Any) -> Any:
+    if default is REQUIRED:
+        return inspect.Parameter.empty
+    if isinstance(default, Folder):
+        return default.path
+    return list(default) if isinstance(default, tuple) else default
+
+
+def _value(field: Field, words: Mapping[str, Any]) -> Any:
+    """A field's value from what was typed. Raises GtError for an optional folder that is not there to be read."""
+    if field.kind is Secret:
+        variable = field.mark(Variable)
+        text = os.environ.get(variable.name, "") if variable is not None else ""
+        return Secret(text) if text else None
+    value = words[field.name]
+    if field.kind is tuple:  # repeated, or separated by spaces or commas
+        return tuple(dict.fromkeys(re.findall(r"[^\s,]+", " ".join(value))))
+    if field.kind is not Folder or value is None:
+        return value
+    if field.optional and field.mark(Written) is None and "#" not in str(value) and not value.is_dir():
+        raise GtError(f"{_option(field)} {value}: there is no such directory")
+    return Folder(value)

@@ -1,0 +1,54 @@
+"""The promises of giving out GPUs: each to one job at a time, all that a job needs at once."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from ci.run.hosts.dispatch import Devices
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_job_gets_all_of_its_gpus_at_once_and_no_gpu_is_given_twice() -> None:
+    devices = Devices(["0", "1", "2", "3"])
+    held: set[str] = set()
+
+    async def job(count: int) -> None:
+        taken = await devices.take(count)
+        assert len(taken) == count
+        assert not held & set(taken)
+        held.update(taken)
+        await anyio.sleep(0.001)
+        held.difference_update(taken)
+        await devices.give_back(taken)
+
+    async with anyio.create_task_group() as group:
+        for number in range(40):
+            group.start_soon(job, 1 + number % 4)
+    assert not held
+
+
+@pytest.mark.parametrize(("parallel", "most"), [(0, 1), (3, 3)])
+async def test_without_gpus_jobs_run_one_after_the_other_unless_more_are_asked_for(parallel: int, most: int) -> None:
+    devices = Devices([], parallel)
+    running, peak = 0, 0
+
+    async def job() -> None:
+        nonlocal running, peak
+        taken = await devices.take(0)
+        running += 1
+        peak = max(peak, running)
+        await anyio.sleep(0.001)
+        running -= 1
+        await devices.give_back(taken)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(job)
+    assert peak == most

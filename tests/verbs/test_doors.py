@@ -1,0 +1,80 @@
+"""The promises of the two doors: one verb has one name, one help and one set of options, whoever asks."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import dagger
+import pytest
+import typer
+
+from ci import ROOT, cli
+from ci.catalogue.files import Catalogue
+from ci.main import DiffusionGt
+from ci.plan.host import ANY, CPU, GPU_KINDS
+from ci.verbs.choices import GpuKind, Source
+from gt_runner.sources import SOURCES
+
+ONLY_ON_ENGINE = {"runner", "metrics", "lint", "types", "tests", "schemas"}
+FUNCTIONS: dict[str, Any] = DiffusionGt.__dagger_module__.get_object("DiffusionGt").functions  # type: ignore[attr-defined]
+
+
+def commands() -> dict[str, Any]:
+    """Every command of gt, by the name that its function has in the module."""
+    group: Any = typer.main.get_command(cli.app)
+    found: dict[str, Any] = dict(group.commands)
+    found |= {f"cases-{name}": command for name, command in found.pop("cases").commands.items()}
+    return {name.replace("-", "_"): command for name, command in found.items()}
+
+
+COMMANDS = commands()
+
+
+def test_each_verb_of_gt_is_a_function_of_the_module_and_the_other_way_round() -> None:
+    assert COMMANDS.keys() == {name for name in FUNCTIONS if name} - ONLY_ON_ENGINE
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_both_doors_give_a_verb_one_help_and_its_options_the_same_words_and_defaults_in_the_same_order(
+    name: str,
+) -> None:
+    command, function = COMMANDS[name], FUNCTIONS[name]
+    assert command.help == function.doc
+    ours = {option.name: option for option in command.params if option.name != "help"}
+    theirs = function.parameters
+    common = [option for option in ours if option in theirs]
+    assert common == [option for option in theirs if option in ours]
+    for option in common:
+        assert getattr(ours[option], "help", None) == theirs[option].doc, option
+        if not theirs[option].default_path:
+            assert plain(ours[option].default) == plain(theirs[option].signature.default), option
+
+
+def plain(default: Any) -> Any:
+    """A default as both doors mean it."""
+    missing = default is None or "Sentinel" in type(default).__name__ or getattr(default, "__name__", "") == "_empty"
+    return None if missing else list(default) if isinstance(default, tuple) else getattr(default, "value", default)
+
+
+def test_every_function_and_argument_is_documented() -> None:
+    for name, function in FUNCTIONS.items():
+        assert function.doc, name
+        for parameter in function.parameters.values():
+            assert parameter.doc, (name, parameter)
+            assert "`" not in parameter.doc, "the CLI takes what stands in backticks for the value's placeholder"
+
+
+def test_the_words_that_options_choose_from_are_the_cores(catalogue: Catalogue) -> None:
+    assert {kind.value for kind in GpuKind} == {"needed", ANY, CPU, *GPU_KINDS}
+    assert {source.value for source in Source} == set(SOURCES)
+    named = FUNCTIONS["generate"].parameters["source_group"].doc
+    assert all(group in named for group in catalogue.groups)
+
+
+def test_engine_and_sdk_are_of_one_version() -> None:
+    module = json.loads((ROOT / "dagger.json").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert f"dagger-io=={module['engineVersion'].removeprefix('v')}" in project["project"]["dependencies"]
+    assert hasattr(dagger.Container, "experimental_with_gpu")
