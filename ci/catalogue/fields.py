@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+NAME_LENGTH = 100  # bytes of a name: what is made of names still fits into a file name of 255 bytes
+FILE_LENGTH = 200
+# What Windows keeps for devices, in any case and with any extension.
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
+
+
+def path_name_mistake(text: str, longest: int = NAME_LENGTH) -> str | None:
+    """Say what is expected of a text that is to be one component of a path on any system; None if it can be."""
+    if not text or len(text.encode("utf-8", "replace")) > longest:
+        return f"a name of 1 to {longest} bytes"
+    if not text.isprintable() or not unicodedata.is_normalized("NFC", text) or re.search(r'[/\\<>:"|?*~]', text):
+        return 'a name of printable characters (NFC) without / \\ < > : " | ? * ~'
+    if text[0] in " .-" or text[-1] in " .":
+        return "a name that starts with no dot, space or -, and ends with no dot or space"
+    if _DEVICES.fullmatch(text):
+        return "a name that Windows does not keep for a device (con, prn, aux, nul, com1, lpt1, …)"
+    return None
+
+
+def path_name(text: str, longest: int = NAME_LENGTH) -> str:
+    """The text, if it can be one component of a path on any system. Raises ValueError."""
+    if mistake := path_name_mistake(text, longest):
+        raise ValueError(mistake)
+    return text
+
+
+def relative_path(text: str) -> str:
+    """The text, if it is a path below a folder, with / between names. Raises ValueError."""
+    for part in text.split("/"):
+        if mistake := path_name_mistake(part, FILE_LENGTH):
+            raise ValueError(f"a path below the folder, with / between its parts; each of them {mistake}")
+    return text
+
+
+PathName = Annotated[str, AfterValidator(path_name)]
+FileName = Annotated[str, AfterValidator(lambda text: path_name(text, FILE_LENGTH))]
+RelativePath = Annotated[str, AfterValidator(relative_path)]
+FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else relative_path(text))]
 
 GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090"]
 # YAML reads 5090 as a number; the kind is a name.
 NeededGpu = Annotated[GpuKind, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
 
-CaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+# ASCII alone, since ids and sources go into branch names, commit messages and the names of jobs as well.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+
+
+def _repo_name(text: str) -> str:
+    for part in text.split("/"):
+        path_name(part)
+    return text
+
+
+RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$"), AfterValidator(_repo_name)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -37,7 +88,7 @@ class Repository(Strict):
 class Lora(Repository):
     """A LoRA that is loaded into the pipeline."""
 
-    file: str | None = Field(None, description="The weight file in the repository, where it holds several.")
+    file: RelativePath | None = Field(None, description="The weight file in the repository, where it holds several.")
     strength: float = 1.0
 
 
@@ -53,7 +104,7 @@ class Code(Strict):
 
     repo: RepoName
     commit: Commit
-    paths: list[str] = Field(description="Folders of the repository that go on the import path.")
+    paths: list[FolderPath] = Field(description="Folders of the repository that go on the import path.")
 
 
 class Needs(Strict):
@@ -72,7 +123,7 @@ class Input(Strict):
     """An input image, by URL or by path relative to the case's file."""
 
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    path: str | None = None
+    path: RelativePath | None = None
     sha256: Sha256 | None = Field(None, description="Of the file's bytes. Left open, it is recorded when fetched.")
 
     @model_validator(mode="after")

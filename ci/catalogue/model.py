@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from .fields import CaseBase, CaseId, Code, Strict, TinyModel
+from .fields import CaseBase, Code, Id, SourceName, Strict, TinyModel
 from .native import EngineCase, ServingEngine
 from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
 
@@ -26,8 +26,8 @@ class CaseFile(Strict, Generic[C]):
     """One file of cases of one source."""
 
     version: Literal[1] = Field(description="Version of this file format.")
-    cases: dict[CaseId, C]
-    unavailable: dict[CaseId, str] = Field(
+    cases: dict[Id, C]
+    unavailable: dict[Id, str] = Field(
         default_factory=dict, description="Native cases that have no official counterpart, and why."
     )
 
@@ -68,12 +68,12 @@ class EngineFile(Strict):
     """Native cases of one engine. It is the key `engine` that makes a file one of these."""
 
     version: Literal[1] = Field(description="Version of this file format.")
-    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$"), AfterValidator(_native)] = Field(
+    source: Annotated[SourceName, AfterValidator(_native)] = Field(
         description="A name for the engine; none of our own sources."
     )
     engine: ServingEngine
-    cases: dict[CaseId, EngineCase]
-    unavailable: dict[CaseId, str] = Field(
+    cases: dict[Id, EngineCase]
+    unavailable: dict[Id, str] = Field(
         default_factory=dict, description="Cases of the engine that cannot be made here, and why."
     )
 

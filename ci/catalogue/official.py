@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from .fields import CaseBase, Lora, Pixels, Repository, Runtime, Strict, TinyModel
+from .fields import CaseBase, Lora, Pixels, RelativePath, Repository, Runtime, Strict, TinyModel
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
 
@@ -90,10 +90,10 @@ class Wan21Case(CaseBase):
 class LtxCheckpoint(Strict):
     """Files inside the model's repository."""
 
-    file: str
-    distilled_lora: str | None = None
+    file: RelativePath
+    distilled_lora: RelativePath | None = None
     distilled_lora_strengths: list[float] | None = Field(None, description="One per stage that takes the LoRA.")
-    spatial_upsampler: str | None = None
+    spatial_upsampler: RelativePath | None = None
 
 
 class LtxGuider(Strict):
