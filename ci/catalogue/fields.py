@@ -63,7 +63,10 @@ def _repo_name(text: str) -> str:
     return text
 
 
-RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$"), AfterValidator(_repo_name)]
+# At most as long as GitHub's longest: a job's name holds a source's and a repository's.
+RepoName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=140), AfterValidator(_repo_name)
+]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pixels = Annotated[int, Field(ge=1, le=16384)]

@@ -15,8 +15,7 @@ from ci.catalogue.model import RESERVED, Case, model_of
 from ci.catalogue.native import PER_CASE, EngineCase, ServingEngine
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
-from ci.plan.jobs import SEVERAL, matrix, plan
-from ci.plan.partitions import MAX_SECONDS, partition
+from ci.plan.jobs import MAX_SECONDS, SEVERAL, matrix, partition, plan
 from ci.plan.workflow import WorkflowInputs, publish_target
 from ci.publish.batch import batch
 from ci.run import recipes
