@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import ROOT
 from ..errors import CatalogueError, GtError, Mistake
-from . import yaml_errors
+from . import documents
 from .model import Case, EngineFile, model_of
 
 CASES = ROOT / "cases"
@@ -55,15 +55,15 @@ def load(folder: Path = CASES) -> Catalogue:
     for path in paths:
         data = path.read_bytes()
         try:
-            parsed = yaml_errors.read(path.name, data, model_of, "cases")
-        except yaml_errors.Mistaken as error:
+            parsed = documents.read(path.name, data, model_of, "cases")
+        except documents.Mistaken as error:
             mistakes.extend(error.mistakes)
             continue
         engine = parsed.engine if isinstance(parsed, EngineFile) else None
         known = cases if engine is None else native
         for name, spec in parsed.cases.items():
             if name in known:
-                line = yaml_errors.line_of(data, ("cases", name))
+                line = documents.line_of(data, ("cases", name))
                 taken = f"expected an id of its own; {known[name].file.name} has it too"
                 mistakes.append(Mistake(path.name, line, name, "", taken))
             known[name] = Case(name, parsed.source, spec, getattr(parsed, "code", None), path, engine=engine)
