@@ -266,6 +266,6 @@ def _one(known: Catalogue, case_id: str, *, native: bool) -> Case:
 @cases_app.command()
 def validate(cases: CasesDir = OURS) -> None:
     """Check every case file; exits with 2 and all mistakes, each with file, line, case and key."""
-    known = files.load(cases)
+    known = files.load(cases, with_inputs=True)
     found = [*known.cases.values(), *known.native.values()]
     typer.echo(f"gt: {len(found)} cases of {', '.join(sorted({case.source for case in found}))} are valid")

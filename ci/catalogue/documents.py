@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -10,8 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import Mistake, near
+from . import strict_yaml
+from .strict_yaml import Document, child
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is ten times faster, where PyYAML was built with it
+LONGEST = 80  # characters of a value in a message
 
 
 class Mistaken(Exception):  # noqa: N818  # not told to the user as it is: all mistakes of all files come at once
@@ -22,116 +25,108 @@ class Mistaken(Exception):  # noqa: N818  # not told to the user as it is: all m
         self.mistakes = mistakes
 
 
-class _Unique(_Loader):  # type: ignore[misc, valid-type]  # the base is chosen at run time
-    """YAML where a key that stands twice is a mistake: PyYAML would silently keep the last one."""
+@dataclass(frozen=True)
+class Model:
+    """How documents of one kind are validated: the model of a content, and the key that holds the named entries."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"a key only once; {key.value!r} stands here again", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
+    of: Callable[[object], TypeAdapter[Any]]
+    entries: str
 
 
-def read(name: str, data: bytes, model_of: Callable[[object], TypeAdapter[Any]], entries: str) -> Any:
-    """Validate a document by the model of its content; its named entries stand under `entries`. Raises Mistaken."""
+@dataclass(frozen=True)
+class Validated:
+    """A document without a mistake."""
+
+    name: str
+    model: Any
+    document: Document
+    entries: str
+
+    def mistake(self, keys: Sequence[str], expected: str) -> Mistake:
+        """A mistake that shows only beside other documents or files."""
+        return _mistake(self.name, self.entries, self.document.line(keys), keys, expected)
+
+
+def read(name: str, data: bytes, model: Model) -> Validated:
+    """Validate a document by the model of its content. Raises Mistaken."""
+    document = strict_yaml.read(data)
+    mistakes = [_mistake(name, model.entries, flaw.line, flaw.keys, flaw.expected) for flaw in document.flaws]
+    if document.root is None and mistakes:
+        raise Mistaken(mistakes)
+    adapter = model.of(document.content)
     try:
-        text = data.decode("utf-8")
-        content = yaml.load(text, _Unique)  # noqa: S506  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Mistaken([_unreadable(name, error)]) from None
-    model = model_of(content)
-    try:
-        return model.validate_python(content)
+        validated = adapter.validate_python(document.content)
     except ValidationError as error:
-        raise Mistaken(list(_mistakes(name, text, error, model, entries))) from None
+        flawed = {flaw.keys for flaw in document.flaws}
+        mistakes += _mistakes(name, document, error, adapter, model.entries, flawed)
+    if mistakes:
+        raise Mistaken(mistakes)
+    return Validated(name, validated, document, model.entries)
 
 
-def line_of(data: bytes, keys: Sequence[str]) -> int:
-    """The line of a key, counted from 1."""
-    return _line(yaml.compose(data, _Loader), keys)
-
-
-def _unreadable(name: str, error: yaml.YAMLError | UnicodeDecodeError) -> Mistake:
-    mark = getattr(error, "problem_mark", None)
-    line = mark.line + 1 if mark else 1
-    problem = getattr(error, "problem", None) or error
-    return Mistake(name, line, "", "", f"expected YAML in UTF-8: {problem}")
-
-
-def _mistakes(name: str, text: str, error: ValidationError, model: TypeAdapter[Any], entries: str) -> Iterator[Mistake]:
-    root = yaml.compose(text, _Loader)
+def _mistakes(
+    name: str,
+    document: Document,
+    error: ValidationError,
+    model: TypeAdapter[Any],
+    entries: str,
+    flawed: set[strict_yaml.Keys],
+) -> Iterator[Mistake]:
+    """What the model has against the content, but for values that were not read as they stand there."""
     for detail in error.errors(include_url=False):
-        keys = list(_keys(root, detail["loc"]))
+        keys = list(_keys(document.root, detail["loc"]))
         if detail["type"].startswith("union_tag"):  # pydantic points at the whole; the key that tells is what is wrong
             keys.append(detail["ctx"]["discriminator"].strip("'"))
-        in_entry = keys[0] == entries if keys else False
-        entry = keys[1] if in_entry and len(keys) > 1 else ""
-        key = ".".join(keys[2:] if entry else keys)
-        yield Mistake(name, _line(root, keys), entry, key, _expected(detail, keys, model))
+        if tuple(keys) not in flawed:
+            yield _mistake(name, entries, document.line(keys), keys, _expected(detail, keys, model))
+
+
+def _mistake(name: str, entries: str, line: int, keys: Sequence[str], expected: str) -> Mistake:
+    entry = keys[1] if len(keys) > 1 and keys[0] == entries else ""
+    return Mistake(name, line, _short(entry), _short(".".join(keys[2:] if entry else keys)), expected)
 
 
 def _keys(node: yaml.Node | None, location: Sequence[int | str]) -> Iterator[str]:
     """The location as keys of the file: pydantic adds the tags of unions, which stand nowhere in it."""
     for position, part in enumerate(map(str, location)):
-        child = _child(node, part)
-        if child is not None:
+        below = child(node, part)
+        if below is not None:
             yield part
-            node = child
+            node = below
         elif position == len(location) - 1 and part != "[key]" and not _is_tag(node, part):
             yield part
 
 
 def _is_tag(node: yaml.Node | None, part: str) -> bool:
-    tags = (_child(node, "source"), _child(node, "kind"))
+    tags = (child(node, "source"), child(node, "kind"))
     return any(isinstance(tag, yaml.ScalarNode) and tag.value == part for tag in tags)
 
 
-def _child(node: yaml.Node | None, part: str) -> yaml.Node | None:
-    if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == part), None)
-    if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-        return node.value[int(part)]  # type: ignore[no-any-return]
-    return None
-
-
-def _line(node: yaml.Node | None, keys: Sequence[str]) -> int:
-    """The line of the last key that the file holds, counted from 1."""
-    line = 1
-    for part in keys:
-        if isinstance(node, yaml.MappingNode):
-            line = next((key.start_mark.line + 1 for key, _ in node.value if key.value == part), line)
-        node = _child(node, part)
-        if isinstance(node, yaml.Node) and not isinstance(node, yaml.MappingNode) and part.isdigit():
-            line = node.start_mark.line + 1
-    return line
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _expected(detail: ErrorDetails, keys: Sequence[str], model: TypeAdapter[Any]) -> str:
     """Say what was expected, in the words of the file."""
     context, value = detail.get("ctx", {}), detail["input"]
+    words, got = detail["msg"].replace("Input should be ", ""), f", got {_short(repr(value))}"
     match detail["type"]:
         case "missing" | "union_tag_not_found":
-            said = "expected; it is missing"
+            return "expected; it is missing"
         case "extra_forbidden":
-            said = f"unknown key {keys[-1]!r}; {near(keys[-1], _allowed(detail['loc'], model))}"
+            return f"unknown key {_short(keys[-1])!r}; {near(keys[-1], _allowed(detail['loc'], model))}"
         case "value_error":
-            said = f"expected {context['error']}"
+            words, got = str(context["error"]), ""
         case "union_tag_invalid":
-            said = f"expected one of {context['expected_tags']}, got {context['tag']!r}"
+            words, got = f"one of {context['expected_tags']}", f", got {_short(repr(context['tag']))}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            said = f"expected keys and values, got {value!r}"
+            words = "keys and values"
+        case "too_short":
+            words, got = f"at least {context['min_length']} of them", ""
         case _:
-            said = (
-                detail["msg"]
-                .replace("Input should be ", "expected ")
-                .replace("String should ", "expected a string to ")
-            )
-            said += "" if isinstance(value, dict | list) else f", got {value!r}"
-    return said
+            words = words.replace("String should ", "a string to ")
+            got = "" if isinstance(value, dict | list) else got
+    return f"expected {words}{got}"
 
 
 def _allowed(location: Sequence[int | str], model: TypeAdapter[Any]) -> set[str]:

@@ -51,10 +51,41 @@ GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s"
 # YAML reads 5090 as a number; the kind is a name.
 NeededGpu = Annotated[GpuKind, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
 
+# The two modes, and the two groups that no case carries: every case of a mode, and the cases for trying out.
+OFFICIAL, NATIVE, ALL, SMOKE = "official", "native", "all", "smoke"
+MODES = (OFFICIAL, NATIVE, SMOKE)
+
+
+def _group(name: str) -> str:
+    if name in (ALL, *MODES):
+        raise ValueError(f"the name of a group of your own; {name!r} is one of ours")
+    return name
+
+
 # ASCII alone, since ids and sources go into branch names, commit messages and the names of jobs as well.
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
 SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
-GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+GroupName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=NAME_LENGTH), AfterValidator(path_name), AfterValidator(_group)
+]
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("one line of printable text, since it becomes one of a message")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+
+
+def _seed(seed: object) -> object:
+    if type(seed) is int and seed < 0:
+        raise ValueError(f"a seed from 0 to {2**64 - 1}; {seed} asks for a random seed, which cannot be made again")
+    return seed
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**64), BeforeValidator(_seed)]
 
 
 def _repo_name(text: str) -> str:
@@ -75,7 +106,7 @@ Pixels = Annotated[int, Field(ge=1, le=16384)]
 class Strict(BaseModel):
     """Unknown keys are refused, values are never converted, and nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Repository(Strict):
@@ -99,7 +130,7 @@ class TinyModel(Strict):
     """A pipeline with tiny random weights, built on the spot."""
 
     tiny: str = Field(description="Class name of a Diffusers pipeline.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = Field(0, description="Seed of the weights.")
 
 
 class Code(Strict):
@@ -190,5 +221,7 @@ class CaseBase(Strict):
     groups: list[GroupName] = Field(default_factory=list)
     inputs: list[Input] = Field(default_factory=list)
     output: Output
-    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
-    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")
+    notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[Line, Line] = Field(
+        default_factory=dict, description="Keys that are not established, and what is known."
+    )

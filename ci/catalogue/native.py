@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from .fields import FolderPath, GroupName, Id, Needs, RepoName, Repository, Strict
+from .fields import FolderPath, GroupName, Id, Line, Needs, RepoName, Repository, Strict
 
 ASSUMED_MINUTES = 5.0  # where an engine's case has no estimate: upstream's 300 s
 
@@ -94,5 +94,7 @@ class EngineCase(Strict):
     definition: dict[str, JsonValue] = Field(
         default_factory=dict, description="The case as the engine's tests define it; what `gt cases diff` compares."
     )
-    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
-    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")
+    notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[Line, Line] = Field(
+        default_factory=dict, description="Keys that are not established, and what is known."
+    )

@@ -48,7 +48,8 @@ class FleetFile(Strict):
     hosts: dict[Name, HostEntry] = Field(min_length=1)
 
 
-MODEL = TypeAdapter[Any](FleetFile)
+_FILE = TypeAdapter[Any](FleetFile)
+MODEL = documents.Model(lambda _: _FILE, "hosts")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def named(given: Iterable[str]) -> list[FleetHost]:
 def read(name: str, data: bytes) -> list[FleetHost]:
     """The hosts of a fleet file. Raises FleetError with all mistakes."""
     try:
-        parsed: FleetFile = documents.read(name, data, lambda _: MODEL, "hosts")
+        parsed: FleetFile = documents.read(name, data, MODEL).model
     except documents.Mistaken as error:
         raise FleetError(error.mistakes) from None
     return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in parsed.hosts.items()]

@@ -10,8 +10,8 @@ import dagger
 import pytest
 
 from ci import ROOT
+from ci.catalogue.fields import ALL, SMOKE
 from ci.catalogue.files import Catalogue
-from ci.catalogue.selection import ALL, SMOKE
 from ci.kinds import GpuKind, Source, SourceGroup
 from ci.main import DiffusionGt
 from ci.plan.host import ANY, CPU, GPU_KINDS
