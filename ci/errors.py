@@ -74,7 +74,7 @@ class Mistake:
 
     def __str__(self) -> str:
         where = " ".join(part for part in (self.case, self.key) if part)
-        return f"{self.file}:{self.line}: {where + ': ' if where else ''}{self.expected}"
+        return printable(f"{self.file}:{self.line}: {where + ': ' if where else ''}{self.expected}")
 
 
 class DocumentError(GtError):
@@ -99,6 +99,11 @@ class FleetError(DocumentError):
     """Mistakes in a fleet file."""
 
     files = "fleet file"
+
+
+def printable(line: str) -> str:
+    """One line for a terminal or a log: what is no printable character is written as Python would in a string."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 def near(word: str, allowed: Iterable[str]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ..catalogue.fields import ALL
 from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
-from ..catalogue.selection import ALL
 from ..errors import ArtifactError, near
 from ..plan import host, matrix
 from ..publish.merge import TIMES

@@ -11,15 +11,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ..catalogue.fields import SMOKE
 from ..catalogue.model import Case, EngineFile, model_of
 from ..catalogue.native import ServingEngine
-from ..catalogue.selection import SMOKE, Selection
+from ..catalogue.selection import Selection
 from ..errors import ReproduceError, near
 from ..plan import jobs
-from ..plan.generation import Generation, tool
+from ..plan.generation import Generation
 from ..plan.host import ANY, CPU, Host
 from ..plan.jobs import Job
 from .manifest import CaseRecord, Manifest, RunRecord
+from .tool import tool
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,102 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+NAME_LENGTH = 100  # bytes of a name: what is made of names still fits into a file name of 255 bytes
+FILE_LENGTH = 200
+# What Windows keeps for devices, in any case and with any extension.
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
+
+
+def path_name_mistake(text: str, longest: int = NAME_LENGTH) -> str | None:
+    """Say what is expected of a text that is to be one component of a path on any system; None if it can be."""
+    if not text or len(text.encode("utf-8", "replace")) > longest:
+        return f"a name of 1 to {longest} bytes"
+    if not text.isprintable() or not unicodedata.is_normalized("NFC", text) or re.search(r'[/\\<>:"|?*~]', text):
+        return 'a name of printable characters (NFC) without / \\ < > : " | ? * ~'
+    if text[0] in " .-" or text[-1] in " .":
+        return "a name that starts with no dot, space or -, and ends with no dot or space"
+    if _DEVICES.fullmatch(text):
+        return "a name that Windows does not keep for a device (con, prn, aux, nul, com1, lpt1, …)"
+    return None
+
+
+def path_name(text: str, longest: int = NAME_LENGTH) -> str:
+    """The text, if it can be one component of a path on any system. Raises ValueError."""
+    if mistake := path_name_mistake(text, longest):
+        raise ValueError(mistake)
+    return text
+
+
+def relative_path(text: str) -> str:
+    """The text, if it is a path below a folder, with / between names. Raises ValueError."""
+    for part in text.split("/"):
+        if mistake := path_name_mistake(part, FILE_LENGTH):
+            raise ValueError(f"a path below the folder, with / between its parts; each of them {mistake}")
+    return text
+
+
+PathName = Annotated[str, AfterValidator(path_name)]
+FileName = Annotated[str, AfterValidator(lambda text: path_name(text, FILE_LENGTH))]
+RelativePath = Annotated[str, AfterValidator(relative_path)]
+FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else relative_path(text))]
 
 GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090"]
 # YAML reads 5090 as a number; the kind is a name.
 NeededGpu = Annotated[GpuKind, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
 
-CaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-GroupName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
-RepoName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+# The two modes, and the two groups that no case carries: every case of a mode, and the cases for trying out.
+OFFICIAL, NATIVE, ALL, SMOKE = "official", "native", "all", "smoke"
+MODES = (OFFICIAL, NATIVE, SMOKE)
+
+
+def _group(name: str) -> str:
+    if name in (ALL, *MODES):
+        raise ValueError(f"the name of a group of your own; {name!r} is one of ours")
+    return name
+
+
+# ASCII alone, since ids and sources go into branch names, commit messages and the names of jobs as well.
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$", max_length=NAME_LENGTH), AfterValidator(path_name)]
+GroupName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9_-]*$", max_length=NAME_LENGTH), AfterValidator(path_name), AfterValidator(_group)
+]
+
+
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("one line of printable text, since it becomes one of a message")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_line)]
+
+
+def _seed(seed: object) -> object:
+    if type(seed) is int and seed < 0:
+        raise ValueError(f"a seed from 0 to {2**64 - 1}; {seed} asks for a random seed, which cannot be made again")
+    return seed
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**64), BeforeValidator(_seed)]
+
+
+def _repo_name(text: str) -> str:
+    for part in text.split("/"):
+        path_name(part)
+    return text
+
+
+# At most as long as GitHub's longest: a job's name holds a source's and a repository's.
+RepoName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$", max_length=140), AfterValidator(_repo_name)
+]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Pixels = Annotated[int, Field(ge=1, le=16384)]
@@ -21,7 +106,7 @@ Pixels = Annotated[int, Field(ge=1, le=16384)]
 class Strict(BaseModel):
     """Unknown keys are refused, values are never converted, and nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Repository(Strict):
@@ -37,7 +122,7 @@ class Repository(Strict):
 class Lora(Repository):
     """A LoRA that is loaded into the pipeline."""
 
-    file: str | None = Field(None, description="The weight file in the repository, where it holds several.")
+    file: RelativePath | None = Field(None, description="The weight file in the repository, where it holds several.")
     strength: float = 1.0
 
 
@@ -45,7 +130,7 @@ class TinyModel(Strict):
     """A pipeline with tiny random weights, built on the spot."""
 
     tiny: str = Field(description="Class name of a Diffusers pipeline.")
-    seed: int = Field(0, ge=0, description="Seed of the weights.")
+    seed: Seed = Field(0, description="Seed of the weights.")
 
 
 class Code(Strict):
@@ -53,7 +138,7 @@ class Code(Strict):
 
     repo: RepoName
     commit: Commit
-    paths: list[str] = Field(description="Folders of the repository that go on the import path.")
+    paths: list[FolderPath] = Field(description="Folders of the repository that go on the import path.")
 
 
 class Needs(Strict):
@@ -72,7 +157,7 @@ class Input(Strict):
     """An input image, by URL or by path relative to the case's file."""
 
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    path: str | None = None
+    path: RelativePath | None = None
     sha256: Sha256 | None = Field(None, description="Of the file's bytes. Left open, it is recorded when fetched.")
 
     @model_validator(mode="after")
@@ -136,5 +221,7 @@ class CaseBase(Strict):
     groups: list[GroupName] = Field(default_factory=list)
     inputs: list[Input] = Field(default_factory=list)
     output: Output
-    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
-    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")
+    notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[Line, Line] = Field(
+        default_factory=dict, description="Keys that are not established, and what is known."
+    )

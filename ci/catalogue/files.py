@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import ROOT
 from ..errors import CatalogueError, GtError, Mistake
-from . import yaml_errors
+from . import documents, inputs
+from .documents import Validated
+from .fields import NATIVE
 from .model import Case, EngineFile, model_of
 
 CASES = ROOT / "cases"
-NATIVE = "native"  # the mode whose cases the tested engine itself makes
+MODEL = documents.Model(model_of, "cases")
+MOST_BYTES = 16 * 2**20  # of one file: some 20,000 cases
 
 
 @dataclass(frozen=True)
 class Catalogue:
     """All cases by id. An id may stand for an official case and for a native one: the published names are the same."""
 
-    cases: Mapping[str, Case]  # official ones, and those for trying out
-    unavailable: Mapping[str, str]  # ids that are known to have no official reference, with the reason
-    native: Mapping[str, Case] = field(default_factory=dict)
-    unavailable_native: Mapping[str, str] = field(default_factory=dict)  # ids that no engine makes here, and why
+    cases: dict[str, Case]  # official ones, and those for trying out
+    unavailable: dict[str, str]  # ids that are known to have no official reference, with the reason
+    native: dict[str, Case] = field(default_factory=dict)
+    unavailable_native: dict[str, str] = field(default_factory=dict)  # ids that no engine makes here, and why
 
     def of(self, mode: str) -> Mapping[str, Case]:
         """The cases that a run of this mode chooses from."""
@@ -39,38 +43,67 @@ class Catalogue:
         return _groups(self.native) | {case.source for case in self.native.values()}
 
 
-def load(folder: Path = CASES) -> Catalogue:
-    """Read every `*.yaml` of a folder.
+def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
+    """Read every `*.yaml` of a folder; `with_inputs` looks at the inputs that lie beside them as well.
 
     Raises CatalogueError with all mistakes, GtError where the folder holds no case file.
     """
     paths = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     if not paths:
         raise GtError(f"{folder} holds no case file (*.yaml); `--cases DIR` takes a folder of them")
-    cases: dict[str, Case] = {}
-    native: dict[str, Case] = {}
-    unavailable: dict[str, str] = {}
-    unavailable_native: dict[str, str] = {}
+    catalogue = Catalogue({}, {}, {}, {})
     mistakes: list[Mistake] = []
+    ids: dict[str, tuple[str, str]] = {}  # id and file, by the id as a file system sees it that ignores case
+    seen: inputs.Seen | None = {} if with_inputs else None
     for path in paths:
-        data = path.read_bytes()
         try:
-            parsed = yaml_errors.read(path.name, data, model_of, "cases")
-        except yaml_errors.Mistaken as error:
+            file = documents.read(path.name, _content(path), MODEL)
+        except documents.Mistaken as error:
             mistakes.extend(error.mistakes)
-            continue
-        engine = parsed.engine if isinstance(parsed, EngineFile) else None
-        known = cases if engine is None else native
-        for name, spec in parsed.cases.items():
-            if name in known:
-                line = yaml_errors.line_of(data, ("cases", name))
-                taken = f"expected an id of its own; {known[name].file.name} has it too"
-                mistakes.append(Mistake(path.name, line, name, "", taken))
-            known[name] = Case(name, parsed.source, spec, getattr(parsed, "code", None), path, engine=engine)
-        (unavailable if engine is None else unavailable_native).update(parsed.unavailable)
+        except ValueError as error:
+            mistakes.append(Mistake(path.name, 1, "", "", f"expected {error}"))
+        else:
+            mistakes.extend(_taken(catalogue, file, path, ids, seen))
     if mistakes:
         raise CatalogueError(mistakes)
-    return Catalogue(cases, unavailable, native, unavailable_native)
+    return catalogue
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. Raises ValueError with what was expected where it is none, or not to be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe would wait for its writer
+            raise ValueError("a regular file")
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"a file that can be read ({error.strerror})") from None
+    if not 0 < len(data) <= MOST_BYTES:
+        raise ValueError(f"1 byte to {MOST_BYTES >> 20} MiB of cases")
+    return data
+
+
+def _taken(
+    catalogue: Catalogue, file: Validated, path: Path, ids: dict[str, tuple[str, str]], seen: inputs.Seen | None
+) -> Iterator[Mistake]:
+    """Put a file's cases into the catalogue, and name what is wrong beside the files before it."""
+    serving = file.model.engine if isinstance(file.model, EngineFile) else None
+    known = catalogue.cases if serving is None else catalogue.native
+    for name, spec in file.model.cases.items():
+        same, where = ids.setdefault(name.casefold(), (name, path.name))
+        if name in known:
+            yield file.mistake(("cases", name), f"expected an id of its own; {known[name].file.name} has it too")
+        elif same != name:
+            expected = (
+                f"expected an id that differs by more than case from {same} in {where}: some systems see one file"
+            )
+            yield file.mistake(("cases", name), expected)
+        case = known[name] = Case(
+            name, file.model.source, spec, getattr(file.model, "code", None), path, engine=serving
+        )
+        for key, expected in inputs.mistakes(case.inputs, path.parent, seen) if seen is not None else ():
+            yield file.mistake(("cases", name, "inputs", *key.split(".")), expected)
+    (catalogue.unavailable if serving is None else catalogue.unavailable_native).update(file.model.unavailable)
 
 
 def _groups(cases: Mapping[str, Case]) -> set[str]:

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from .fields import CaseBase, CaseId, Code, Strict, TinyModel
+from .fields import ALL, MODES, CaseBase, Code, Id, Input, Line, SourceName, Strict, TinyModel
 from .native import EngineCase, ServingEngine
 from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
 
-RESERVED = (*OFFICIAL_SOURCES, "smoke", "torch", "fetch", "check", "compare")  # names of images of ours
+IMAGES = ("torch", "fetch", "check", "compare")  # of ours, beside those of the sources
+RESERVED = (*OFFICIAL_SOURCES, *MODES, ALL, *IMAGES)
 
 AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | EngineCase
 C = TypeVar("C", bound=CaseBase)
@@ -26,8 +27,8 @@ class CaseFile(Strict, Generic[C]):
     """One file of cases of one source."""
 
     version: Literal[1] = Field(description="Version of this file format.")
-    cases: dict[CaseId, C]
-    unavailable: dict[CaseId, str] = Field(
+    cases: dict[Id, C] = Field(min_length=1)
+    unavailable: dict[Id, Line] = Field(
         default_factory=dict, description="Native cases that have no official counterpart, and why."
     )
 
@@ -58,22 +59,22 @@ class LtxFile(CaseFile[LtxCase]):
     code: Code
 
 
-def _native(source: str) -> str:
-    if source in RESERVED:
-        raise ValueError(f"the name of an engine; {source!r} is one of ours")
-    return source
+def _of_their_own(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError(f"the name of a serving engine; {name!r} is one of ours")
+    return name
 
 
 class EngineFile(Strict):
     """Native cases of one engine. It is the key `engine` that makes a file one of these."""
 
     version: Literal[1] = Field(description="Version of this file format.")
-    source: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$"), AfterValidator(_native)] = Field(
+    source: Annotated[SourceName, AfterValidator(_of_their_own)] = Field(
         description="A name for the engine; none of our own sources."
     )
     engine: ServingEngine
-    cases: dict[CaseId, EngineCase]
-    unavailable: dict[CaseId, str] = Field(
+    cases: dict[Id, EngineCase] = Field(min_length=1)
+    unavailable: dict[Id, Line] = Field(
         default_factory=dict, description="Cases of the engine that cannot be made here, and why."
     )
 
@@ -84,9 +85,9 @@ AnyFile = OurFile | EngineFile
 _ours, _engines = TypeAdapter[Any](OurFile), TypeAdapter[Any](EngineFile)
 
 
-def model_of(data: object) -> TypeAdapter[Any]:
+def model_of(content: object) -> TypeAdapter[Any]:
     """The model that validates a case file of this content."""
-    return _engines if isinstance(data, dict) and "engine" in data else _ours
+    return _engines if isinstance(content, dict) and "engine" in content else _ours
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,11 @@ class Case:
             return []
         others = [spec.text_encoder] if isinstance(spec, LtxCase) else getattr(spec, "loras", [])
         return [spec.model.repo, *(other.repo for other in others)]
+
+    @property
+    def inputs(self) -> list[Input]:
+        """Its input images; a native case names its own to the serving engine."""
+        return [] if isinstance(self.spec, EngineCase) else self.spec.inputs
 
     @property
     def assumed(self) -> bool:

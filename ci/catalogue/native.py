@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from .fields import GroupName, Needs, RepoName, Repository, Strict
+from .fields import FolderPath, GroupName, Id, Line, Needs, RepoName, Repository, Strict
 
 ASSUMED_MINUTES = 5.0  # where an engine's case has no estimate: upstream's 300 s
 
-SuiteName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 GitRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -31,12 +29,6 @@ def _template(text: str, names: Iterable[str]) -> str:
     if "\0" in text:
         raise ValueError("no NUL character: no argument of a command can hold one")
     return text
-
-
-def _inside(path: str) -> str:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise ValueError("a folder of the checkout")
-    return path
 
 
 # Templates: substituted in each argument by itself, never through a shell.
@@ -58,9 +50,7 @@ class ServingEngine(Strict):
         default_factory=list, description="Commands that install it into its image, in which uv is; with {engine}."
     )
     command: Annotated[list[OfCase], Field(min_length=1)] = Field(description="Makes one case, and then ends.")
-    folder: Annotated[str, AfterValidator(_inside)] = Field(
-        ".", description="Of the checkout; the command starts in it."
-    )
+    folder: FolderPath = Field(".", description="Of the checkout; the command starts in it.")
     environment: dict[VariableName, OfCheckout] = Field(
         default_factory=dict, description="Variables of its installation and of the command; with {engine}."
     )
@@ -93,7 +83,7 @@ class EngineVideo(Strict):
 class EngineCase(Strict):
     """A native case: the tested engine itself makes it, by what its own tests define under the same id."""
 
-    suite: SuiteName = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
+    suite: Id = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
     model: Repository = Field(description="What the engine loads; it fetches that itself.")
     needs: EngineNeeds
     groups: list[GroupName] = Field(default_factory=list)
@@ -104,5 +94,7 @@ class EngineCase(Strict):
     definition: dict[str, JsonValue] = Field(
         default_factory=dict, description="The case as the engine's tests define it; what `gt cases diff` compares."
     )
-    notes: list[str] = Field(default_factory=list, description="What a reader of the reference must know.")
-    open: dict[str, str] = Field(default_factory=dict, description="Keys that are not established, and what is known.")
+    notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
+    open: dict[Line, Line] = Field(
+        default_factory=dict, description="Keys that are not established, and what is known."
+    )

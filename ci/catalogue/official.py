@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from .fields import CaseBase, Lora, Pixels, Repository, Runtime, Strict, TinyModel
+from .fields import CaseBase, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
 
@@ -24,7 +24,7 @@ class DiffusersCall(Strict):
     true_cfg_scale: float | None = None
     guidance_scale_2: float | None = None
     output_type: Literal["pil", "np", "pt"] | None = None
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
     extra: dict[str, JsonValue] = Field(
         default_factory=dict, description="Any other argument of the pipeline, by its name."
     )
@@ -69,7 +69,7 @@ class Wan21Call(Strict):
     guidance_scale: float
     flow_shift: float
     sample_solver: Literal["unipc", "dpm++"]
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
 
 
 class Wan21Runtime(Runtime):
@@ -90,10 +90,10 @@ class Wan21Case(CaseBase):
 class LtxCheckpoint(Strict):
     """Files inside the model's repository."""
 
-    file: str
-    distilled_lora: str | None = None
+    file: RelativePath
+    distilled_lora: RelativePath | None = None
     distilled_lora_strengths: list[float] | None = Field(None, description="One per stage that takes the LoRA.")
-    spatial_upsampler: str | None = None
+    spatial_upsampler: RelativePath | None = None
 
 
 class LtxGuider(Strict):
@@ -142,7 +142,7 @@ class LtxCall(Strict):
     tiling: LtxTiling | None = None
     max_batch_size: int = Field(ge=1)
     enhance_prompt: bool
-    seed: int = Field(ge=0, lt=2**63)
+    seed: Seed
 
 
 class SdpBackends(Strict):

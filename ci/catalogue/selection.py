@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import SelectionError, near
-from .files import NATIVE, Catalogue
+from .fields import ALL, NATIVE, OFFICIAL, SMOKE
+from .files import Catalogue
 from .model import Case
-
-ALL = "all"  # every case of the mode; what an empty group means
-SMOKE = "smoke"  # the cases for trying out; they belong to neither mode
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Selection:
     @property
     def mode(self) -> str:
         """`official`, `native`, or `smoke` where that group is named."""
-        return SMOKE if self.group == SMOKE else "official" if self.official else NATIVE
+        return SMOKE if self.group == SMOKE else OFFICIAL if self.official else NATIVE
 
     @property
     def group(self) -> str:

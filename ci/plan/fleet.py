@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from ..catalogue import yaml_errors
+from ..catalogue import documents
 from ..catalogue.fields import NeededGpu, Strict
 from ..errors import FleetError, HostError, near
 from .host import ANY, GPU_KINDS
@@ -48,7 +48,8 @@ class FleetFile(Strict):
     hosts: dict[Name, HostEntry] = Field(min_length=1)
 
 
-MODEL = TypeAdapter[Any](FleetFile)
+_FILE = TypeAdapter[Any](FleetFile)
+MODEL = documents.Model(lambda _: _FILE, "hosts")
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def named(given: Iterable[str]) -> list[FleetHost]:
 def read(name: str, data: bytes) -> list[FleetHost]:
     """The hosts of a fleet file. Raises FleetError with all mistakes."""
     try:
-        parsed: FleetFile = yaml_errors.read(name, data, lambda _: MODEL, "hosts")
-    except yaml_errors.Mistaken as error:
+        parsed: FleetFile = documents.read(name, data, MODEL).model
+    except documents.Mistaken as error:
         raise FleetError(error.mistakes) from None
     return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in parsed.hosts.items()]
 

@@ -1,9 +1,7 @@
-"""One planned generation: what the runner is told, and the manifest of what it answered, wherever it ran."""
+"""One planned generation: what was selected, and the jobs as the runner reads them, wherever it runs."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import subprocess
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .. import ROOT
-from ..artifact import manifest as manifests
-from ..artifact.manifest import CaseRecord, HostRecord, Manifest, MoveRecord, RemoteRecord, RunRecord, Selected, Tool
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection
 from ..errors import GtError
@@ -74,67 +69,3 @@ class Generation:
             "cases": [{**case.data(), "base": str(base or case.file.parent.resolve())} for case in job.cases],
             **contained,
         }
-
-    def manifest(
-        self,
-        outcomes: Mapping[str, Event],
-        engine: str | None = None,
-        hosts: Iterable[RemoteRecord] = (),
-        moves: Iterable[MoveRecord] = (),
-    ) -> Manifest:
-        """The manifest; `outcomes` holds the event that each case ended in, `engine` the host's engine version.
-
-        `hosts` are those that jobs were sent to, `moves` the jobs that went on from one that failed.
-        """
-        return Manifest(
-            run=RunRecord(
-                tool=tool(),
-                selection=Selected(
-                    mode=self.selection.mode,
-                    source_group=self.selection.group,
-                    case_ids=[case.id for case in self.cases],
-                    on=self.on,
-                ),
-                host=HostRecord(gpu=self.host.kind, gpu_name=self.host.gpu_name or None, engine=engine),
-                hosts=list(hosts),
-                moves=list(moves),
-                started=self.started,
-                ended=now(),
-                made=[case.id for case in self.cases if outcomes.get(case.id, {}).get("event") == "done"],
-            ),
-            cases={case.id: _record(case, outcomes.get(case.id)) for case in self.cases},
-        )
-
-
-def _record(case: Case, event: Event | None) -> CaseRecord:
-    if event is None:
-        return manifests.unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
-    if "record" in event:
-        return CaseRecord.model_validate(event["record"])
-    status = "skipped" if event["event"] == "skipped" else "failed"
-    return manifests.unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]
-
-
-def tool() -> Tool:
-    """This diffusion-gt: its version, and the commit of its checkout.
-
-    A commit between two releases is named by the tag before it, as 1.2.0-3-g0123abc. Where there is no tag, as in the
-    module's container, the version is the package's.
-    """
-    commit = _git("rev-parse", "HEAD")
-    tagged = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
-    return Tool(
-        version=tagged.removeprefix("v") or importlib.metadata.version("diffusion-gt"),
-        commit=commit or None,
-        dirty=bool(commit and _git("status", "--porcelain")),
-    )
-
-
-def _git(*arguments: str) -> str:
-    if not (ROOT / ".git").exists():
-        return ""
-    try:
-        answer = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    except OSError:  # no git here
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""

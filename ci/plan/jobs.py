@@ -1,19 +1,28 @@
-"""Turns selected cases into jobs, and jobs into a CI matrix."""
+"""Turns selected cases into jobs, and jobs into the entries of a CI matrix."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.model import Case
 from ..catalogue.native import EngineCase
-from .partitions import partition
+from ..errors import GtError
 
-# Upstream's runner labels where they do not follow `<gpus>-gpu-<kind>` (shared facts: GPU routing, native suites).
+# The labels of sgl-project/sglang's runners where they are not `<gpus>-gpu-<kind>`.
 RUNNER_LABELS = {("h200", 1): "8-gpu-h200", ("b200", 1): "4-gpu-b200", ("any", 1): "ubuntu-latest"}
-SEVERAL = "several models"  # of a part of a suite
+SEVERAL = "several models"
+GITHUB_LIMIT = 256  # entries of a matrix that GitHub runs; of more it runs none
+
+# How native cases are split: the defaults of sglang's scripts/ci/utils/diffusion/compute_diffusion_partitions.py.
+MIN_SECONDS = 1200.0
+TARGET_SECONDS = 1800.0
+MAX_SECONDS = 2400.0
+MAX_PARTS = 10
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,14 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
 
     `per_case` gives each case a job of its own; `on` runs every case on that GPU kind, whatever the case needs.
     """
-    grouped: dict[tuple[str, ...], list[Case]] = {}
+    groups: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
         gpu = on or case.spec.needs.gpu
         together = case.spec.suite if isinstance(case.spec, EngineCase) and not per_case else case.model
         key = (case.source, together, gpu, str(case.spec.needs.gpus), case.id if per_case else "")
-        grouped.setdefault(key, []).append(case)
+        groups.setdefault(key, []).append(case)
     parts: Counter[tuple[str, str]] = Counter()
-    jobs = [job for key, group in grouped.items() for job in _jobs(key, group, parts)]
+    jobs = [job for key, group in groups.items() for job in _jobs(key, group, parts)]
     return sorted(jobs, key=lambda job: (-job.minutes, job.name))
 
 
@@ -70,6 +79,82 @@ def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str,
         model = models.pop() if len(models) == 1 else SEVERAL
         yield Job(f"{source}-{together}-{parts[source, together]}", source, model, gpu, int(gpus), part)
         parts[source, together] += 1
+
+
+def partition(seconds: Mapping[str, float]) -> list[list[str]]:
+    """Split ids by their expected seconds, as upstream's tool does: the longest first, always onto the emptiest part.
+
+    The order of `seconds` does not matter. A case that is longer than MAX_SECONDS stays whole. Where upstream would
+    start empty parts (fewer ids than parts), there are none.
+    """
+    parts: list[list[str]] = [[] for _ in range(_part_count(math.fsum(seconds.values())))]
+    loads = [0.0] * len(parts)
+    for name in sorted(seconds, key=lambda name: (-seconds[name], name)):
+        emptiest = loads.index(min(loads))
+        parts[emptiest].append(name)
+        loads[emptiest] += seconds[name]
+    return [part for part in parts if part]
+
+
+def _part_count(total: float) -> int:
+    """As near to the target as the bounds allow. They never exclude each other, since one is twice the other."""
+    fewest = math.ceil(total / MAX_SECONDS)
+    most = max(1, math.floor(total / MIN_SECONDS))
+    return max(1, min(max(fewest, min(math.ceil(total / TARGET_SECONDS), most)), MAX_PARTS))
+
+
+def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:
+    """At most `limit` jobs with the same cases: the shortest ones of one runner are put together.
+
+    Jobs of one model are put together first. Raises GtError where the limit is below the number of sources and runners
+    that the jobs need.
+    """
+    needed = len({_same_runner(job) for job in jobs})
+    if limit < needed:
+        raise GtError(f"the jobs need {needed} kinds of runner; a matrix of {limit} entries is too small for them")
+    alike = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
+    entries = _together(alike, limit, _same_runner)
+    return sorted(entries, key=lambda job: (-job.minutes, job.name))
+
+
+def grouping(jobs: Sequence[Job], entries: Sequence[Job], limit: int) -> str | None:
+    """Say that jobs were put together, for a person; None if they were not."""
+    if len(entries) == len(jobs):
+        return None
+    return f"{len(jobs)} jobs were put together into {len(entries)} entries: a matrix holds at most {limit}"
+
+
+def _same_runner(job: Job) -> tuple[str, str, int]:
+    return job.source, job.gpu, job.gpus
+
+
+def _together(jobs: Sequence[Job], limit: int, kind: Callable[[Job], Hashable]) -> list[Job]:
+    """Put together the two shortest jobs of one kind, again and again, until there are no more than `limit`."""
+    heaps: defaultdict[Hashable, list[tuple[float, str, Job]]] = defaultdict(list)
+    for job in jobs:
+        heapq.heappush(heaps[kind(job)], (job.minutes, job.name, job))
+    pairs = [(_shortest_two(heap), position) for position, heap in enumerate(heaps.values()) if len(heap) > 1]
+    heapq.heapify(pairs)
+    count, of_kind, names = len(jobs), list(heaps.values()), {job.name for job in jobs}
+    while count > limit and pairs:
+        _, position = heapq.heappop(pairs)
+        heap = of_kind[position]
+        one, other = heapq.heappop(heap)[2], heapq.heappop(heap)[2]
+        model = one.model if one.model == other.model else SEVERAL
+        name = f"{one.cases[0].id}-and-more"
+        while name in names:
+            name += "-more"
+        names.add(name)
+        job = Job(name, one.source, model, one.gpu, one.gpus, (*one.cases, *other.cases))
+        heapq.heappush(heap, (job.minutes, job.name, job))
+        if len(heap) > 1:
+            heapq.heappush(pairs, (_shortest_two(heap), position))
+        count -= 1
+    return [job for heap in of_kind for _, _, job in heap]
+
+
+def _shortest_two(heap: Sequence[tuple[float, str, Job]]) -> float:
+    return heap[0][0] + min(entry[0] for entry in heap[1:3])
 
 
 def _name(source: str, model: str, gpu: str, gpus: str) -> str:

@@ -9,8 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..catalogue.files import NATIVE
-from ..catalogue.selection import SMOKE
+from ..catalogue.fields import NATIVE, SMOKE
 from ..errors import PublishError
 from ..plan.workflow import WorkflowInputs, publish_target
 

@@ -19,6 +19,7 @@ import platformdirs
 
 from .. import RUNNER
 from ..artifact import manifest as manifests
+from ..artifact.assemble import manifest_of
 from ..artifact.manifest import Manifest
 from ..catalogue.model import Case
 from ..errors import GtError, PreflightError
@@ -102,7 +103,7 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
 
 
 def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Event], *, interrupted: bool = False) -> Outcome:
-    manifest = run.manifest(outcomes)
+    manifest = manifest_of(run, outcomes)
     results = {
         name: places.store / record.key.removeprefix("sha256:")
         for name, record in manifest.cases.items()

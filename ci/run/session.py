@@ -10,6 +10,7 @@ import dagger
 from dagger import dag
 
 from ..artifact import manifest as manifests
+from ..artifact.assemble import manifest_of
 from ..errors import PreflightError
 from ..plan import host
 from ..plan.fleet import FleetHost
@@ -56,7 +57,7 @@ async def generate(
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    manifest = generation.manifest(results.outcomes, version, records, moves)
+    manifest = manifest_of(generation, results.outcomes, version, records, moves)
     return await _artifact(_gathered(results.directories, built.base()), manifest)
 
 
@@ -66,7 +67,7 @@ async def finished(generation: Generation, settings: Settings, built: Images) ->
     results = Results()
     await Engine(generation, settings, built).look(results)
     _skip(generation, results, UNFINISHED)
-    manifest = generation.manifest(results.outcomes, await dag.version())
+    manifest = manifest_of(generation, results.outcomes, await dag.version())
     return await _artifact(_gathered(results.directories, built.base()), manifest)
 
 

@@ -10,9 +10,9 @@ import yaml
 from typing_extensions import Doc
 
 from ..catalogue import files
+from ..catalogue.fields import ALL
 from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
-from ..catalogue.selection import ALL
 from ..catalogue.upstream.diff import differences
 from ..errors import SelectionError, near
 from .options import OURS, Answer, Cases, Folder, SourceGroup, Typed, Without
@@ -75,7 +75,7 @@ class CasesValidate:
 
     def run(self) -> Answer:
         """How many cases there are. Raises CatalogueError with every mistake."""
-        catalogue = files.load(self.cases.path)
+        catalogue = files.load(self.cases.path, with_inputs=True)
         cases = [*catalogue.cases.values(), *catalogue.native.values()]
         return Answer(f"gt: {len(cases)} cases of {', '.join(sorted({case.source for case in cases}))} are valid")
 

@@ -14,8 +14,9 @@ from rich.console import Console
 from typing_extensions import Doc
 
 from ..catalogue import files
+from ..catalogue.fields import ALL
 from ..catalogue.model import Case
-from ..catalogue.selection import ALL, Selection, select
+from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
 from ..plan.gitlab import pipeline
 from ..plan.table import plan_table

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -67,7 +71,9 @@ def test_an_unknown_key_without_a_near_match_gets_the_allowed_ones(tmp_path: Pat
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("version: 1\nsource: smoke\nsource: smoke\ncases: {}\n")
+    write_cases(tmp_path, {"one": body()})
+    file = tmp_path / "diffusers.yaml"
+    file.write_text(file.read_text().replace("source: diffusers", "source: diffusers\nsource: diffusers"))
     (mistake,) = mistakes(tmp_path)
     assert (mistake.line, "'source' stands here again" in mistake.expected) == (3, True)
 
@@ -89,6 +95,124 @@ def test_a_file_that_is_no_case_file_is_a_mistake_not_a_crash(tmp_path: Path, te
 def test_bytes_that_are_no_text_are_a_mistake_not_a_crash(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
     assert mistakes(tmp_path)
+
+
+def place_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def place_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def place_dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def place_loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def place_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def place_empty(path: Path) -> None:
+    path.touch()
+
+
+def place_huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (place_pipe, "expected a regular file"),
+        (place_device, "expected a regular file"),
+        (place_folder, "expected a regular file"),
+        (place_dangling, "expected a file that can be read (No such file or directory)"),
+        (place_loop, "expected a file that can be read (Too many levels of symbolic links)"),
+        (place_empty, "expected 1 byte to 16 MiB of cases"),
+        (place_huge, "expected 1 byte to 16 MiB of cases"),
+    ],
+)
+def test_what_is_no_file_is_a_mistake_beside_all_others(
+    tmp_path: Path, place: Callable[[Path], None], expected: str
+) -> None:
+    place(tmp_path / "b.yaml")
+    (tmp_path / "a.yaml").write_text("version: 1\nsource: difusers\ncases: {}\n")
+    assert [(m.file, m.expected) for m in mistakes(tmp_path)][1:] == [("b.yaml", expected)]
+    assert len(mistakes(tmp_path)) == 2
+
+
+def test_a_file_that_nobody_may_read_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cases(tmp_path, {"one": body()})
+    refused = PermissionError(errno.EACCES, "Permission denied")  # root, as in a container, may read all
+    monkeypatch.setattr(Path, "open", Mock(side_effect=refused))
+    (mistake,) = mistakes(tmp_path)
+    assert mistake.expected == "expected a file that can be read (Permission denied)"
+
+
+@pytest.mark.parametrize("source", ["diffusers", "sglang"])
+def test_a_file_without_cases_is_a_mistake(tmp_path: Path, source: str) -> None:
+    write_cases(tmp_path, {}, source, **({"engine": {"repo": "o/r", "command": ["x"]}} if source == "sglang" else {}))
+    (mistake,) = mistakes(tmp_path)
+    assert (mistake.key, mistake.expected) == ("cases", "expected at least 1 of them")
+
+
+@pytest.mark.parametrize("names", [("a_t2i", "A_t2i"), ("Flux.1", "flux.1")])
+def test_ids_that_differ_by_case_alone_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    one, other = names
+    write_cases(tmp_path, {one: body()})
+    (tmp_path / "more.yaml").write_text((tmp_path / "diffusers.yaml").read_text().replace(f"{one}:", f"{other}:"))
+    (mistake,) = mistakes(tmp_path)
+    assert (mistake.file, mistake.line, mistake.case) == ("more.yaml", 4, other)
+    assert f"differs by more than case from {one} in diffusers.yaml" in mistake.expected
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\rb", "\x1b[31mred", "\u2028", "a\u202eb", "", " "])
+def test_a_reason_is_one_line_that_a_terminal_takes(tmp_path: Path, text: str) -> None:
+    write_cases(tmp_path, {"one": body(notes=[text], open={"pipeline": text})}, unavailable={"two": text})
+    assert [mistake.key for mistake in mistakes(tmp_path)] == ["notes.0", "open.pipeline", "unavailable.two"]
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb\nSigned-off-by: you", "x" * 300, "a\u202eb"])
+def test_a_message_is_one_line_without_control_characters_whatever_a_file_holds(tmp_path: Path, name: str) -> None:
+    write_cases(tmp_path, {name: body(), "two": body() | {name: 1}})
+    for mistake in mistakes(tmp_path):
+        assert str(mistake).isprintable()
+        assert len(str(mistake)) < 600
+
+
+@pytest.mark.parametrize("group", ["all", "official", "native", "smoke", "con", "a/b", ".."])
+def test_a_group_has_a_name_of_its_own(tmp_path: Path, group: str) -> None:
+    write_cases(tmp_path, {"one": body(groups=[group])})
+    (mistake,) = mistakes(tmp_path)
+    assert mistake.key == "groups.0"
+
+
+def call(**changes: Any) -> dict[str, Any]:
+    return {"prompt": "a cat", "num_inference_steps": 2, "seed": 1, **changes}
+
+
+@pytest.mark.parametrize("seed", [0, 42, 2**63, 2**64 - 1])
+def test_a_seed_is_what_torch_takes(tmp_path: Path, seed: int) -> None:
+    assert (
+        files.load(write_cases(tmp_path, {"one": body(call=call(seed=seed))})).cases["one"].data()["call"]["seed"]
+        == seed
+    )
+
+
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [(-1, "-1 asks for a random seed, which cannot be made again"), (-7, "cannot be made again"), (2**64, "less than")],
+)
+def test_a_seed_that_cannot_be_made_again_is_refused(tmp_path: Path, seed: int, expected: str) -> None:
+    write_cases(tmp_path, {"one": body(call=call(seed=seed))})
+    (mistake,) = mistakes(tmp_path)
+    assert expected in mistake.expected
 
 
 def test_a_folder_without_case_files_is_refused(tmp_path: Path) -> None:

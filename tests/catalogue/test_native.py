@@ -15,8 +15,7 @@ from ci.catalogue.model import RESERVED, Case, model_of
 from ci.catalogue.native import PER_CASE, EngineCase, ServingEngine
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
-from ci.plan.jobs import SEVERAL, matrix, plan
-from ci.plan.partitions import MAX_SECONDS, partition
+from ci.plan.jobs import MAX_SECONDS, SEVERAL, matrix, partition, plan
 from ci.plan.workflow import WorkflowInputs, publish_target
 from ci.publish.batch import batch
 from ci.run import recipes
@@ -90,7 +89,7 @@ def test_native_cases_of_two_engines_are_refused_until_one_is_chosen(tmp_path: P
 @pytest.mark.parametrize("source", RESERVED)
 def test_no_engine_takes_a_name_of_ours(source: str, tmp_path: Path) -> None:
     assert mistakes(write(tmp_path, source)) == [
-        f"{source}.yaml:2: source: expected the name of an engine; {source!r} is one of ours"
+        f"{source}.yaml:2: source: expected the name of a serving engine; {source!r} is one of ours"
     ]
 
 
@@ -103,12 +102,12 @@ def test_no_engine_takes_a_name_of_ours(source: str, tmp_path: Path) -> None:
         ({"command": ["{case:>9}"]}, "engine.command.0: expected a template of "),
         ({"command": ["{"]}, "engine.command.0: expected a template (Single '{' encountered"),
         ({"command": ["a\0b"]}, "engine.command.0: expected no NUL character"),
-        ({"command": []}, "engine.command: List should have at least 1 item"),
+        ({"command": []}, "engine.command: expected at least 1 of them"),
         ({"install": [["pip", "{out}"]]}, "engine.install.0.1: expected a template of {engine}, got {out}"),
         ({"environment": {"A": "{case}"}}, "engine.environment.A: expected a template of {engine}, got {case}"),
         ({"environment": {"A=B": "x"}}, "engine.environment.A=B: expected a string to match pattern"),
-        ({"folder": "../python"}, "engine.folder: expected a folder of the checkout"),
-        ({"folder": "/python"}, "engine.folder: expected a folder of the checkout"),
+        ({"folder": "../python"}, "engine.folder: expected a path below the folder"),
+        ({"folder": "/python"}, "engine.folder: expected a path below the folder"),
         ({"ref": "--upload-pack=x"}, "engine.ref: expected a string to match pattern"),
         ({"comand": ["x"]}, "engine.comand: unknown key 'comand'; did you mean command?"),
     ],

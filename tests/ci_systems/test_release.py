@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci import release
+from ci.artifact import tool as tools
 from ci.artifact.manifest import Tool
 from ci.errors import GtError
-from ci.plan import generation
 from tests.conftest import ROOT
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
@@ -104,22 +104,22 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_manifest_names_a_checkout_by_its_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "ROOT", tmp_path)
+    monkeypatch.setattr(tools, "ROOT", tmp_path)
     installed = importlib.metadata.version("diffusion-gt")
-    assert generation.tool() == Tool(version=installed, commit=None, dirty=False)  # as in the module's container
+    assert tools.tool() == Tool(version=installed, commit=None, dirty=False)  # as in the module's container
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "a")
-    assert generation.tool().version == installed
+    assert tools.tool().version == installed
     git(tmp_path, "tag", "-a", "v1.2.0", "-m", "a")
     git(tmp_path, "tag", "v1")
     first = git(tmp_path, "rev-parse", "HEAD")
-    assert generation.tool() == Tool(version="1.2.0", commit=first, dirty=False)
+    assert tools.tool() == Tool(version="1.2.0", commit=first, dirty=False)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "b")
     git(tmp_path, "tag", "--force", "v1")
     (tmp_path / "new").touch()
     second = git(tmp_path, "rev-parse", "HEAD")
     abbreviated = git(tmp_path, "rev-parse", "--short", "HEAD")
-    assert generation.tool() == Tool(version=f"1.2.0-1-g{abbreviated}", commit=second, dirty=True)
+    assert tools.tool() == Tool(version=f"1.2.0-1-g{abbreviated}", commit=second, dirty=True)
 
 
 def steps(job: str) -> list[dict[str, Any]]:

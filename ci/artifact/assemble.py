@@ -1,0 +1,52 @@
+"""Puts the manifest of a run together, from the plan and from the event that each case ended in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..catalogue.model import Case
+from ..plan.generation import Event, Generation, now
+from . import manifest as manifests
+from .manifest import CaseRecord, HostRecord, Manifest, MoveRecord, RemoteRecord, RunRecord, Selected
+from .tool import tool
+
+
+def manifest_of(
+    run: Generation,
+    outcomes: Mapping[str, Event],
+    engine: str | None = None,
+    hosts: Iterable[RemoteRecord] = (),
+    moves: Iterable[MoveRecord] = (),
+) -> Manifest:
+    """The manifest of a run that ends now.
+
+    `outcomes` holds the event that each case ended in, `engine` the version of Dagger's engine, `hosts` the hosts that
+    jobs were sent to, `moves` the jobs that went on from a host that failed.
+    """
+    return Manifest(
+        run=RunRecord(
+            tool=tool(),
+            selection=Selected(
+                mode=run.selection.mode,
+                source_group=run.selection.group,
+                case_ids=[case.id for case in run.cases],
+                on=run.on,
+            ),
+            host=HostRecord(gpu=run.host.kind, gpu_name=run.host.gpu_name or None, engine=engine),
+            hosts=list(hosts),
+            moves=list(moves),
+            started=run.started,
+            ended=now(),
+            made=[case.id for case in run.cases if outcomes.get(case.id, {}).get("event") == "done"],
+        ),
+        cases={case.id: _record(case, outcomes.get(case.id)) for case in run.cases},
+    )
+
+
+def _record(case: Case, event: Event | None) -> CaseRecord:
+    if event is None:
+        return manifests.unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
+    if "record" in event:
+        return CaseRecord.model_validate(event["record"])
+    status = "skipped" if event["event"] == "skipped" else "failed"
+    return manifests.unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]
