@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 
 from .artifact import folder as artifact
-from .artifact import manifest
+from .artifact import verdict as verdicts
 from .catalogue import files
 from .catalogue.files import Catalogue
 from .catalogue.model import Case
@@ -193,7 +193,7 @@ def verdict(
     artifact: Annotated[Path, typer.Option(help="The artifact's directory.")] = Path("gt"),
 ) -> None:
     """Exit with 1, and a line for each, if a selected case failed or is missing."""
-    problems = manifest.verdict(artifact)
+    problems = verdicts.verdict(artifact)
     for problem in problems:
         typer.echo(f"gt: {problem}", err=True)
     if problems:

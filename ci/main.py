@@ -27,7 +27,7 @@ from .arguments import (
     WanCode,
     Weights,
 )
-from .artifact import manifest as manifests
+from .artifact import verdict as verdicts
 from .catalogue import files
 from .catalogue.model import Case
 from .catalogue.selection import Selection, select
@@ -194,7 +194,7 @@ class DiffusionGt(Verbs, Verdicts):
     async def verdict(self, artifact: Artifact) -> str:
         """Raise, with a line for each, if a selected case of an artifact failed or is missing."""
         with plainly():
-            problems = manifests.verdict(await transfer.exported(artifact, "gt"))
+            problems = verdicts.verdict(await transfer.exported(artifact, "gt"))
             if problems:
                 raise FunctionError("\n".join(problems))
             return "the artifact is whole"

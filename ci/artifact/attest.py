@@ -19,9 +19,10 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from ..errors import ArtifactError
-from ..publish.merge import run_id
 from . import manifest as manifests
-from .manifest import CaseRecord, Manifest, RunRecord
+from .manifest import Manifest, run_id
+from .records import CaseRecord, RunRecord
+from .verdict import verdict
 
 PREDICATE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:diffusion-gt:generate:v1"  # explained in docs/reproduce.md
@@ -37,7 +38,7 @@ def statement(artifact: Path, builder: str = BUILDER) -> Statement:
     manifest = manifests.read(artifact)
     if manifest.publication is not None:
         raise ArtifactError(f"{artifact} is published GT, of several runs; provenance is that of one run's artifact")
-    wrong = [line for line in manifests.verdict(artifact) if line.split(":")[0] in manifest.files]
+    wrong = [line for line in verdict(artifact) if line.split(":")[0] in manifest.files]
     if wrong:
         raise ArtifactError("\n".join([f"{artifact} is not what its manifest says:", *wrong]))
     digest = hashlib.sha256((artifact / manifests.NAME).read_bytes()).hexdigest()

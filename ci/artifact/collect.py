@@ -13,9 +13,9 @@ from ..catalogue.model import Case
 from ..catalogue.selection import ALL
 from ..errors import ArtifactError, near
 from ..plan import host, matrix
-from ..publish.merge import TIMES
 from . import manifest as manifests
-from .manifest import CaseRecord, HostRecord, Manifest, RemoteRecord, RunRecord
+from .manifest import Manifest
+from .records import TIMES, CaseRecord, FileRecord, HostRecord, RemoteRecord, RunRecord, unfinished
 
 Value = TypeVar("Value")
 ABSENT = "no artifact came from its job"
@@ -61,7 +61,7 @@ def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalog
     for name in names:
         part = held.get(name)
         if part is None:
-            cases[name] = manifests.unfinished(known[name].data(), "failed", ABSENT, [])
+            cases[name] = unfinished(known[name].data(), "failed", ABSENT, [])
             continue
         record = part.manifest.cases[name]
         damaged = [file.name for file in record.files if not _whole(part.folder, file)]
@@ -102,7 +102,7 @@ def _same(one: CaseRecord, other: CaseRecord) -> bool:
     return one.model_dump(exclude={*TIMES}) == other.model_dump(exclude={*TIMES})
 
 
-def _whole(folder: Path, file: manifests.FileRecord) -> bool:
+def _whole(folder: Path, file: FileRecord) -> bool:
     path = folder / file.name
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
 

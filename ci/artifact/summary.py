@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from ..errors import ArtifactError
-from .manifest import CaseRecord, Manifest
+from .manifest import Manifest
+from .records import CaseRecord
 
 COLUMNS = ("case", "status", "source", "model", "GPU", "seconds", "files")
 MOST_CASES = 1_000  # rows; GitHub shows no summary of more than 1 MiB, and a row has some 300 bytes

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.artifact import tool as tools
-from ci.artifact.manifest import Tool
+from ci.artifact.records import Tool
 from tests.conftest import ROOT
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ci.artifact.manifest import CaseRecord
+from ci.artifact.records import CaseRecord
 from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersCase
 from ci.catalogue.selection import Selection
