@@ -32,7 +32,7 @@ from .errors import GtError, SelectionError, near
 from .plan import host, jobs, workflow
 from .plan.generation import Generation
 from .plan.table import plan_table
-from .run import double_run, on_machine
+from .run import on_machine
 from .run.progress import Bars
 
 app = typer.Typer(
@@ -133,16 +133,16 @@ def generate(
 
 def _report(outcome: on_machine.Outcome, output: Path, said: Sequence[str]) -> int:
     records = outcome.manifest.cases
-    bad = [f"{name}: {record.status}: {record.reason}" for name, record in records.items() if record.status != "ok"]
+    bad = verdicts.bad(outcome.manifest)
+    unfinished = sum(record.status != "ok" for record in records.values())
     made, total = len(outcome.manifest.run.made), len(records)
-    unlike = double_run.unlike(outcome.manifest)
-    for line in [*said, *bad, *unlike]:
+    for line in [*said, *(f"{name}: {reason}" for name, reason in bad.items())]:
         typer.echo(f"gt: {line}", err=True)
-    reused = total - made - len(bad)
+    reused = total - made - unfinished
     typer.echo(
-        f"gt: {total - len(bad)} of {total} cases are in {output} ({made} made now, {reused} made before)", err=True
+        f"gt: {total - unfinished} of {total} cases are in {output} ({made} made now, {reused} made before)", err=True
     )
-    return 130 if outcome.interrupted else 1 if bad or unlike else 0
+    return 130 if outcome.interrupted else 1 if bad else 0
 
 
 @app.command()

@@ -25,6 +25,7 @@ from .arguments import (
     WanCode,
     Weights,
 )
+from .artifact import attest as attestation
 from .artifact import collect as collecting
 from .artifact import folder as artifacts
 from .artifact import manifest as manifests
@@ -120,10 +121,9 @@ class Verbs:
         builder_id: Annotated[str, Doc("URI of what made the artifact, such as the CI's workflow.")] = "",
     ) -> dagger.File:
         """An in-toto statement with SLSA provenance of an artifact: unsigned, for your own key or CI to sign."""
-        from .artifact.attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other function needs
-
         with plainly():
-            made = text(statement(await transfer.exported(artifact, "gt"), builder_id or BUILDER))
+            folder = await transfer.exported(artifact, "gt")
+            made = attestation.text(attestation.statement(folder, builder_id or attestation.BUILDER))
             return dag.directory().with_new_file("statement.json", made).file("statement.json")
 
     @function

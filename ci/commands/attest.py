@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..artifact.attest import BUILDER, statement, text
 from ..errors import ArtifactError
 from .options import GT, Artifact, say
 
@@ -22,8 +23,6 @@ def attest(
     ] = "",
 ) -> None:
     """Write an in-toto statement with SLSA provenance of an artifact: unsigned, for your own key or CI to sign."""
-    from ..artifact.attest import BUILDER, statement, text  # noqa: PLC0415  # protobuf, which no other command needs
-
     written = text(statement(artifact, builder_id or BUILDER))
     if output is None:
         typer.echo(written, nl=False)

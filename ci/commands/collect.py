@@ -9,6 +9,7 @@ import typer
 
 from ..artifact import collect as collecting
 from ..artifact import folder
+from ..artifact.verdict import bad
 from ..catalogue import files
 from ..errors import ArtifactError
 from .options import GT, OURS, CasesDir, say
@@ -31,7 +32,7 @@ def collect(
     manifest, results = collecting.collect(collecting.parts(parts), wanted, files.load(cases))
     for line in folder.write(output, manifest, results):
         say(line)
-    bad = [f"{name}: {case.status}: {case.reason}" for name, case in manifest.cases.items() if case.status != "ok"]
-    for line in bad:
-        say(line)
-    say(f"{len(manifest.cases) - len(bad)} of {len(manifest.cases)} cases are in {output}")
+    for name, reason in bad(manifest).items():
+        say(f"{name}: {reason}")
+    finished = sum(record.status == "ok" for record in manifest.cases.values())
+    say(f"{finished} of {len(manifest.cases)} cases are in {output}")
