@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from ..catalogue.model import Case
 from ..plan.generation import Event, Generation, now
-from . import manifest as manifests
-from .manifest import CaseRecord, HostRecord, Manifest, MoveRecord, RemoteRecord, RunRecord, Selected
+from .manifest import Manifest
+from .records import CaseRecord, HostRecord, MoveRecord, RemoteRecord, RunRecord, Selected, unfinished
 from .tool import tool
 
 
@@ -45,8 +45,8 @@ def manifest_of(
 
 def _record(case: Case, event: Event | None) -> CaseRecord:
     if event is None:
-        return manifests.unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
+        return unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
     if "record" in event:
         return CaseRecord.model_validate(event["record"])
     status = "skipped" if event["event"] == "skipped" else "failed"
-    return manifests.unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]
+    return unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,10 @@ from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
 from ..errors import ArtifactError, near
 from ..plan import host, matrix
-from ..publish.merge import TIMES
 from . import manifest as manifests
-from .manifest import CaseRecord, HostRecord, Manifest, RemoteRecord, RunRecord
+from .manifest import Manifest
+from .records import TIMES, CaseRecord, HostRecord, RemoteRecord, RunRecord, unfinished
+from .verdict import whole
 
 Value = TypeVar("Value")
 ABSENT = "no artifact came from its job"
@@ -61,10 +61,10 @@ def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalog
     for name in names:
         part = held.get(name)
         if part is None:
-            cases[name] = manifests.unfinished(known[name].data(), "failed", ABSENT, [])
+            cases[name] = unfinished(known[name].data(), "failed", ABSENT, [])
             continue
         record = part.manifest.cases[name]
-        damaged = [file.name for file in record.files if not _whole(part.folder, file)]
+        damaged = [file.name for file in record.files if not whole(part.folder, file)]
         if damaged:
             reason = f"its job's artifact is damaged: {', '.join(damaged)}"
             record = CaseRecord(status="failed", reason=reason, source=record.source, case=record.case)
@@ -100,11 +100,6 @@ def _held(delivered: Sequence[Part], names: Sequence[str]) -> dict[str, Part]:
 
 def _same(one: CaseRecord, other: CaseRecord) -> bool:
     return one.model_dump(exclude={*TIMES}) == other.model_dump(exclude={*TIMES})
-
-
-def _whole(folder: Path, file: manifests.FileRecord) -> bool:
-    path = folder / file.name
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
 
 
 def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:

@@ -20,7 +20,8 @@ from ..plan import jobs
 from ..plan.generation import Generation
 from ..plan.host import ANY, CPU, Host
 from ..plan.jobs import Job
-from .manifest import CaseRecord, Manifest, RunRecord
+from .manifest import Manifest
+from .records import CaseRecord, RunRecord
 from .tool import tool
 
 

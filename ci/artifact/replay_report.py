@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
-from .manifest import NAME, CaseRecord, Manifest
+from .manifest import NAME, Manifest
+from .records import CaseRecord
 from .replay import Again, origin
 
 # Of a case's record: all that may explain other bytes.

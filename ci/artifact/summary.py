@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from ..errors import ArtifactError
-from .manifest import CaseRecord, Manifest
+from .manifest import Manifest
+from .records import CaseRecord
+from .verdict import bad
 
 COLUMNS = ("case", "status", "source", "model", "GPU", "seconds", "files")
 MOST_CASES = 1_000  # rows; GitHub shows no summary of more than 1 MiB, and a row has some 300 bytes
@@ -22,7 +24,7 @@ def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
     """
     if artifact_url and not re.match(r"https?://", artifact_url):
         raise ArtifactError(f"{artifact_url!r} is no address of an artifact; write http://… or https://…")
-    troubles = dict(_troubles(manifest))
+    troubles = bad(manifest)
     names = [*troubles, *(name for name in manifest.cases if name not in troubles)]  # what failed comes first
     link = quote(artifact_url, safe=":/?#[]@!$&'*+,;=%~")
     good = len(names) - len(troubles)
@@ -37,18 +39,6 @@ def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
         "summary.md": "\n".join(lines) + "\n",
         "counts.env": "".join(f"{name}={count}\n" for name, count in counts.items()),
     }
-
-
-def _troubles(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Cases that make the verdict red, and why."""
-    for name in dict.fromkeys([*manifest.run.selection.case_ids, *manifest.cases]):
-        record = manifest.cases.get(name)
-        if record is None:
-            yield name, "missing"
-        elif record.status != "ok":
-            yield name, f"{record.status}: {record.reason}"
-        elif record.reproducible is False:
-            yield name, "made twice, it did not come out the same"
 
 
 def _cells(name: str, manifest: Manifest, trouble: str | None, link: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ import importlib.metadata
 import subprocess
 
 from .. import ROOT
-from .manifest import Tool
+from .records import Tool
 
 
 def tool() -> Tool:

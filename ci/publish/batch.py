@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
+from ..artifact.records import FileRecord
 from ..catalogue.fields import NATIVE, SMOKE
 from ..errors import PublishError
 from ..plan.workflow import WorkflowInputs, publish_target
@@ -82,7 +83,7 @@ def _clean(target: str) -> str:
     return path.as_posix()
 
 
-def _content(artifact: Path, file: manifests.FileRecord) -> bytes:
+def _content(artifact: Path, file: FileRecord) -> bytes:
     """Read once: what is hashed is what is published."""
     try:
         content = (artifact / file.name).read_bytes()

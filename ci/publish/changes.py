@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..artifact import manifest as manifests
-from ..artifact.manifest import Accepted, CaseRecord, Manifest
+from ..artifact.manifest import Accepted, Manifest
+from ..artifact.records import CaseRecord
 from ..errors import PublishError
 from .batch import Batch, Files
 from .merge import merge

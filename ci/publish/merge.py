@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Mapping
 
-from ..artifact.manifest import Accepted, CaseRecord, Manifest, Publication, PublishedCase, RunRecord
+from ..artifact.manifest import Accepted, Manifest, Publication, PublishedCase, run_id
+from ..artifact.records import TIMES, CaseRecord, RunRecord
 from ..errors import PublishError
-
-TIMES = ("process", "seconds", "peak_memory", "log")  # what differs between two runs that say the same of a case
-
-
-def run_id(run: RunRecord) -> str:
-    """Names a run in published GT; the same for one artifact, however often it is published."""
-    text = json.dumps(run.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def merge(

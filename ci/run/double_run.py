@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ..artifact.manifest import Manifest
 from ..plan.generation import Event, Generation
 
 
@@ -26,16 +25,3 @@ def settle(first: Mapping[str, Event], second: Mapping[str, Event]) -> None:
         verification = other.get("verification") or {"reason": other["reason"]}
         same = "verification" in other and not verification["differences"]
         event["record"] |= {"reproducible": same, "verification": verification}
-
-
-def unlike(manifest: Manifest) -> list[str]:
-    """A line for each case that did not come out the same twice."""
-    found = []
-    for name, record in manifest.cases.items():
-        if record.reproducible is False and record.verification is not None:
-            files = [
-                f"{each.name} differs" + ("" if each.max_abs is None else f" by {each.max_abs} at most")
-                for each in record.verification.differences
-            ]
-            found.append(f"{name}: not reproducible: {'; '.join(files) or record.verification.reason}")
-    return found

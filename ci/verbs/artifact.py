@@ -9,6 +9,7 @@ from typing import Annotated
 from typing_extensions import Doc
 
 from ..artifact import attest, collect, folder, manifest, summary
+from ..artifact.verdict import bad, verdict
 from ..catalogue import files
 from .options import GT, OURS, Answer, Artifact, Cases, Folder, Typed, Written, read_text, write_text
 
@@ -21,7 +22,7 @@ class Verdict:
 
     def run(self) -> Answer:
         """A line for each problem."""
-        problems = manifest.verdict(self.artifact.path)
+        problems = verdict(self.artifact.path)
         return Answer("" if problems else f"gt: {self.artifact.path} is whole", problems, bool(problems))
 
 
@@ -44,9 +45,9 @@ class Collect:
         named = collect.named(read_text(self.matrix))
         whole, results = collect.collect(collect.parts(self.parts.path), named, files.load(self.cases.path))
         lines = folder.write(self.output.path, whole, results)
-        bad = [f"{name}: {case.status}: {case.reason}" for name, case in whole.cases.items() if case.status != "ok"]
-        count = f"{len(whole.cases) - len(bad)} of {len(whole.cases)} cases are in {self.output.path}"
-        return Answer(lines=[*lines, *bad, count])
+        finished = sum(record.status == "ok" for record in whole.cases.values())
+        count = f"{finished} of {len(whole.cases)} cases are in {self.output.path}"
+        return Answer(lines=[*lines, *(f"{name}: {reason}" for name, reason in bad(whole).items()), count])
 
 
 @dataclass(frozen=True, kw_only=True)

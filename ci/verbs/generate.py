@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,9 +9,11 @@ from rich.console import Console
 from typing_extensions import Doc
 
 from ..artifact import folder
+from ..artifact.manifest import Manifest
+from ..artifact.verdict import bad
 from ..plan import host, jobs
 from ..plan.generation import Generation
-from ..run import double_run, on_machine
+from ..run import on_machine
 from ..run.progress import Bars
 from .options import GT, Answer, Folder, Models, ServingCheckout, Written, path_of
 from .plan import Chosen
@@ -57,8 +58,8 @@ class GenerateOnMachine(Generate):
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         outcome = self._outcome(generation, on_machine.Places(models, previous, engine=engine))
         lines = folder.write(self.output.path, outcome.manifest, outcome.results)
-        bad = [*_bad(outcome), *double_run.unlike(outcome.manifest)]
-        return Answer("", [*lines, *bad, self._count(outcome)], bool(bad), outcome.interrupted)
+        problems = [f"{name}: {reason}" for name, reason in bad(outcome.manifest).items()]
+        return Answer("", [*lines, *problems, self._count(outcome.manifest)], bool(problems), outcome.interrupted)
 
     def _outcome(self, generation: Generation, places: on_machine.Places) -> on_machine.Outcome:
         if self.only_finished:
@@ -69,13 +70,7 @@ class GenerateOnMachine(Generate):
         with Bars(console, len(generation.cases) * (2 if self.verify else 1)) as bars:
             return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight)
 
-    def _count(self, outcome: on_machine.Outcome) -> str:
-        total, new = len(outcome.manifest.cases), len(outcome.manifest.run.made)
-        good = total - len(list(_bad(outcome)))
-        return f"{good} of {total} cases are in {self.output.path} ({new} made now, {good - new} made before)"
-
-
-def _bad(outcome: on_machine.Outcome) -> Iterator[str]:
-    for name, record in outcome.manifest.cases.items():
-        if record.status != "ok":
-            yield f"{name}: {record.status}: {record.reason}"
+    def _count(self, manifest: Manifest) -> str:
+        good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
+        before = f"{new} made now, {good - new} made before"
+        return f"{good} of {len(manifest.cases)} cases are in {self.output.path} ({before})"

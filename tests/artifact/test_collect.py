@@ -16,7 +16,9 @@ from ci.artifact import folder as artifact
 from ci.artifact import manifest as manifests
 from ci.artifact.attest import statement, text
 from ci.artifact.collect import ABSENT, collect, named, parts
-from ci.artifact.manifest import CaseRecord, HostRecord, Manifest, ProcessRecord, RemoteRecord
+from ci.artifact.manifest import Manifest
+from ci.artifact.records import CaseRecord, HostRecord, ProcessRecord, RemoteRecord
+from ci.artifact.verdict import verdict
 from ci.catalogue.files import Catalogue
 from ci.errors import ArtifactError, GtError
 from tests.conftest import Gt
@@ -106,7 +108,7 @@ def test_a_case_that_no_job_delivered_is_failed_and_takes_no_other_along(
         deliver(Path(folder) / "parts" / "one", part(run, sorted(delivered), 1))
         collected, files = collect(parts(Path(folder) / "parts"), selected, KNOWN)
         artifact.write(Path(folder) / "gt", collected, files)
-        problems = manifests.verdict(Path(folder) / "gt")
+        problems = verdict(Path(folder) / "gt")
     assert collected.run.selection.case_ids == sorted(selected)
     absent = {name: told for name, told in collected.cases.items() if name not in delivered}
     assert {told.reason for told in absent.values()} <= {ABSENT}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ci.artifact import folder
-from ci.artifact.manifest import NAME, read, verdict
+from ci.artifact.manifest import NAME, read
+from ci.artifact.verdict import verdict
 from ci.errors import ArtifactError
 from tests.support.records import file_record, manifest, results
 

@@ -53,7 +53,7 @@ def test_every_case_has_a_row_and_what_failed_comes_first() -> None:
     assert head == list(COLUMNS)
     assert [row[:2] for row in rows] == [
         ["bad", "❌ failed: broken on purpose"],
-        ["gone", "❌ missing"],
+        ["gone", "❌ missing: it was selected, and the manifest does not hold it"],
         ["other", "❌ skipped: broken on purpose"],
         ["good", "✅ ok, made before"],
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
-import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -16,16 +17,14 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci import release
 from ci.artifact import tool as tools
-from ci.artifact.manifest import Tool
-from ci.errors import GtError
+from ci.artifact.records import Tool
 from tests.conftest import ROOT
 
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 PACKAGE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())
-RELEASE = "import pathlib, sys; from ci import release; print(release.notes(sys.argv[1], pathlib.Path()), end='')"
+SCRIPT = ROOT / ".github" / "release.py"
 TWO = """# Changelog
 
 ## [1.2.0] - 2026-02-01
@@ -42,6 +41,18 @@ TWO = """# Changelog
 
 [1.2.0]: https://example.com/1.2.0
 """
+
+
+def _module() -> Any:
+    spec = importlib.util.spec_from_file_location("release", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+release = _module()
 
 
 def project(folder: Path, changelog: str = TWO, version: str = "1.2.0") -> Path:
@@ -80,7 +91,7 @@ def test_a_releases_text_is_its_own_section(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tag", "changelog", "said"),
     [
-        ("1.2.0", TWO, "'1.2.0' is no tag of a release; write v1.2.3"),
+        ("1.2.0", TWO, "'1.2.0' is not the tag of a release; write v1.2.3"),
         ("v1.3.0", TWO, "the tag is v1.3.0, pyproject.toml has version 1.2.0; `uv version 1.3.0` sets it"),
         ("v1.2.0", TWO.replace("[1.2.0] -", "[1.3.0] -"), "the newest version in CHANGELOG.md is 1.3.0"),
         ("v1.2.0", TWO.replace("2026-02-01", "unreleased"), "1.2.0 in CHANGELOG.md is unreleased; write the date"),
@@ -88,13 +99,13 @@ def test_a_releases_text_is_its_own_section(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_agree_is_said(tmp_path: Path, tag: str, changelog: str, said: str) -> None:
-    with pytest.raises(GtError, match=re.escape(said)):
+    with pytest.raises(release.ReleaseError, match=re.escape(said)):
         release.notes(tag, project(tmp_path, changelog))
 
 
 @given(st.text())
 def test_what_is_no_version_is_no_release(text: str) -> None:
-    with pytest.raises(GtError):
+    with pytest.raises(release.ReleaseError):
         release.notes(text)
 
 
@@ -146,18 +157,18 @@ def test_nothing_may_write_but_the_release_itself_and_only_after_the_tests() -> 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A checkout that is to be released, and programs that stand in for `gh`, `uv` and the tests."""
+    """A checkout that is to be released, and programs that stand in for `gh` and the tests."""
     (tmp_path / "work").mkdir()
     work = project(tmp_path / "work")
-    (work / "ci").symlink_to(ROOT / "ci")
-    (work / ".ci").mkdir()
+    for folder in (work / ".ci", work / ".github", tmp_path / "bin"):
+        folder.mkdir()
+    shutil.copy(SCRIPT, work / ".github")
+    (tmp_path / "bin" / "python3").symlink_to(sys.executable)
     programs = {
         tmp_path / "bin" / "gh": f'printf "%s\\n" "$*" >> {tmp_path}/gh; [ "$3" != PATCH ] || [ -e {tmp_path}/major ]',
-        tmp_path / "bin" / "uv": f'exec {shlex.quote(sys.executable)} -c "{RELEASE}" "$7"',
         work / ".ci" / "run": f"touch {tmp_path}/tested",
     }
     for path, script in programs.items():
-        path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/bash\n{script}\n")
         path.chmod(0o755)
     return tmp_path
@@ -204,7 +215,7 @@ def test_a_tag_that_does_not_agree_runs_no_test_and_releases_nothing(machine: Pa
 
 
 def test_the_command_says_what_is_wrong_without_a_traceback() -> None:
-    command = [sys.executable, "-m", "ci.release", "v999.0.0"]
+    command = [sys.executable, str(SCRIPT), "v999.0.0"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert (

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ci.artifact import manifest as manifests
+from ci.artifact.verdict import verdict
 from tests.ci_systems.conftest import tool
 from tests.ci_systems.github import GitHub, snapshot
 from tests.conftest import ROOT
@@ -55,7 +56,7 @@ def test_the_jobs_make_one_artifact_and_publish_it(engine: None, address: str, t
         assert ran.status == 0, ran.log()[-3000:]
         held = server.git("ls-tree", "--name-only", f"{ran.outputs('publish')['commit']}:gt/smoke").splitlines()
     assert ran.jobs == dict.fromkeys(("plan", "generate", "collect", "publish", "attest"), "success")
-    assert not manifests.verdict(ran.artifact("diffusion-ci-outputs"))
+    assert not verdict(ran.artifact("diffusion-ci-outputs"))
     told = manifests.read(ran.artifact("diffusion-ci-outputs"))
     assert list(told.cases) == list(IDS)
     assert {host.name: host.cases for host in told.run.hosts} == {f"diffusion-ci-outputs-smoke-{n}": [n] for n in IDS}

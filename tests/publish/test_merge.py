@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ci.artifact.manifest import Accepted, FileRecord, Manifest, ProcessRecord
+from ci.artifact.manifest import Accepted, Manifest, run_id
+from ci.artifact.records import FileRecord, ProcessRecord
 from ci.errors import PublishError
-from ci.publish.merge import merge, run_id
+from ci.publish.merge import merge
 from tests.support.records import manifest
 
 NAMES = ("a", "b", "c", "d", "e")

@@ -27,7 +27,7 @@ from diffusers.pipelines.qwenimage import (
 )
 from PIL import Image, JpegImagePlugin
 
-from ci.artifact.manifest import CaseRecord
+from ci.artifact.records import CaseRecord
 from ci.catalogue import files as catalogue
 from gt_runner.sources import Generated, Loaded, diffusers, smoke
 from gt_runner.work import output

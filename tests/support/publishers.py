@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ci.artifact.manifest import NAME, FileRecord, GpuRecord, Manifest
+from ci.artifact.manifest import NAME, Manifest
+from ci.artifact.records import FileRecord, GpuRecord
 from ci.publish import push
 from ci.publish.batch import batch
 from ci.publish.changes import Order

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ci.artifact.manifest import CaseRecord, FileRecord, HostRecord, Manifest, RunRecord, Selected, Tool
+from ci.artifact.manifest import Manifest
+from ci.artifact.records import CaseRecord, FileRecord, HostRecord, RunRecord, Selected, Tool
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -11,17 +11,8 @@ from typing import Any
 import pytest
 
 from ci import RUNNER
-from ci.artifact.manifest import (
-    NAME,
-    CaseRecord,
-    CodeRecord,
-    FileRecord,
-    GpuRecord,
-    InputRecord,
-    Manifest,
-    ProcessRecord,
-    WeightsRecord,
-)
+from ci.artifact.manifest import NAME, Manifest
+from ci.artifact.records import CaseRecord, CodeRecord, FileRecord, GpuRecord, InputRecord, ProcessRecord, WeightsRecord
 from ci.artifact.replay import Here, again, pinned
 from ci.artifact.replay_report import reproduction
 from ci.catalogue.fields import Input

@@ -11,7 +11,7 @@ import anyio
 import dagger
 
 from ...artifact import manifest as manifests
-from ...artifact.manifest import MoveRecord, RemoteRecord
+from ...artifact.records import MoveRecord, RemoteRecord
 from ...plan.fleet import FleetHost
 from ...plan.generation import Generation
 from ...plan.host import Host

@@ -1,0 +1,220 @@
+"""The records of a run and of a case, as the manifest holds them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+TIMES = ("process", "seconds", "peak_memory", "log")  # what differs between two runs that say the same of a case
+
+
+class Part(BaseModel):
+    """Unknown keys are refused: a manifest is read by other programs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tool(Part):
+    """The diffusion-gt that made the artifact."""
+
+    version: str
+    commit: str | None = Field(description="Of its own checkout; null where it is no git checkout.")
+    dirty: bool = Field(description="Whether the checkout held changes that no commit has.")
+
+
+class Selected(Part):
+    """What the caller asked for, and the cases that this meant."""
+
+    mode: Literal["official", "native", "smoke"]
+    source_group: str
+    case_ids: list[str]
+    on: str | None = Field(description="The GPU kind that cases were moved to, whatever they need.")
+
+
+class HostRecord(Part):
+    """A machine that ran cases."""
+
+    gpu: str = Field(description="The GPU kind that it offers; cpu where it has none.")
+    gpu_name: str | None
+    engine: str | None = Field(description="Version of its Dagger engine; null for a run without containers.")
+
+
+class RemoteRecord(HostRecord):
+    """A host that jobs were sent to."""
+
+    name: str
+    cases: list[str] = Field(description="Those that it ran.")
+    started: str | None = Field(None, description="Of the job's own run, where the artifacts of many were collected.")
+    ended: str | None = Field(None, description="Of the same run.")
+
+
+class MoveRecord(Part):
+    """A job that went on from a host that failed."""
+
+    cases: list[str]
+    host: str
+    reason: str
+
+
+class RunRecord(Part):
+    """The run that wrote the artifact. Times stand here, in `process` and in `seconds`, and nowhere else."""
+
+    tool: Tool
+    selection: Selected
+    host: HostRecord = Field(description="The machine that the run was started on.")
+    hosts: list[RemoteRecord] = Field(default_factory=list, description="Those that jobs were sent to.")
+    moves: list[MoveRecord] = Field(default_factory=list)
+    started: str
+    ended: str
+    made: list[str] = Field(description="Cases that this run generated; the others came from the result store.")
+
+
+class ImageRecord(Part):
+    """The container image that ran the case."""
+
+    reference: str
+    digest: Digest | None = Field(None, description="Where it was pulled by digest.")
+    recipe: Digest | None = Field(None, description="Where it was built: base digest, lock files, runner code.")
+
+
+class FileRecord(Part):
+    """One file of the artifact."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    size: int = Field(description="Bytes.")
+    sha256: Hex
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+
+
+class WeightsRecord(Part):
+    """A model repository as it was on the machine."""
+
+    repo: str
+    commit: str | None = Field(description="Null where a local folder stood in.")
+    digest: Digest = Field(description="Over name, size and sha256 of each file; the sha256 taken once, at download.")
+    bytes: int
+
+
+class CodeRecord(Part):
+    """The checkout of an official implementation, or of the engine that made a native case."""
+
+    repo: str
+    commit: str | None = Field(description="Null for an engine's checkout that is no commit of its repository.")
+    identity: str = Field(description="The commit where it was verified, else a digest of the tree.")
+
+
+class InputRecord(Part):
+    """An input as it was used."""
+
+    url: str | None = None
+    path: str | None = None
+    sha256: Hex
+
+
+class ProcessRecord(Part):
+    """The process that generated the case: tells a run from the memory of one."""
+
+    id: str
+    started: str
+    nonce: str | None = Field(description="Set by a run that bypasses the result store.")
+
+
+class GpuRecord(Part):
+    """What the case ran on."""
+
+    kind: str
+    name: str | None
+    memory_bytes: int | None
+
+
+class PeakMemory(Part):
+    """Bytes."""
+
+    host_bytes: int
+    gpu_bytes: int | None
+
+
+class Seconds(Part):
+    """Seconds of each phase. `fetch` and `load` are the job's; they are shared by the cases that one model ran.
+
+    An engine loads and fetches within its one command: all of it is `generate`.
+    """
+
+    fetch: float
+    load: float
+    generate: float
+    save: float
+
+
+class Difference(Part):
+    """A file that came out otherwise when its case was made twice."""
+
+    name: str
+    max_abs: int | None = Field(description="Largest difference of a value, in 0..255; null where sizes differ.")
+    mean_abs: float | None = Field(description="Mean difference over all values, in 0..255; null where sizes differ.")
+
+
+class Verification(Part):
+    """What making a case a second time gave: in another process, past the result store, in the reverse order."""
+
+    process: ProcessRecord | None = Field(None, description="The second one; null where it did not finish the case.")
+    reason: str | None = Field(None, description="Why the second one failed.")
+    differences: list[Difference] = Field(
+        default_factory=list, description="Files that are not byte for byte the same."
+    )
+
+
+class CaseRecord(Part):
+    """One case. A case that is not `ok` has a reason and no files."""
+
+    status: Literal["ok", "failed", "skipped"]
+    reason: str | None = None
+    log: list[str] = Field(default_factory=list, description="The end of the log of a failed case.")
+    source: str
+    case: dict[str, JsonValue] = Field(description="The whole case, as its file has it.")
+    key: Digest | None = None
+    pipeline: str | None = Field(None, description="Class that ran it.")
+    passed: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Arguments that reached the implementation; the command of an engine."
+    )
+    dropped: list[str] = Field(default_factory=list, description="Arguments of the case that it does not take.")
+    seed: int | None = None
+    generator_device: str | None = None
+    dtype: str | None = None
+    inputs: list[InputRecord] = Field(default_factory=list)
+    weights: list[WeightsRecord] = Field(default_factory=list, description="None where an engine fetched for itself.")
+    code: CodeRecord | None = None
+    image: ImageRecord | None = Field(None, description="Null for a run without containers.")
+    runner: Digest | None = Field(None, description="Of the runner's code.")
+    environment: Digest | None = Field(None, description="Of the Python environment: every installed version.")
+    versions: dict[str, str | None] = Field(default_factory=dict)
+    isolation: str | None = Field(
+        None, description="How the network was kept away while generating; none: an engine needs it."
+    )
+    global_rng_used: list[str] = Field(
+        default_factory=list, description="Global generators that the case advanced: noise from outside of its own."
+    )
+    gpu: GpuRecord | None = None
+    peak_memory: PeakMemory | None = None
+    seconds: Seconds | None = None
+    process: ProcessRecord | None = None
+    reproducible: bool | None = Field(None, description="Made twice, byte for byte the same; null: was not tried.")
+    verification: Verification | None = None
+    files: list[FileRecord] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _ok_means_files(self) -> Self:
+        if (self.status == "ok") != bool(self.files):
+            raise ValueError("files if, and only if, the status is ok")
+        if self.status != "ok" and not self.reason:
+            raise ValueError("a reason, since the status is not ok")
+        return self
+
+
+def unfinished(case: dict[str, Any], status: Literal["failed", "skipped"], reason: str, log: list[str]) -> CaseRecord:
+    """The record of a case that has no files."""
+    return CaseRecord(status=status, reason=reason, log=log, source=case["source"], case=case)
