@@ -35,7 +35,7 @@ from .artifact.summary import texts
 from .catalogue import files
 from .catalogue.upstream.diff import differences
 from .errors import DefinitionsError, GtError, ReproduceError
-from .judge import gate, on_engine
+from .judge import on_engine
 from .kinds import PublishWay
 from .plainly import plainly
 from .plan.gitlab import pipeline
@@ -255,8 +255,7 @@ async def _checkout(manifest: Manifest, built: Images, given: dagger.Directory |
 async def _gate(judge: dagger.Container, artifact: dagger.Directory, there: Path) -> None:
     """The quality gate in a container, against what is published under the same names."""
     against = transfer.folder(there) if any(there.iterdir()) else None
-    result = await on_engine.check(judge, on_engine.Judged(artifact, published=against))
-    gate.sound(json.loads(await result.contents()))
+    await on_engine.gate(judge, on_engine.Judged(artifact, published=against))
 
 
 async def _measured(found: Reproduction, old: Path, new: Path, judge: dagger.Container) -> None:

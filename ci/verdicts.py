@@ -34,7 +34,7 @@ class Verdicts:
         """Raise, with a line for each bad file, unless an artifact passes the quality gate."""
         with plainly():
             judged = Judged(artifact, images_only, published)
-            return await on_engine.sound(await on_engine.check(await _judge(base_image), judged))
+            return "\n".join(await on_engine.gate(await _judge(base_image), judged))
 
     @function
     async def metrics(

@@ -13,7 +13,7 @@ import typer
 
 from ..catalogue import files
 from ..errors import GtError
-from ..judge.gate import gate
+from ..judge.on_machine import gate
 from ..publish.batch import batch
 from ..publish.changes import Order
 from ..publish.push import lines, run
