@@ -9,7 +9,6 @@ from typing import Annotated
 
 from typing_extensions import Doc
 
-from ..errors import GtError
 from ..judge import on_machine
 from .options import GT, Answer, Artifact, Folder, ImagesOnly, Published, Typed, Written, write_text
 
@@ -35,7 +34,6 @@ class CheckOnMachine(Check):
 
     def run(self) -> Answer:
         """A line for each bad file."""
-        on_machine.validated(self.artifact.path, images_only=self.images_only)
         result = on_machine.check(
             {
                 "artifact": str(self.artifact.path),
@@ -63,11 +61,6 @@ class Compare:
     models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
     noise_floor: Annotated[Path | None, Doc("Measured noise floors, instead of ours.")] = None
 
-    def against(self) -> None:
-        """Raises GtError where there is nothing to compare with."""
-        if self.published is None and self.engine is None:
-            raise GtError("name what to compare with: --published, --engine or both")
-
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOnMachine(Compare):
@@ -77,8 +70,6 @@ class CompareOnMachine(Compare):
 
     def run(self) -> Answer:
         """A line for each case that is not as it was, and where the report is."""
-        self.against()
-        on_machine.validated(self.artifact.path, images_only=self.images_only)
         folders = {"artifact": self.artifact, "published": self.published, "engine": self.engine}
         spec = {
             "artifact": str(self.artifact.path),

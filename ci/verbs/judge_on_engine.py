@@ -22,7 +22,7 @@ class CheckOnEngine(Check):
 
     async def run_on_engine(self) -> str:
         """What was looked at. Raises GtError with a line for each bad file."""
-        return await on_engine.sound(await _checked(self))
+        return "\n".join(await on_engine.gate(await _judge(self.base_image, CHECK), _judged(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class MetricsOnEngine(Check):
 
     async def run_on_engine(self) -> dagger.File:
         """The JSON file."""
-        return await _checked(self)
+        return await on_engine.check(await _judge(self.base_image, CHECK), _judged(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,6 @@ class CompareOnEngine(Compare):
 
     async def run_on_engine(self) -> dagger.Directory:
         """Report, JSON and JUnit XML."""
-        self.against()
         judged = on_engine.Judged(
             self.artifact.directory,
             self.images_only,
@@ -56,9 +55,8 @@ class CompareOnEngine(Compare):
         return await on_engine.compare(await _judge(self.base_image, COMPARE if self.models else CHECK), judged)
 
 
-async def _checked(verb: CheckOnEngine | MetricsOnEngine) -> dagger.File:
-    judged = on_engine.Judged(verb.artifact.directory, verb.images_only, _directory(verb.published))
-    return await on_engine.check(await _judge(verb.base_image, CHECK), judged)
+def _judged(verb: Check) -> on_engine.Judged:
+    return on_engine.Judged(verb.artifact.directory, verb.images_only, _directory(verb.published))
 
 
 async def _judge(base_image: str, image: str) -> dagger.Container:

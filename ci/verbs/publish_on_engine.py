@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import anyio
 
-from ..judge import on_engine, on_machine
+from ..judge import on_engine
 from ..run import transfer
 from ..run.images import Images
 from ..run.recipes import CHECK
@@ -29,13 +28,12 @@ class PublishOnEngine(Publish):
         cases = await transfer.exported(self.cases.directory, "cases")
         judge = (await Images(self.base_image, {}).image(CHECK)).container
 
-        async def judged(published: Path) -> str:
+        async def judged(published: Path) -> None:
             there = transfer.folder(published) if any(published.iterdir()) else None
-            result = await on_engine.check(judge, on_engine.Judged(self.artifact.directory, published=there))
-            return await result.contents()
+            await on_engine.gate(judge, on_engine.Judged(self.artifact.directory, published=there))
 
         def gate(_: Path, published: Path) -> None:
-            on_machine.sound(json.loads(anyio.from_thread.run(judged, published)))
+            anyio.from_thread.run(judged, published)
 
         verb = replace(self, token=None if self.token is None else await self.token.plain())
         answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate))

@@ -20,7 +20,6 @@ from tests.support.pictures import added, scene
 
 ONE, TWO = "one_1gpu.png", "two_1gpu.png"
 PATH = "ci/published"
-PACKAGE = ROOT / "containers" / "runner" / "gt_runner"
 
 
 @pytest.fixture
@@ -156,3 +155,13 @@ def test_an_environment_that_cannot_judge_says_what_to_install(sound: Path, monk
 def test_planning_imports_neither_numpy_nor_torch() -> None:
     code = "import sys, ci.cli, ci.judge.on_machine; print({'numpy', 'torch', 'skimage', 'PIL'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "set()"
+
+
+def test_the_judge_knows_of_the_runner_nothing_but_its_records() -> None:
+    for path in (ROOT / "containers" / "runner" / "gt_judge").rglob("*.py"):
+        assert "gt_runner" not in path.read_text(), path
+
+
+def test_published_gt_at_hand_needs_no_git(sound: Path, gt: Gt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert gt("check", "--published", str(sound)).returncode == 0

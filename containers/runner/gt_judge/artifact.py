@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gt_runner.errors import RunnerError
-from gt_runner.work.output import KEY_FRAMES
-
+from .errors import JudgeError
 from .pictures import is_image
 
 MANIFEST = "manifest.json"
+KEY_FRAMES = ("0", "mid", "last")  # of a video, as its files are named
 
 Record = Mapping[str, Any]  # of a case, as the manifest has it; `ci/artifact/manifest.py` owns the model
 
@@ -79,15 +78,15 @@ def read_manifest(folder: Path) -> Record | None:
 
 
 def read(folder: Path, *, images_only: bool = False) -> Artifact:
-    """Read an artifact, or the images of a directory. Raises RunnerError where there is nothing of the kind."""
+    """Read an artifact, or the images of a directory. Raises JudgeError where there is nothing of the kind."""
     if not folder.is_dir():
-        raise RunnerError(f"{folder} is no directory")
+        raise JudgeError(f"{folder} is no directory")
     if images_only:
         images = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
         return Artifact(folder, None, {path.name: File(path.name, path) for path in images})
     manifest = read_manifest(folder)
     if manifest is None:
-        raise RunnerError(f"{folder} holds no {MANIFEST}; --images-only looks at the images alone")
+        raise JudgeError(f"{folder} holds no {MANIFEST}; --images-only looks at the images alone")
     files = {file.name: file for name, record in manifest["cases"].items() for file in _files(folder, name, record)}
     return Artifact(folder, manifest, files)
 

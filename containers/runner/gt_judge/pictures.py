@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from gt_runner.errors import RunnerError
+from .errors import JudgeError
 
 FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}  # upstream's image extensions
 # Start of the last data, and the mark that must follow it: a file that was cut off behind its last pixel decodes.
@@ -23,7 +23,7 @@ Plane = NDArray[np.float32]  # (height, width), 0..1
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-class PictureError(RunnerError):
+class PictureError(JudgeError):
     """A file that is no whole image; the message says in what way."""
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gt_runner.errors import RunnerError
-
 from .artifact import File, Record, read_manifest
+from .errors import JudgeError
 from .pictures import is_image
 
 ANY = "any"
@@ -28,9 +27,9 @@ class Published:
     """A directory of the data repository, with its folders for GPU kinds."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises RunnerError where it is no directory."""
+        """Raises JudgeError where it is no directory."""
         if not folder.is_dir():
-            raise RunnerError(f"{folder} is no directory of published GT")
+            raise JudgeError(f"{folder} is no directory of published GT")
         self.folder = folder
         self._manifests: dict[Path, Record | None] = {}
 

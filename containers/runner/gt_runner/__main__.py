@@ -7,6 +7,7 @@
     python -m gt_runner newest REPOS.json     the newest commit of each repository of a JSON list, or why there is none
     python -m gt_runner environment           what this environment is, as JSON: digests and versions
     python -m gt_runner checkout FOLDER       what an engine's checkout is: its commit, or a digest of its content
+    python -m gt_runner folder URL REF PATH FOLDER    fetch one folder of a git repository into an empty folder
 
 `run` and `prepare` write events as JSON lines to standard output, lines for people to standard error; their exit status
 is 0 when no case failed, 1 when some did, 130 when interrupted. `fetch`, `work` and `engine` are steps of `run`.
@@ -34,6 +35,9 @@ def main() -> int:
     commands.add_parser("preflight").add_argument("file")
     commands.add_parser("newest").add_argument("file")
     commands.add_parser("checkout").add_argument("file", metavar="folder")
+    folder = commands.add_parser("folder")
+    for name in ("url", "ref", "path", "folder"):
+        folder.add_argument(name)
     for reaper in ("run", "prepare"):
         sub = commands.add_parser(reaper)
         sub.add_argument("file")
@@ -54,6 +58,8 @@ def main() -> int:
             return asked[arguments.command](arguments.file)
         case "environment":
             return _environment()
+        case "folder":
+            return _folder(arguments.url, arguments.ref, arguments.path, Path(arguments.folder))
     return _step(arguments.command, process.emitter(arguments.events), arguments.warm)
 
 
@@ -140,6 +146,18 @@ def _checkout(folder: str) -> int:
     except FetchError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    return 0
+
+
+def _folder(url: str, ref: str, path: str, folder: Path) -> int:
+    from .errors import FetchError  # noqa: PLC0415
+    from .fetch.git import fetch_folder  # noqa: PLC0415
+
+    try:
+        fetch_folder(url, ref, path, folder)
+    except FetchError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
     return 0
 
 

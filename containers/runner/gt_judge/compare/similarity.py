@@ -7,8 +7,7 @@ import math
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from gt_runner.errors import RunnerError
-
+from ..errors import JudgeError
 from ..pictures import Rgb
 
 WINDOW = 7  # pixels a side: scikit-image's default
@@ -31,7 +30,7 @@ MEASURES = {
 Values = dict[str, float | None]
 
 
-class ShapeError(RunnerError):
+class ShapeError(JudgeError):
     """Two images that cannot be compared pixel by pixel."""
 
 

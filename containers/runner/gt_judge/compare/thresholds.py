@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from gt_runner.errors import RunnerError
-
 from ..check.rules import Data
+from ..errors import JudgeError
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
 ENGINE_THRESHOLDS = Path(__file__).with_name("engine_thresholds.yaml")
@@ -93,7 +92,7 @@ class EngineThresholds(Data):
 
 
 def noise_floors(path: Path = NOISE_FLOOR) -> NoiseFloors:
-    """Read noise floors. Raises RunnerError for a file with mistakes."""
+    """Read noise floors. Raises JudgeError for a file with mistakes."""
     return NoiseFloors.model_validate(_data(path, NoiseFloors))
 
 
@@ -108,10 +107,10 @@ def _data(path: Path, model: type[Data]) -> Any:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
         model.model_validate(data)
     except OSError as error:
-        raise RunnerError(f"{path} cannot be read: {error.strerror}") from None
+        raise JudgeError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         mistakes = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise RunnerError("\n".join([f"{path.name} is not what it should be:", *mistakes])) from None
+        raise JudgeError("\n".join([f"{path.name} is not what it should be:", *mistakes])) from None
     except yaml.YAMLError as error:
-        raise RunnerError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+        raise JudgeError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
     return data

@@ -65,6 +65,8 @@ def fetch_folder(url: str, ref: str, path: str, folder: Path) -> Path:
 
     Raises FetchError.
     """
+    if any(part.startswith("-") for part in (url, ref, path)):  # git would take it for an option
+        raise FetchError(f"{url} at {ref}: an address, a ref and a folder do not begin with -")
     try:
         git(folder, "init", "--quiet", "--template=")
         git(folder, "remote", "add", "origin", url)
