@@ -134,6 +134,9 @@ class DiffusionGt(Verbs, Verdicts):
         devices: Annotated[
             list[str], Doc("GPUs of this engine that may be used, by number; all if none is named.")
         ] = [],  # noqa: B006
+        events: Annotated[
+            bool, Doc("Write each event of the runner into the log as JSON too, for a program that reads it.")
+        ] = False,
         host_list: Annotated[
             list[str],
             Name("host"),
@@ -177,6 +180,7 @@ class DiffusionGt(Verbs, Verdicts):
                 parallel=parallel,
                 images=images,
                 devices=devices,
+                events=events,
             )
             if only_finished:
                 return await finished(generation, settings, built)

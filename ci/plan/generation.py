@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import ROOT
 from ..artifact import manifest as manifests
@@ -21,10 +21,11 @@ from . import host as hosts
 from .host import Host
 from .jobs import Job
 
-UNFINISHED = "not finished before, and --only-finished makes nothing"
-ENDS = ("done", "reused", "failed", "skipped")  # each case ends in exactly one of these events
+if TYPE_CHECKING:  # the runner is not installed where the planner runs
+    from gt_runner.events import Ending
 
-Event = dict[str, Any]
+UNFINISHED = "not finished before, and --only-finished makes nothing"
+ENDS: Final = ("done", "reused", "failed", "skipped")  # the runner's `events.ENDS`: each case ends in one of these
 
 
 def now() -> str:
@@ -77,7 +78,7 @@ class Generation:
 
     def manifest(
         self,
-        outcomes: Mapping[str, Event],
+        outcomes: Mapping[str, Ending],
         engine: str | None = None,
         hosts: Iterable[RemoteRecord] = (),
         moves: Iterable[MoveRecord] = (),
@@ -100,19 +101,22 @@ class Generation:
                 moves=list(moves),
                 started=self.started,
                 ended=now(),
-                made=[case.id for case in self.cases if outcomes.get(case.id, {}).get("event") == "done"],
+                made=[case.id for case in self.cases if case.id in outcomes and outcomes[case.id]["event"] == "done"],
             ),
             cases={case.id: _record(case, outcomes.get(case.id)) for case in self.cases},
         )
 
 
-def _record(case: Case, event: Event | None) -> CaseRecord:
-    if event is None:
+def _record(case: Case, outcome: Ending | None) -> CaseRecord:
+    if outcome is None:
         return manifests.unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
-    if "record" in event:
-        return CaseRecord.model_validate(event["record"])
-    status = "skipped" if event["event"] == "skipped" else "failed"
-    return manifests.unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]
+    match outcome["event"]:
+        case "done" | "reused":
+            return CaseRecord.model_validate(outcome["record"])
+        case "skipped":
+            return manifests.unfinished(case.data(), "skipped", outcome["reason"], [])
+        case "failed":
+            return manifests.unfinished(case.data(), "failed", outcome["reason"], outcome.get("log", []))
 
 
 def tool() -> Tool:
