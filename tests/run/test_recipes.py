@@ -66,7 +66,8 @@ def copy(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "file", ["smoke/uv.lock", "torch/uv.lock", "runner/gt_runner/worker.py", "runner/pyproject.toml", "images.yaml"]
+    "file",
+    ["smoke/uv.lock", "torch/uv.lock", "runner/gt_runner/work/output.py", "runner/pyproject.toml", "images.yaml"],
 )
 def test_a_recipe_changes_with_whatever_is_in_the_image(copy: Path, file: str) -> None:
     before = recipes.recipe("smoke", "base@" + DIGEST, copy).digest
@@ -96,6 +97,14 @@ def test_a_data_file_with_a_mistake_is_said(copy: Path) -> None:
 
 
 def test_the_planning_core_knows_nothing_of_dagger() -> None:
-    core = ["cli", "local", "generation", "images", "jobs", "publishing", "schemas", "selection", "table"]
+    core = [
+        "cli",
+        "catalogue.selection",
+        "plan.generation",
+        "plan.table",
+        "publish.push",
+        "run.on_machine",
+        "run.recipes",
+    ]
     code = f"import sys; import {', '.join(f'ci.{name}' for name in core)}; print('dagger' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).strip() == "False"
