@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..catalogue.model import Case
-from ..plan.generation import Event, Generation, now
+from ..plan.generation import Generation, now
 from .manifest import Manifest
 from .records import CaseRecord, HostRecord, MoveRecord, RemoteRecord, RunRecord, Selected, unfinished
 from .tool import tool
 
+if TYPE_CHECKING:  # the runner is not installed where this runs
+    from gt_runner.events import Ending
+
 
 def manifest_of(
     run: Generation,
-    outcomes: Mapping[str, Event],
+    outcomes: Mapping[str, Ending],
     engine: str | None = None,
     hosts: Iterable[RemoteRecord] = (),
     moves: Iterable[MoveRecord] = (),
@@ -37,16 +41,19 @@ def manifest_of(
             moves=list(moves),
             started=run.started,
             ended=now(),
-            made=[case.id for case in run.cases if outcomes.get(case.id, {}).get("event") == "done"],
+            made=[case.id for case in run.cases if case.id in outcomes and outcomes[case.id]["event"] == "done"],
         ),
         cases={case.id: _record(case, outcomes.get(case.id)) for case in run.cases},
     )
 
 
-def _record(case: Case, event: Event | None) -> CaseRecord:
-    if event is None:
+def _record(case: Case, ending: Ending | None) -> CaseRecord:
+    if ending is None:
         return unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
-    if "record" in event:
-        return CaseRecord.model_validate(event["record"])
-    status = "skipped" if event["event"] == "skipped" else "failed"
-    return unfinished(case.data(), status, event["reason"], event.get("log", []))  # type: ignore[arg-type]
+    match ending["event"]:
+        case "done" | "reused":
+            return CaseRecord.model_validate(ending["record"])
+        case "skipped":
+            return unfinished(case.data(), "skipped", ending["reason"], [])
+        case "failed":
+            return unfinished(case.data(), "failed", ending["reason"], ending.get("log", []))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection
@@ -17,9 +17,7 @@ from .host import Host
 from .jobs import Job
 
 UNFINISHED = "not finished before, and --only-finished makes nothing"
-ENDS = ("done", "reused", "failed", "skipped")  # each case ends in exactly one of these events
-
-Event = dict[str, Any]
+ENDS: Final = ("done", "reused", "failed", "skipped")  # the runner's `events.ENDS`: each case ends in one of these
 
 
 def now() -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from ..plan.generation import Event, Generation
+from ..plan.generation import Generation
+
+if TYPE_CHECKING:  # the runner is not installed where this runs
+    from gt_runner.events import Ending
 
 
 def again(run: Generation) -> Generation:
@@ -14,14 +18,18 @@ def again(run: Generation) -> Generation:
     return Generation(run.selection, run.cases, jobs, run.host, run.on, fresh=True)
 
 
-def settle(first: Mapping[str, Event], second: Mapping[str, Event]) -> None:
+def settle(first: Mapping[str, Ending], second: Mapping[str, Ending]) -> None:
     """Write into the outcomes of the first run what the second one says of each case that the first one made."""
     for name, event in first.items():
         if event["event"] != "done":
             continue
-        other = second.get(name, {"event": "failed", "reason": "the second run ended without a word about this case"})
-        if other["event"] == "skipped":  # interrupted: nothing is known
+        other = second.get(name)
+        verification: Mapping[str, Any] = {"reason": "the second run ended without a word about this case"}
+        if other is not None and other["event"] == "skipped":  # interrupted: nothing is known
             continue
-        verification = other.get("verification") or {"reason": other["reason"]}
-        same = "verification" in other and not verification["differences"]
+        if other is not None and other["event"] == "failed":
+            verification = {"reason": other["reason"]}
+        elif other is not None and other["event"] == "done":
+            verification = other["verification"]
+        same = verification.get("differences") == []
         event["record"] |= {"reproducible": same, "verification": verification}

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import dagger
 from dagger import dag
 
 from ..catalogue.fields import Code
-from ..plan.generation import ENDS, Event, Generation
+from ..plan.generation import ENDS, Generation
 from ..plan.host import CPU, QUERY, Host, host_of
 from ..plan.jobs import Job
 from . import double_run, recipes, transfer
 from .hosts.dispatch import Devices
 from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
+
+if TYPE_CHECKING:  # the runner has a container of its own
+    from gt_runner.events import Ending, Event
 
 CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
 FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
@@ -48,6 +51,7 @@ class Settings:
     parallel: int = 0  # jobs that generate at once; 0: as many as the GPUs allow
     images: Sequence[str] = ()  # to pull, as SOURCE=REFERENCE@sha256:DIGEST
     devices: Sequence[str] = ()  # GPUs that may be used, by number; none named: all
+    events: bool = False  # the log has each event of the runner as JSON too, for a program that reads it
 
 
 async def probe(container: dagger.Container) -> Host:
@@ -63,7 +67,7 @@ async def probe(container: dagger.Container) -> Host:
 class Results:
     """What came back: the event that each case ended in, and the directories that hold the files."""
 
-    outcomes: dict[str, Event] = field(default_factory=dict)
+    outcomes: dict[str, Ending] = field(default_factory=dict)
     directories: list[dagger.Directory] = field(default_factory=list)
 
 
@@ -171,7 +175,7 @@ class Engine:
 
     async def _second(
         self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
-    ) -> Mapping[str, Event]:
+    ) -> Mapping[str, Ending]:
         """Make a job's cases again, in a container and a store that go when it is done."""
         again, made = double_run.again(self._generation), Results()
         job = {**ready, "prepared": ready["prepared"][::-1]}
@@ -206,10 +210,11 @@ class Engine:
             return []
         since = {"fresh": False, "since": generation.started} if generation.fresh else {}
         await self.missing(unsettled(job, results), host, results, **since)
-        made = [name for name, event in results.outcomes.items() if name not in before and event["event"] == "reused"]
+        made = [name for name, outcome in results.outcomes.items() if name not in before and "record" in outcome]
         for name in made:
-            if results.outcomes[name]["record"]["process"]["started"] >= generation.started:
-                results.outcomes[name] |= {"event": "done"}
+            record = results.outcomes[name]["record"]  # type: ignore[typeddict-item]  # since it is there
+            if record["process"]["started"] >= generation.started:
+                results.outcomes[name] = {"event": "done", "case": name, "record": record}
         return made
 
     async def salvage(self, results: Results) -> None:
@@ -232,9 +237,9 @@ class Engine:
             ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
         )
         await ran.sync()
-        events = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
+        events: list[Event] = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
         if not events and await ran.exit_code():
-            events = _unstarted(json.loads(run), step, await ran.stderr())
+            events = [*_unstarted(json.loads(run), await ran.stderr())]
         results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
         if any("record" in event for event in events):
             results.directories.append(ran.directory(OUT))
@@ -245,12 +250,14 @@ class Engine:
         places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
         previous = PREVIOUS if self._settings.previous is not None else None
         checkout = self._settings.engine
-        engine = {} if checkout is None else {"engine": ENGINE, "engine_identity": checkout.identity}
-        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places, **engine)
+        serving = {} if checkout is None else {"serving": ENGINE, "serving_identity": checkout.identity}
+        run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places, **serving)
         return json.dumps(run | flags)
 
     def _with_volumes(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
         container = container.with_env_variable("GT_NONCE", self._generation.nonce)
+        if self._settings.events:
+            container = container.with_env_variable("GT_EVENTS_ON_STDERR", "1")
         container = mounted(container, {WEIGHTS: self._settings.weights, STORE: self._settings.results})
         container = container.with_directory(CASES, self._settings.cases).with_new_file(EVENTS, "")
         for source, code in {job.source: case.code for job in jobs for case in job.cases if case.code}.items():
@@ -275,10 +282,11 @@ class Engine:
         return container
 
 
-def _unstarted(run: Mapping[str, Any], step: str, said: str) -> list[Event]:
+def _unstarted(run: Mapping[str, Any], log: str) -> Iterator[Ending]:
     """A runner that did not even start, such as that of an image which holds none, fails each of its cases."""
-    failed = {"event": "failed", "phase": step, "reason": "its runner did not start", "log": said.splitlines()[-LOG:]}
-    return [failed | {"case": case["id"]} for job in run["jobs"] for case in job["cases"]]
+    reason, end = "its runner did not start", log.splitlines()[-LOG:]
+    for case in [case for job in run["jobs"] for case in job["cases"]]:
+        yield {"event": "failed", "case": case["id"], "phase": "load", "reason": reason, "log": end}
 
 
 def _locked(container: dagger.Container, devices: Sequence[str]) -> dagger.Container:

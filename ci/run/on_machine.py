@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import platformdirs
 
@@ -23,10 +23,13 @@ from ..artifact.assemble import manifest_of
 from ..artifact.manifest import Manifest
 from ..catalogue.model import Case
 from ..errors import GtError, PreflightError
-from ..plan.generation import ENDS, UNFINISHED, Event, Generation
+from ..plan.generation import ENDS, UNFINISHED, Generation
 from . import double_run
 
-Show = Callable[[Event], None]
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Ending, Event
+
+Show: TypeAlias = "Callable[[Event], None]"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Places:
     def named(self) -> dict[str, str | None]:
         """As the runner reads them."""
         places = {"store": self.store, "cache": self.cache, "models": self.models, "previous": self.previous}
-        places["engine"] = self.engine
+        places["serving"] = self.engine
         return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
 
     def check(self, cases: Iterable[Case]) -> None:
@@ -102,7 +105,7 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
     return _outcome(run, places, outcomes, interrupted=_interrupted(outcomes))
 
 
-def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Event], *, interrupted: bool = False) -> Outcome:
+def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Ending], *, interrupted: bool = False) -> Outcome:
     manifest = manifest_of(run, outcomes)
     results = {
         name: places.store / record.key.removeprefix("sha256:")
@@ -123,13 +126,13 @@ def finished(run: Generation, places: Places) -> Outcome:
     answer = subprocess.run(
         [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
     )
-    events = {event["case"]: event for event in map(json.loads, answer.stdout.splitlines())}
+    outcomes: dict[str, Ending] = {event["case"]: event for event in map(json.loads, answer.stdout.splitlines())}
     for case in run.cases:
-        events.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
-    return _outcome(run, places, events)
+        outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    return _outcome(run, places, outcomes)
 
 
-def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Event]:
+def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Ending]:
     """Make the cases again, in new processes and into a store that nobody else reads."""
     again = double_run.again(run)
     with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
@@ -137,8 +140,8 @@ def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: 
         return _outcomes(again.run([again.job(job) for job in again.jobs], **named), show, quiet=quiet)
 
 
-def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Event]:
-    outcomes: dict[str, Event] = {}
+def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Ending]:
+    outcomes: dict[str, Ending] = {}
     with _runner(spec, quiet=quiet) as events:
         for event in events:
             show(event)
@@ -147,7 +150,7 @@ def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, 
     return outcomes
 
 
-def _interrupted(outcomes: Mapping[str, Event]) -> bool:
+def _interrupted(outcomes: Mapping[str, Ending]) -> bool:
     return any(event["event"] == "skipped" for event in outcomes.values())
 
 

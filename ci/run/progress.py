@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Event
 
 ENDS = {"done": "ok", "reused": "ok, made before", "failed": "failed", "skipped": "skipped"}
 
@@ -27,25 +30,26 @@ class Bars:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._progress.stop()
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Event) -> None:
         """Draw one event."""
-        name = event.get("case")
-        if name is None:
-            return
-        kind = event["event"]
-        if kind in ENDS:
-            self._end(name, f"{ENDS[kind]}: {event['reason']}" if "reason" in event else ENDS[kind])
-            return
-        task = self._task(name)
-        if kind == "phase":
-            self._progress.update(task, description=f"{name} {event['phase']}")
-        elif kind == "step":
-            self._progress.update(task, completed=event["done"], total=event["total"])
-        elif kind == "fetching":
-            megabytes = event["done"] // 10**6, event["total"] // 10**6
-            self._progress.update(
-                task, description=f"{name} fetch {event['what']}, MB", completed=megabytes[0], total=megabytes[1]
-            )
+        match event["event"]:
+            case "done" | "reused":
+                self._end(event["case"], ENDS[event["event"]])
+            case "failed" | "skipped":
+                self._end(event["case"], f"{ENDS[event['event']]}: {event['reason']}")
+            case "phase":
+                self._progress.update(self._task(event["case"]), description=f"{event['case']} {event['phase']}")
+            case "step":
+                self._progress.update(self._task(event["case"]), completed=event["done"], total=event["total"])
+            case "fetching":
+                self._progress.update(
+                    self._task(event["case"]),
+                    description=f"{event['case']} fetch {event['what']}, MB",
+                    completed=event["done"] // 10**6,
+                    total=event["total"] // 10**6,
+                )
+            case "retry":
+                self._progress.console.print(event["text"], markup=False, highlight=False)
 
     def _task(self, name: str) -> TaskID:
         if name not in self._tasks:

@@ -69,10 +69,10 @@ def packages(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an image is built; two images of one recipe hold the same, as far as locked packages go."""
+    """How an image is built; images of one recipe make the same results, as far as locked packages go."""
 
     base: str  # by the digest that it was resolved to
-    files: dict[str, str]  # sha256 by path: lock files, projects, runner code
+    files: dict[str, str]  # sha256 by path: lock files, projects, the code that decides a result
     steps: str = ""  # that no file of ours names
 
     @property
@@ -90,7 +90,10 @@ def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
 
 
 def _code(folder: Path) -> list[Path]:
-    return list((folder / "runner" / "gt_runner").rglob("*.py"))
+    """The runner's code that decides a result, by the same list as the runner's own digest."""
+    package = folder / "runner" / "gt_runner"
+    patterns = (package / "result_code.txt").read_text(encoding="utf-8").split()
+    return [path for pattern in patterns for path in package.glob(pattern)]
 
 
 def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:

@@ -49,6 +49,7 @@ class MakingOnEngine:
         previous: Folder | None = None,
         parallel: int = 0,
         devices: tuple[str, ...] = (),
+        events: bool = False,
     ) -> Settings:
         """What a generation on the engine needs beside the selection."""
         code = {"wan21": self.wan_code, "ltx": self.ltx_code}
@@ -64,6 +65,7 @@ class MakingOnEngine:
             parallel=parallel,
             images=self.images,
             devices=devices,
+            events=events,
         )
 
 
@@ -78,6 +80,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs.")
     ] = 0
     devices: Annotated[tuple[str, ...], Doc("GPUs of this engine to use, by number; all if none is named.")] = ()
+    events: Annotated[bool, Doc("Write each event of the runner into the log as JSON too, for a program.")] = False
     host: Annotated[
         tuple[str, ...], Doc("GPU hosts to send jobs to, as KIND=tls://NAME:PORT; any=… for whatever it is.")
     ] = ()
@@ -101,7 +104,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         here = Host(CPU) if self.kind == CPU else await probe(built.base())
         generation = near.generation(here)
         checkout = await self._checkout(cases, built)
-        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.devices)
+        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.devices, self.events)
         if self.only_finished:
             return await session.finished(generation, settings, built)
         hosts = self._hosts()

@@ -21,7 +21,7 @@ from ci.plan.generation import Generation
 from ci.plan.host import CPU, Host
 from ci.run import on_machine
 from ci.run.on_machine import Outcome, Places
-from gt_runner.work import second_run
+from gt_runner.supervise import second_run
 from tests.support.factory import body
 from tests.support.runs import FAULTY, faulty_case
 

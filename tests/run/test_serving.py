@@ -25,7 +25,8 @@ import yaml
 from ci.catalogue.files import Catalogue
 from gt_runner.errors import FetchError
 from gt_runner.fetch.serving_checkout import identity_of
-from gt_runner.supervise.supervisor import RunJob, worker_env
+from gt_runner.supervise.preparation import worker_env
+from gt_runner.tasks import RunJob
 from gt_runner.work import serving as runner
 from tests.conftest import ROOT, Gt, gt_command
 from tests.support.checkout import checkout, picked, sglang_checkout

@@ -120,7 +120,7 @@ class Nested:
         """
         generate = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *call.arguments]
         bring = [*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"]
-        relay = ["python", f"{SOURCE}/ci/relay.py", label, json.dumps(bring), json.dumps(call.keep), "--"]
+        relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, json.dumps(bring), json.dumps(call.keep), "--"]
         making = [*generate, *call.making, "--case-ids", ",".join(call.cases), "-o", OUT]
         container = self._reaching(remote.host, call.container).with_directory(OUT, dag.directory())
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import anyio
 import dagger
@@ -20,6 +21,9 @@ from ..images import Checkout
 from ..on_engine import CASES, KEEP, Engine, Results, Settings, unsettled
 from .call import Call, Nested, RefusedError, Remote
 from .dispatch import Dispatch, HostFaultError, Place, homeless
+
+if TYPE_CHECKING:  # the runner has a container of its own
+    from gt_runner.events import Ending
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +144,10 @@ class Spread:
         made = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
         for name, record in made.cases.items():
             if record.status == "ok":
-                event = "done" if name in made.run.made else "reused"
-                results.outcomes[name] = {"event": event, "case": name, "record": json.loads(record.model_dump_json())}
+                whole = json.loads(record.model_dump_json())
+                reused: Ending = {"event": "reused", "case": name, "record": whole}
+                done: Ending = {"event": "done", "case": name, "record": whole}
+                results.outcomes[name] = done if name in made.run.made else reused
             else:
                 _fail(results, [name], record.reason or "", record.log)
         results.directories.append(artifact.without_file(manifests.NAME))
@@ -160,7 +166,7 @@ class Spread:
             **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in settings.code},
             **_engine(settings.engine),
         }
-        how = {"--fresh": generation.fresh, "--verify": generation.verify}
+        how = {"--fresh": generation.fresh, "--verify": generation.verify, "--events": True}
         return Call(
             container=self._prepared(self._engine.keeper()),
             cases=cases,
@@ -213,4 +219,5 @@ def _options(given: Mapping[str, str | None]) -> list[str]:
 
 def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
     for name in cases:
-        results.outcomes.setdefault(name, {"event": "failed", "case": name, "reason": reason, "log": list(log)})
+        failed: Ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": list(log)}
+        results.outcomes.setdefault(name, failed)

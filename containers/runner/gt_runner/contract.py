@@ -1,4 +1,4 @@
-"""The data that the planner hands to the runner: cases as complete, validated JSON.
+"""The data of a case and of its job, as the planner hands them to the runner: complete, validated JSON.
 
 `ci/catalogue/model.py` validates a case; these types only name what the runner reads. A key that a case leaves out is
 absent here too: nothing is filled in between the file and the call.
@@ -33,7 +33,7 @@ class Code(TypedDict):
     paths: list[str]  # folders in it that go on the import path
 
 
-class Engine(TypedDict):
+class ServingEngine(TypedDict):
     """A serving engine: its checkout and the command that makes one case; templates: `ci/catalogue/native.py`."""
 
     repo: str  # owner/name on GitHub
@@ -79,20 +79,20 @@ class Case(TypedDict):
     source: str
     model: Repository
     inputs: NotRequired[list[Input]]
-    call: NotRequired[dict[str, Any]]  # absent, like runtime, where an engine makes the case
+    call: NotRequired[dict[str, Any]]  # absent, like runtime, where a serving engine makes the case
     runtime: NotRequired[Runtime]
     output: Output
     needs: dict[str, Any]
     loras: NotRequired[list[Lora]]
     pipeline: NotRequired[str]  # class name, where the source has several
-    conditioning: NotRequired[str]  # the rule that sizes input and output, see `conditioning.py`
+    conditioning: NotRequired[str]  # the rule that sizes input and output, see `sources/conditioning.py`
     text_encoder: NotRequired[Repository]  # ltx: the Gemma repository
     checkpoint: NotRequired[dict[str, Any]]  # ltx: file names inside the model repository
     config: NotRequired[str]  # wan21: the key in the repository's WAN_CONFIGS
     code: NotRequired[Code]
-    engine: NotRequired[Engine]  # the serving engine that makes the case, for native ones
-    suite: NotRequired[str]  # of the engine's own tests
-    arguments: NotRequired[list[str]]  # templates that follow the engine's command
+    engine: NotRequired[ServingEngine]  # what makes a native case
+    suite: NotRequired[str]  # of the serving engine's own tests
+    arguments: NotRequired[list[str]]  # templates that follow the serving engine's command
     base: str  # folder that relative input paths start from; not part of the case's key
 
 
@@ -114,9 +114,6 @@ class Job(TypedDict):
     gpus: int
     image: NotRequired[Image]  # absent: a run without containers
     cases: list[Case]
-
-
-SHARED = ("store", "cache", "models", "engine", "engine_identity", "fresh", "look", "since")  # of a run
 
 
 class FetchedRepository(TypedDict):
@@ -143,7 +140,7 @@ class Fetched(TypedDict):
     """What the fetch phase leaves behind for one case; paths are of this machine only."""
 
     repositories: dict[str, FetchedRepository]  # by repo name
-    code: str | None  # path of the checkout (of the engine, for its cases); None: what runs it must be importable
+    code: str | None  # path of the checkout; None: what runs the case must be importable
     code_identity: str | None  # as a repository's identity
     inputs: list[FetchedInput]  # in the case's order
 
@@ -157,14 +154,14 @@ class Prepared(TypedDict):
     fetch_seconds: float
 
 
-def by_engine(job: Job) -> bool:
+def served(job: Job) -> bool:
     """Whether a serving engine makes the job's cases."""
     return any("engine" in case for case in job["cases"])
 
 
 def repositories(case: Case) -> Iterator[Repository]:
-    """Every hub repository that is fetched for a case, the model's first."""
-    if "engine" in case:  # it fetches for itself
+    """Every hub repository that is fetched for a case, the model's first; none for a serving engine, which fetches."""
+    if "engine" in case:
         return
     if "repo" in case["model"]:  # a smoke model is built, not fetched
         yield case["model"]

@@ -16,6 +16,7 @@ from typing import Any
 from . import environment
 from .contract import Case, Fetched, Job
 from .environment import digest, runner_digest
+from .tasks import Options
 
 RECORD = "record.json"
 ABANDONED = 86_400  # seconds after which nobody works on a half-made result any more
@@ -30,9 +31,9 @@ def case_key(case: Case, fetched: Fetched, job: Job) -> str:
     return digest(
         {
             "case": {name: value for name, value in case.items() if name != "base"},
-            "weights": {repo: found["identity"] for repo, found in fetched["repositories"].items()},
+            "weights": {name: repository["identity"] for name, repository in fetched["repositories"].items()},
             "code": fetched["code_identity"],
-            "inputs": [found["sha256"] for found in fetched["inputs"]],
+            "inputs": [file["sha256"] for file in fetched["inputs"]],
             "runner": runner_digest(),
             "environment": image.get("digest") or image.get("recipe") or environment.of(case).digest,
             "gpu": job["gpu_kind"],
@@ -46,6 +47,15 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+
+    @classmethod
+    def opened(cls, run: Options) -> Store:
+        """The store of a run, swept, with the earlier artifact that the run names taken in."""
+        store = cls(Path(run["store"]))
+        store.sweep()
+        if run["previous"] and not run["fresh"]:
+            store.adopt(Path(run["previous"]))
+        return store
 
     def path(self, key: str) -> Path:
         """Where the case of this key lies once it is finished."""
@@ -81,7 +91,7 @@ class Store:
                 return final
 
     def _remove(self, final: Path) -> None:
-        """Out of sight in one step, so that no reader sees half a result; another process may be as fast."""
+        """Rename first, so that no reader sees half a result; another process may do the same at once."""
         away = self._partial()
         with contextlib.suppress(FileNotFoundError):
             final.rename(away)

@@ -47,7 +47,7 @@ def test_the_closed_model_of_an_engines_case_is_named_though_the_engine_fetches_
     fake: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close(fake, "owner/one")
-    run = run_of(tmp_path, "owner/one", MODEL) | {"engine": str(tmp_path), "engine_identity": "commit:x"}
+    run = run_of(tmp_path, "owner/one", MODEL) | {"serving": str(tmp_path), "serving_identity": "commit:x"}
     for job in run["jobs"]:
         job["cases"][0] |= {"engine": {"repo": "owner/engine", "command": ["x"]}, "suite": "s"}
     (line,) = obstacles(run)

@@ -15,7 +15,9 @@ from typing import Any, cast
 
 import pytest
 
-from gt_runner.fetch.prepare import Task, prepare
+from gt_runner.events import Event
+from gt_runner.fetch.prepare import prepare
+from gt_runner.tasks import FetchTask
 from tests.support.runs import Runner, faulty_case, outcomes
 
 
@@ -257,6 +259,6 @@ def test_of_two_results_of_a_case_the_one_made_later_stays(runner: Runner, tmp_p
 def test_a_look_may_leave_out_what_was_made_before_a_time(runner: Runner, since: str, found: bool) -> None:
     runner.run([faulty_case("one")])
     spec = runner.spec([faulty_case("one")], look=True, since=since)
-    events: list[dict[str, Any]] = []
-    prepare(cast(Task, {**spec, "job": spec["jobs"][0]}), events.append)
+    events: list[Event] = []
+    prepare(cast(FetchTask, {**spec, "job": spec["jobs"][0]}), events.append)
     assert [event["event"] for event in events] == (["reused"] if found else [])

@@ -14,7 +14,7 @@ from .inputs import fetch_inputs
 from .places import Places
 from .progress import Progress, silent
 from .read_ahead import read_ahead
-from .serving_checkout import engine_checkout
+from .serving_checkout import serving_checkout
 
 __all__ = ["Places", "Progress", "fetch", "identify", "read_ahead"]
 
@@ -27,7 +27,7 @@ def identify(case: Case, places: Places, progress: Progress = silent) -> Fetched
     """
     with _disk_errors_named():
         places.check()
-        code, code_identity = engine_checkout(case, places) if "engine" in case else fetch_code(case, places)
+        code, code_identity = serving_checkout(case, places) if "engine" in case else fetch_code(case, places)
         return {
             "repositories": weights.identify(case, places, progress),
             "code": code,

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -68,6 +68,17 @@ def newest(repo: str, name: str = constants.DEFAULT_REVISION) -> str:
     if info.sha is None:
         raise FetchError(f"{repo}: the hub at {constants.ENDPOINT} names no commit for {name}; pin model.revision")
     return info.sha
+
+
+def newest_of(repos: Iterable[str]) -> dict[str, dict[str, str]]:
+    """For each repository its newest `commit`, or the `error` that kept it from being found."""
+    answers: dict[str, dict[str, str]] = {}
+    for repo in repos:
+        try:
+            answers[repo] = {"commit": newest(repo)}
+        except FetchError as error:
+            answers[repo] = {"error": str(error)}
+    return answers
 
 
 class Snapshot:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import FetchError
+from ..tasks import Options
 
 _REPO = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.-]+/(?!\.\.?$)[A-Za-z0-9_.-]+")
 
@@ -19,14 +18,15 @@ class Places:
 
     cache: Path  # ours: inputs/, code/ and indexes/ live under it
     local: Path | None = None  # --models DIR: DIR/<owner>/<name> and DIR/inputs/<file name> stand in for downloads
-    engine: Path | None = None  # the checkout of the engine that makes native cases
-    engine_identity: str | None = None  # of that checkout, where the caller knows it
+    serving: Path | None = None  # the checkout of the serving engine that makes native cases
+    serving_identity: str | None = None  # of that checkout, where the caller knows it
 
     @classmethod
-    def of(cls, run: Mapping[str, Any]) -> Places:
-        """Those of a run or of a task, see `supervisor.Run`."""
-        local, engine = (Path(run[name]) if run.get(name) else None for name in ("models", "engine"))
-        return cls(Path(run["cache"]), local, engine, run.get("engine_identity"))
+    def of(cls, options: Options) -> Places:
+        """Those of a run."""
+        models, serving = options["models"], options.get("serving")
+        local, checkout = (Path(folder) if folder else None for folder in (models, serving))
+        return cls(Path(options["cache"]), local, checkout, options.get("serving_identity"))
 
     def stand_in(self, repo: str) -> Path | None:
         """The local folder of `owner/name`, if there is one. Raises FetchError for a name that is no owner/name."""

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import NotRequired, TypedDict
 
-from ..contract import Case, Fetched, Job
+from ..contract import Case, Fetched
 from ..errors import RunnerError
+from ..events import Emit
 from ..store import Store, case_key
-from ..supervise.process import Emit
+from ..tasks import FetchTask
 from . import case_files
 
 
-class Task(TypedDict):
-    """What the fetch phase is asked to do."""
-
-    job: Job
-    store: str
-    cache: str
-    models: str | None
-    engine: NotRequired[str | None]  # the checkout of the engine that makes native cases
-    engine_identity: NotRequired[str | None]  # of that checkout, where the caller knows it
-    fresh: bool
-    look: NotRequired[bool]  # only name what the store has, and fetch nothing
-    since: NotRequired[str]  # a time; what was made before is as good as not there
-
-
-def prepare(task: Task, emit: Emit) -> None:
+def prepare(task: FetchTask, emit: Emit) -> None:
     """Name each case's key, give back what the store has, fetch what the others need, and read it ahead.
 
     Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
@@ -53,7 +39,8 @@ def prepare(task: Task, emit: Emit) -> None:
     ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
     started = time.perf_counter()
     read = sum(case_files.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
-    emit({"event": "read_ahead", "bytes": read, "seconds": round(time.perf_counter() - started, 3)})
+    seconds = round(time.perf_counter() - started, 3)
+    emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
 
 
 def _fetch(case: Case, key: str, identified: Fetched, places: case_files.Places, emit: Emit) -> Fetched | None:

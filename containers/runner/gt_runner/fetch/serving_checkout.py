@@ -18,15 +18,17 @@ from .places import Places
 _CACHES = ("__pycache__", ".git")
 
 
-def engine_checkout(case: Case, places: Places) -> tuple[str, str]:
+def serving_checkout(case: Case, places: Places) -> tuple[str, str]:
     """Path and identity of the checkout that makes a native case. Raises FetchError where there is none."""
-    engine, folder = case["engine"], places.engine
+    serving, folder = case["engine"], places.serving
     if folder is None or not folder.is_dir():
-        raise FetchError(f"the engine's checkout is not here; `--engine DIR` names one of {engine['repo']}")
-    start = engine.get("folder", ".")
+        raise FetchError(
+            f"the serving engine's checkout is not here; name one of {serving['repo']} with `--engine DIR`"
+        )
+    start = serving.get("folder", ".")
     if not (folder / start).is_dir():
-        raise FetchError(f"the engine's checkout has no folder {start}: is it one of {engine['repo']}?")
-    return str(folder.absolute()), places.engine_identity or identity_of(folder.resolve())
+        raise FetchError(f"the serving engine's checkout has no folder {start}: is it one of {serving['repo']}?")
+    return str(folder.absolute()), places.serving_identity or identity_of(folder.resolve())
 
 
 @functools.cache
@@ -43,7 +45,7 @@ def identity_of(folder: Path) -> str:
         listed = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         return _content(folder, (name for each in listed.split("\0") if each for name in _walk(folder, Path(each))))
     except (GitError, OSError, UnicodeError) as error:
-        raise FetchError(f"the engine's checkout cannot be read: {error}") from error
+        raise FetchError(f"the serving engine's checkout cannot be read: {error}") from error
 
 
 def _content(folder: Path, names: Iterable[Path]) -> str:

@@ -1,47 +1,52 @@
-"""Events as lines for people, where there is no terminal to draw on."""
+"""Events as lines for people, where there is no terminal to draw on, and for programs that read the same log."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
-from .process import Event
+from ..events import ON_STDERR, Event, mark
 
-_said: dict[str, float] = {}
-EVERY = 10.0  # seconds between two lines of the same progress
+EVERY_S = 10.0  # between two lines of the same progress
+
+_last: dict[str, float] = {}  # when a line of each progress was written
 
 
 def show(event: Event) -> None:
-    """Write the event to standard error, if a person would want to see it."""
-    text = line(event)
+    """Write the event to standard error, if a person would want to see it; its machine line where that is asked for."""
+    lines = [line(event), mark(event) if os.environ.get(ON_STDERR) == "1" else None]
+    text = "".join(f"{each}\n" for each in lines if each)
     if text:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201  # the lines are the output
+        print(text, end="", file=sys.stderr, flush=True)  # noqa: T201  # the lines are the output
 
 
 def line(event: Event) -> str | None:
     """One event in words, or None."""
-    name, said = event.get("case", ""), None
+    text: str | None = None
     match event["event"]:
         case "phase":
-            said = event["phase"]
-        case "step" if _due(name, last=event["done"] == event["total"]):
-            said = f"step {event['done']}/{event['total']}"
+            text = event["phase"]
+        case "step" if _due(event["case"], last=event["done"] == event["total"]):
+            text = f"step {event['done']}/{event['total']}"
         case "fetching" if _due(event["what"], last=event["done"] >= event["total"]):
-            said = f"fetch {event['what']}, {event['done'] / 1e9:.1f} of {event['total'] / 1e9:.1f} GB"
+            text = f"fetch {event['what']}, {event['done'] / 1e9:.1f} of {event['total'] / 1e9:.1f} GB"
+        case "retry":
+            return event["text"]
         case "reused":
-            said = "ok, made before"
+            text = "ok, made before"
         case "done":
-            said = f"ok in {sum(event['record']['seconds'].values()):.1f} s"
+            text = f"ok in {sum(event['record']['seconds'].values()):.1f} s"
         case "failed":
-            said = f"failed in {event['phase']}: {event['reason']}"
+            text = f"failed in {event['phase']}: {event['reason']}"
         case "skipped":
-            said = f"skipped: {event['reason']}"
-    return f"{name}: {said}" if said else None
+            text = f"skipped: {event['reason']}"
+    return f"{event.get('case')}: {text}" if text else None
 
 
 def _due(what: str, *, last: bool) -> bool:
     now = time.monotonic()
-    if last or now - _said.get(what, -EVERY) >= EVERY:
-        _said[what] = now
+    if last or now - _last.get(what, -EVERY_S) >= EVERY_S:
+        _last[what] = now
         return True
     return False

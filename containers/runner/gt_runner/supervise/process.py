@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-Event = dict[str, Any]
-Emit = Callable[[Event], None]
+from ..events import Emit, Event
+from . import reaper
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that makes this package importable
 GRACE = 5.0  # seconds between asking a child to end and killing it
+LOOK_S = 1.0  # between two looks at whether the caller is alive
 
 
-class Hung(Exception):  # noqa: N818  # a state of the child, not an error of ours
+class HungError(Exception):
     """A child gave no final event before its deadline."""
 
 
@@ -47,7 +48,6 @@ class Child:
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
         os.close(write)
-        self.log = log
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(os.fdopen(read, "rb"),), daemon=True).start()
 
@@ -59,13 +59,13 @@ class Child:
             self.process.stdin.flush()
 
     def events(self, deadline: Callable[[], float | None] = lambda: None) -> Iterator[Event]:
-        """Events until the child ends. Raises Hung once `deadline()`, a time.monotonic() value, has passed."""
+        """Events until the child ends. Raises HungError once `deadline()`, a time.monotonic() value, has passed."""
         while True:
             limit = deadline()
             try:
                 event = self._events.get(timeout=None if limit is None else max(0.0, limit - time.monotonic()))
             except queue.Empty:
-                raise Hung from None
+                raise HungError from None
             if event is None:
                 self.process.wait()
                 return
@@ -93,19 +93,34 @@ class Child:
         self._events.put(None)
 
 
+def ending_signals() -> list[signal.Signals]:
+    """The signals that end a run; not the hang-up of a terminal where the caller has it ignored, as nohup does."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if kept else [signal.SIGHUP])]
+
+
+def interruptible() -> None:
+    """From now on each of these signals is a KeyboardInterrupt.
+
+    A shell has SIGINT ignored for what a script starts in the background, and Python keeps to that.
+    """
+    for sign in ending_signals():
+        signal.signal(sign, signal.default_int_handler)
+
+
 def task(at_end: Callable[[], None] = lambda: None) -> Any:
     """In a child: wait for the task, then watch the parent; `at_end` is called when that is gone."""
     line = sys.stdin.buffer.readline()
     if not line:
         os._exit(1)
-    threading.Thread(target=_end_with_parent, args=(at_end,), daemon=True).start()
+
+    def end_with_parent() -> None:
+        wait_for_end_of_input()
+        at_end()
+        os.killpg(0, signal.SIGKILL)  # with all that it has started: it leads a session of its own
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     return json.loads(line)
-
-
-def _end_with_parent(at_end: Callable[[], None]) -> None:
-    wait_for_end_of_input()
-    at_end()
-    os._exit(1)
 
 
 def leave(status: int) -> NoReturn:
@@ -119,6 +134,19 @@ def wait_for_end_of_input() -> None:
     """Until standard input is closed; not through sys.stdin, whose lock a waiting thread would hold at our own end."""
     while os.read(sys.stdin.fileno(), 1024):
         pass
+
+
+def end_with_caller() -> None:
+    """End this process soon after the one that started it, whose death closes nothing that this one reads."""
+    caller = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == caller:
+            time.sleep(LOOK_S)
+        reaper.end_all()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def emitter(descriptor: int) -> Emit:

@@ -5,29 +5,20 @@ from __future__ import annotations
 import traceback
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TypedDict
 
-from ..contract import Case, Job, Prepared
+from ..contract import Case, Prepared
 from ..errors import CommandError, RunnerError
+from ..events import Emit, Phase
 from ..store import Store
-from ..supervise.process import Emit
+from ..tasks import WorkTask
 
 FAILED = 3  # exit status: a case failed, and the supervisor starts a new process for the rest
 
 
-class Task(TypedDict):
-    """What a worker is asked to do."""
+class Worker(ABC):
+    """Makes the cases of one task."""
 
-    job: Job
-    cases: list[Prepared]  # those of the job that are not settled
-    store: str
-    nonce: str | None
-
-
-class Cases(ABC):
-    """The cases of one task."""
-
-    def __init__(self, task: Task, emit: Emit) -> None:
+    def __init__(self, task: WorkTask, emit: Emit) -> None:
         self._task, self._job, self._emit = task, task["job"], emit
         self._store = Store(Path(task["store"]))
 
@@ -40,8 +31,8 @@ class Cases(ABC):
             except Exception as error:  # noqa: BLE001  # whatever an implementation raises is that case's failure
                 if not isinstance(error, CommandError):
                     traceback.print_exc()
-                failed = {"event": "failed", "case": case["id"], "phase": self.phase(case), "reason": _reason(error)}
-                self._emit(failed)
+                phase = self.phase(case)
+                self._emit({"event": "failed", "case": case["id"], "phase": phase, "reason": _reason(error)})
                 return FAILED
         return 0
 
@@ -50,7 +41,7 @@ class Cases(ABC):
         """Make one case and put it into the store. Raises whatever goes wrong."""
 
     @abstractmethod
-    def phase(self, case: Case) -> str:
+    def phase(self, case: Case) -> Phase:
         """The phase in which a case has just failed."""
 
 
@@ -58,7 +49,7 @@ def _reason(error: Exception) -> str:
     text = str(error).strip()
     if isinstance(error, RunnerError):
         return text
-    if type(error).__name__ == "OutOfMemoryError":  # torch's, which a source without torch does not know
-        return f"out of GPU memory: {text.splitlines()[0]}"
     first = text.splitlines()[0] if text else "no message"
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which a source without torch does not know
+        return f"out of GPU memory: {first}"
     return f"{type(error).__name__}: {first}"

@@ -9,23 +9,24 @@ from typing import Any
 
 from ..contract import Case, Fetched, Prepared, load_spec
 from ..errors import RunnerError
+from ..events import Emit, Phase
 from ..sources import Loaded, source
-from ..supervise.process import Emit
+from ..tasks import WorkTask
 from . import isolation, output, record, torch_state
-from .base import Cases, Task
+from .base import Worker
 
 
-class Worker(Cases):
+class OfficialWorker(Worker):
     """Runs the cases of one task, one after the other."""
 
-    def __init__(self, task: Task, emit: Emit) -> None:
+    def __init__(self, task: WorkTask, emit: Emit) -> None:
         super().__init__(task, emit)
         self._loaded: Loaded | None = None
         self._spec: dict[str, Any] | None = None
         self._load_seconds = 0.0
         self._isolation = isolation.isolate()
 
-    def phase(self, case: Case) -> str:
+    def phase(self, case: Case) -> Phase:
         """What a case failed in."""
         return "generate" if load_spec(case) == self._spec else "load"
 

@@ -17,18 +17,19 @@ from PIL import Image, UnidentifiedImageError
 from .. import environment
 from ..contract import Case, Prepared
 from ..errors import CommandError
+from ..events import Phase
 from ..supervise import reaper
 from . import output, record
-from .base import Cases
+from .base import Worker
 
 ISOLATION = "none"  # as a record says it
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
-class EngineWorker(Cases):
+class ServingWorker(Worker):
     """One process of ours for the commands of many cases."""
 
-    def phase(self, case: Case) -> str:  # noqa: ARG002  # there is only one
+    def phase(self, case: Case) -> Phase:  # noqa: ARG002  # there is only one
         """What a case failed in."""
         return "generate"
 

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 
 def verification(record: Mapping[str, Any], first: Path, second: Path) -> dict[str, Any]:
-    """What the manifest says of the second time; `record` is the second one's, the folders hold the files of each."""
+    """The manifest's `verification`; `record` is the second run's, the folders hold the files of each."""
     return {"process": record["process"], "reason": None, "differences": list(_differences(record, first, second))}
 
 
@@ -19,16 +19,17 @@ def _differences(record: Mapping[str, Any], first: Path, second: Path) -> Iterat
     for file in record["files"]:
         one, other = first / file["name"], second / file["name"]
         if not one.is_file() or one.read_bytes() != other.read_bytes():
-            yield {"name": file["name"], **_by_how_much(one, other)}
+            yield {"name": file["name"], **_size_of_difference(one, other)}
 
 
-def _by_how_much(one: Path, other: Path) -> dict[str, Any]:
-    nothing = {"max_abs": None, "mean_abs": None}
+def _size_of_difference(one: Path, other: Path) -> dict[str, Any]:
+    """In values of 0..255; None where the two cannot be subtracted."""
+    unknown = {"max_abs": None, "mean_abs": None}
     try:
         first, second = (np.asarray(Image.open(path), np.int16) for path in (one, other))
     except (OSError, UnidentifiedImageError):
-        return nothing
+        return unknown
     if first.shape != second.shape:
-        return nothing
+        return unknown
     difference = np.abs(first - second)
     return {"max_abs": int(difference.max()), "mean_abs": round(float(difference.mean()), 6)}

@@ -1,0 +1,129 @@
+"""The events of a run: what the runner's processes write, and what whoever started it reads.
+
+Each event is one line of JSON. A case ends in exactly one event of ENDS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal, NotRequired, TypedDict
+
+from .contract import Fetched
+
+Phase = Literal["fetch", "load", "generate", "save"]
+ENDS: tuple[Literal["done"], Literal["reused"], Literal["failed"], Literal["skipped"]]
+ENDS = ("done", "reused", "failed", "skipped")
+ON_STDERR = "GT_EVENTS_ON_STDERR"  # set to 1: a line for programs beside each line for people
+_MARK = "gt-event "  # what such a line has in front of its JSON
+_LARGE = ("record", "fetched", "log")
+
+
+class PhaseEvent(TypedDict):
+    """A case enters a phase."""
+
+    event: Literal["phase"]
+    case: str
+    phase: Phase
+
+
+class StepEvent(TypedDict):
+    """Denoising steps that are done, and steps in all."""
+
+    event: Literal["step"]
+    case: str
+    done: int
+    total: int
+
+
+class FetchingEvent(TypedDict):
+    """Bytes of one repository or input that are there, and bytes in all."""
+
+    event: Literal["fetching"]
+    case: str
+    what: str
+    done: int
+    total: int
+
+
+class ReadyEvent(TypedDict):
+    """The files of a case are on this machine."""
+
+    event: Literal["ready"]
+    case: str
+    key: str  # in the result store
+    fetched: Fetched
+    seconds: float
+
+
+class ReadAheadEvent(TypedDict):
+    """The weights of a job are in the page cache."""
+
+    event: Literal["read_ahead"]
+    job: str
+    bytes: int
+    seconds: float
+
+
+class RetryEvent(TypedDict):
+    """A request failed and is made again after a pause."""
+
+    event: Literal["retry"]
+    text: str  # for people
+
+
+class ReusedEvent(TypedDict):
+    """The result store has the case."""
+
+    event: Literal["reused"]
+    case: str
+    record: dict[str, Any]
+
+
+class DoneEvent(TypedDict):
+    """The case was made, and is in the result store."""
+
+    event: Literal["done"]
+    case: str
+    record: dict[str, Any]
+    verification: NotRequired[dict[str, Any]]  # how it differs from an earlier run's files
+
+
+class FailedEvent(TypedDict):
+    """The case could not be made."""
+
+    event: Literal["failed"]
+    case: str
+    phase: Phase
+    reason: str
+    log: NotRequired[list[str]]  # the last lines of the process that made it
+
+
+class SkippedEvent(TypedDict):
+    """The case was not begun."""
+
+    event: Literal["skipped"]
+    case: str
+    reason: str
+
+
+Ending = DoneEvent | ReusedEvent | FailedEvent | SkippedEvent
+Event = PhaseEvent | StepEvent | FetchingEvent | ReadyEvent | ReadAheadEvent | RetryEvent | Ending
+Emit = Callable[[Event], None]
+
+
+def mark(event: Event) -> str:
+    """The event as a line in a log for people; without its large parts, which a manifest holds."""
+    return _MARK + json.dumps({name: value for name, value in event.items() if name not in _LARGE})
+
+
+def marked(line: str) -> dict[str, Any] | None:
+    """The event of a line that `mark` made, whatever a log has put in front of it; None for any other line."""
+    _, mark_found, text = line.partition(_MARK)
+    if not mark_found:
+        return None
+    try:
+        event = json.loads(text)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None
