@@ -26,7 +26,7 @@ from ci.run.hosts.dispatch import Dispatch, HostFaultError, Place
 
 RECORDED = Path(__file__).parent / "figures" / "recorded-cases.json"
 LOAD_S = 55.0  # of a model: the slowest of the incumbent's loads (28 to 55 s, one H100, 2026)
-CALL_S = 19.0  # of a nested call: the slowest that was measured, see docs/scale.md
+CALL_S = 19.0  # of a nested call: the slowest that was measured, see docs/hosts/scale.md
 NOTICED_S = 80.0  # until a host that hangs is given up: two questions, see ci/run/hosts/call.py
 GUESS = 1.25  # a case's expected minutes are wrong by up to this factor
 HOSTS = (1, 2, 4, 8, 16, 32, 64)

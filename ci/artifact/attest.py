@@ -20,7 +20,7 @@ from .verdict import spoilt
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:diffusion-gt:generate:v1"  # explained in docs/reproduce.md
+BUILD_TYPE = "urn:diffusion-gt:generate:v1"  # explained in docs/judge/reproduce.md
 BUILDER = "urn:diffusion-gt:unnamed-builder"  # who ran it is for the caller to say
 HUB, CODE = "https://huggingface.co/", "git+https://github.com/"
 

@@ -39,7 +39,7 @@ class DiffusersCase(CaseBase):
     )
     loras: list[Lora] = Field(default_factory=list)
     conditioning: Literal["flux", "qwen_edit", "qwen_layered", "raw"] | None = Field(
-        None, description="How inputs and output are sized, see docs/cases.md; required where there are inputs."
+        None, description="How inputs and output are sized, see docs/cases/format.md; required where there are inputs."
     )
     call: DiffusersCall
     runtime: Runtime

@@ -69,7 +69,7 @@ class Places:
             raise GtError(
                 f"these cases are made by {engine.repo} itself: name a checkout of it with --engine DIR, such as from "
                 f"`git clone https://github.com/{engine.repo} DIR && git -C DIR checkout {engine.ref}`; "
-                "docs/native.md says how it is installed"
+                "docs/run/native.md says how it is installed"
             )
 
 

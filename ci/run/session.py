@@ -23,7 +23,7 @@ from .on_engine import Engine, Results, Settings
 
 GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
-    "container toolkit; see docs/dagger.md, GPU engines"
+    "container toolkit; see docs/run/dagger.md, GPU engines"
 )
 MOST_STACKED = 50  # directories put into one
 

@@ -1,4 +1,4 @@
-"""docs/github.md: its examples are valid, and name what the action has, all of it and nothing else."""
+"""docs/ci/github.md: its examples are valid, and name what the action has, all of it and nothing else."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.ci_systems.test_lint import schema
 from tests.conftest import ROOT
 
 ACTION = load(ROOT / "action.yml")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SECTION = (ROOT / "docs" / "github.md").read_text().split("\n## The action\n")[1].split("\n## ")[0]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SECTION = (ROOT / "docs" / "ci" / "github.md").read_text().split("\n## The action\n")[1].split("\n## ")[0]
 
 
 def examples() -> list[Any]:

@@ -30,7 +30,7 @@ UPSTREAM = {
     "official_case_ids": ("string", ""),
     "official_source_group": ("string", ""),
 }
-SECTION = (ROOT / "docs" / "github.md").read_text().split("\n## The workflow\n")[1].split("\n## ")[0]
+SECTION = (ROOT / "docs" / "ci" / "github.md").read_text().split("\n## The workflow\n")[1].split("\n## ")[0]
 
 
 def steps_of(job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What docs/hosts.md tells a user to write: the fleet file is one, and the certificates are what mutual TLS needs."""
+"""docs/hosts: the fleet file is valid, and the certificates are what mutual TLS needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ci.plan import fleet
 from tests.conftest import ROOT
 
-TEXT = (ROOT / "docs" / "hosts.md").read_text()
+TEXT = (ROOT / "docs" / "hosts" / "hosts.md").read_text()
 HOST = "gpu-a.example"
 
 

@@ -337,8 +337,9 @@ def test_the_real_script_takes_the_command_line_of_every_native_case(
 
 
 def documented(number: int) -> dict[str, Any]:
-    """A case file of docs/native.md."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "native.md").read_text(), re.MULTILINE | re.DOTALL)
+    """A case file of docs/run/native.md."""
+    page = (ROOT / "docs" / "run" / "native.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     file: dict[str, Any] = yaml.safe_load(blocks[number])
     return file
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from ...plan.jobs import Job
 
-LEAST_MINUTES = 2.0  # a part loads the model once more and is a call of its own, 74 s or so: see docs/scale.md
+LEAST_MINUTES = 2.0  # a part loads the model once more and is a call of its own, 74 s or so: see docs/hosts/scale.md
 PORTION = 0.8  # of what each GPU still has to do: parts get smaller towards the end, and all GPUs end together
 
 
