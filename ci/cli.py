@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -9,11 +11,13 @@ from typing import Annotated
 import typer
 
 from .errors import GtError
+from .run.on_machine import stops
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
 from .verbs.fields import name_of
 from .verbs.generate import GenerateOnMachine
 from .verbs.judge import CheckOnMachine, CompareOnMachine
+from .verbs.options import say
 from .verbs.pin import PinOnMachine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, Plan, PublishTarget
 from .verbs.publish import PublishAccess, PublishOnMachine
@@ -62,9 +66,14 @@ def options(
 
 
 def main() -> None:
-    """Run the command. A GtError becomes its message and its exit status."""
+    """Run the command. A GtError becomes its message and its exit status; Typer makes a stop exit status 130."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding shows a stand-in, and no traceback
+    for sign in stops():  # each ends a run as Ctrl-C does; a shell starts `gt … &` with SIGINT ignored
+        signal.signal(sign, signal.default_int_handler)
     try:
         app(prog_name="gt")
     except GtError as error:
-        print(f"gt: {error}", file=sys.stderr)  # noqa: T201
+        say(str(error))
         sys.exit(error.status)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -206,6 +206,12 @@ def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
+def stops() -> list[signal.Signals]:
+    """The signals that end a run as Ctrl-C does; without SIGHUP under nohup, which asks for that."""
+    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if kept else [signal.SIGHUP])]
+
+
 @contextmanager
 def _runner(spec: Mapping[str, Any], *, quiet: bool) -> Iterator[Iterator[Event]]:
     """Start the runner and give its events. Ctrl-C closes its input: it then ends its processes, and says so."""
@@ -220,14 +226,15 @@ def _runner(spec: Mapping[str, Any], *, quiet: bool) -> Iterator[Iterator[Event]
     )
     assert process.stdin is not None  # noqa: S101  # for the type checker, like the next one
     assert process.stdout is not None  # noqa: S101
-    process.stdin.write(json.dumps(spec) + "\n")
-    process.stdin.flush()
     stop = process.stdin
-    before = {sign: signal.signal(sign, lambda *_: stop.close()) for sign in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {sign: signal.signal(sign, lambda *_: stop.close()) for sign in stops()}
     try:
+        stop.write(json.dumps(spec) + "\n")
+        stop.flush()
         yield (json.loads(line) for line in process.stdout)
     finally:
-        stop.close()
+        with suppress(BrokenPipeError):  # it ended by itself
+            stop.close()
         process.wait()
-        for sign, handler in before.items():
+        for sign, handler in handlers.items():
             signal.signal(sign, handler)

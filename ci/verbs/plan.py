@@ -19,9 +19,10 @@ from ..catalogue.model import Case
 from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
 from ..plan.gitlab import pipeline
+from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
 from ..plan.table import plan_table
 from .choices import GpuKind
-from .options import OURS, Answer, CaseIds, Cases, Official, On, PerCase, Ref, SourceGroup, TargetDir, read_text
+from .options import OURS, Answer, CaseIds, Cases, Official, On, PerCase, Ref, SourceGroup, TargetDir, read_text, say
 
 NARROW, WIDE = 80, 180  # columns of a table: the least, and where nothing says how wide the screen is
 
@@ -88,9 +89,16 @@ class PlanOnEngine(Plan):
 class Matrix(Chosen):
     """Print the jobs as CI matrix JSON: {"include": [...]}."""
 
+    limit: Annotated[int, Doc("The most entries; the shortest jobs of one runner share an entry.")] = GITHUB_LIMIT
+
     def run(self) -> Answer:
         """One line of JSON."""
-        return Answer(json.dumps(jobs.matrix(self.jobs())))
+        planned = self.jobs()
+        entries = grouped(planned, self.limit)
+        note = grouping(planned, entries, self.limit)
+        if note is not None:
+            say(note)
+        return Answer(json.dumps(jobs.matrix(entries)))
 
 
 @dataclass(frozen=True, kw_only=True)
