@@ -14,7 +14,7 @@ TIMES = ("process", "seconds", "peak_memory", "log")  # what differs between two
 class Part(BaseModel):
     """Unknown keys are refused: a manifest is read by other programs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Tool(Part):

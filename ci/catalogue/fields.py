@@ -106,7 +106,7 @@ Pixels = Annotated[int, Field(ge=1, le=16384)]
 class Strict(BaseModel):
     """Unknown keys are refused, values are never converted, and nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 class Repository(Strict):
