@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
+from . import sizes
 from .fields import CaseBase, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
+
+# What the runner gives to a pipeline by itself, or reads out of what it returns: another value would make another file
+# than the one that the case describes, or none.
+RUNNERS_OWN = (
+    *("generator", "output_type", "return_dict", "num_images_per_prompt", "num_videos_per_prompt"),
+    *("latents", "image", "images", "batch_size", "self"),
+)
+
+
+def _free(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    for name in extra:
+        if name in RUNNERS_OWN or name.startswith("callback"):
+            raise ValueError(f"no {name!r}: the runner sets it by itself; leave it out")
+        if name in DiffusersCall.model_fields:
+            raise ValueError(f"no {name!r}: it stands in call itself")
+        if not name.isidentifier():
+            raise ValueError(f"the name of an argument, got {name!r}")
+    return extra
 
 
 class DiffusersCall(Strict):
@@ -25,8 +44,9 @@ class DiffusersCall(Strict):
     guidance_scale_2: float | None = None
     output_type: Literal["pil", "np", "pt"] | None = None
     seed: Seed
-    extra: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Any other argument of the pipeline, by its name."
+    extra: Annotated[dict[str, JsonValue], AfterValidator(_free)] = Field(
+        default_factory=dict,
+        description="Any other argument of the pipeline, by its name; none that the runner sets.",
     )
 
 
@@ -48,6 +68,11 @@ class DiffusersCase(CaseBase):
     def _inputs_are_conditioned(self) -> Self:
         if bool(self.inputs) != (self.conditioning is not None):
             raise ValueError("inputs and conditioning, both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _saved_as_asked(self) -> Self:
+        sizes.check(self.call, self.pipeline, sizes.multiple_of(self.pipeline), video=self.output.kind == "video")
         return self
 
 
@@ -85,6 +110,11 @@ class Wan21Case(CaseBase):
     config: str = Field(description="Key in the repository's WAN_CONFIGS.")
     call: Wan21Call
     runtime: Wan21Runtime
+
+    @model_validator(mode="after")
+    def _saved_as_asked(self) -> Self:
+        sizes.check(self.call, "Wan2.1", 16, video=self.output.kind == "video")
+        return self
 
 
 class LtxCheckpoint(Strict):
@@ -177,4 +207,9 @@ class LtxCase(CaseBase):
         missing = [image.input for image in self.call.images if image.input >= len(self.inputs)]
         if missing:
             raise ValueError(f"an input for each image; call.images names {missing}, inputs holds {len(self.inputs)}")
+        return self
+
+    @model_validator(mode="after")
+    def _saved_as_asked(self) -> Self:
+        sizes.check(self.call, self.pipeline, sizes.LTX_STAGES[self.pipeline], video=self.output.kind == "video")
         return self
