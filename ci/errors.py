@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 MOST_SHOWN = 30  # words in one message
 
@@ -114,3 +116,39 @@ def near(word: str, allowed: Iterable[str]) -> str:
         return f"did you mean {' or '.join(matches)}?"
     shown = ", ".join(words[:MOST_SHOWN])
     return f"allowed: {shown}{', …' if len(words) > MOST_SHOWN else ''}" if words else "there are none"
+
+
+@contextmanager
+def reading(path: Path, kind: type[GtError] = GtError) -> Iterator[None]:
+    """Raise an error of this kind, which names the file, where it cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # no UTF-8, or a path that no file can have
+        raise kind(f"{path} cannot be read: {error}") from error
+
+
+@contextmanager
+def writing(path: Path, kind: type[GtError] = GtError, advice: str = "choose another one with -o") -> Iterator[None]:
+    """Raise an error of this kind, which names the file or folder and what to do, where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{path} cannot be written: {error.strerror or error}; {advice}") from error
+    except ValueError as error:  # a path that no file can have
+        raise kind(f"{path} cannot be written: {error}; {advice}") from error
+
+
+def printable(text: str) -> str:
+    """The text on one line, for a terminal, XML, Markdown or a commit message.
+
+    White space becomes a space, and what is not printable its escape: a control character must not act.
+    """
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
