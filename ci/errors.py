@@ -123,10 +123,8 @@ def reading(path: Path, kind: type[GtError] = GtError) -> Iterator[None]:
     """Raise an error of this kind, which names the file, where it cannot be read."""
     try:
         yield
-    except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:  # no UTF-8, or a path that no file can have
-        raise kind(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise kind(f"{path} cannot be read: {_reason(error)}") from error
 
 
 @contextmanager
@@ -134,10 +132,13 @@ def writing(path: Path, kind: type[GtError] = GtError, advice: str = "choose ano
     """Raise an error of this kind, which names the file or folder and what to do, where it cannot be written."""
     try:
         yield
-    except OSError as error:
-        raise kind(f"{path} cannot be written: {error.strerror or error}; {advice}") from error
-    except ValueError as error:  # a path that no file can have
-        raise kind(f"{path} cannot be written: {error}; {advice}") from error
+    except (OSError, ValueError) as error:
+        raise kind(f"{path} cannot be written: {_reason(error)}; {advice}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """In words; a ValueError is bytes that are no UTF-8, or a path that no file can have."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def printable(text: str) -> str:

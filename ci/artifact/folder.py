@@ -1,7 +1,7 @@
 """The result directory: images at its top and the manifest, nothing else of ours, nothing half-written.
 
-A run into the directory of an earlier artifact adds to it: a case that was finished replaces its earlier self, and every
-other case stays with its files. Only `replace` starts anew.
+A run into the directory of an earlier artifact adds to it: a finished case replaces its earlier self, and every other
+case stays with its files. Only `replace` starts anew.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def write(directory: Path, manifest: Manifest, results: Mapping[str, Path], *, r
     """Write an artifact; `results` holds the folder of each finished case's files.
 
     A run that finished nothing leaves an earlier artifact as it is, with `replace` too. Returns a line for each thing
-    that a user may not expect: files that are removed or in no manifest, cases that stay. Raises ArtifactError where the directory cannot
-    be written, or holds what the run does not go with; it is then as it was.
+    that a user may not expect: files that are removed or in no manifest, cases that stay. Raises ArtifactError where
+    the directory cannot be written, or holds what the run does not go with; it is then as it was.
     """
     with writing(directory, ArtifactError):
         earlier = _earlier(directory, readable=not replace)
@@ -129,6 +129,8 @@ def _merged(directory: Path, earlier: Manifest, new: Manifest) -> Manifest:
     }
     cases: dict[str, CaseRecord] = dict(earlier.cases)
     cases |= {name: record for name, record in new.cases.items() if name not in reasons}
+    if twins := alike(file.name for record in cases.values() for file in record.files):
+        raise ArtifactError(f"{directory} holds {twins[0]}, and another case of this run makes {twins[1]}; {OTHERWISE}")
     kept = {name: reason for name, reason in earlier.run.kept.items() if name not in new.cases} | reasons
     names = list(dict.fromkeys([*earlier.run.selection.case_ids, *selection.case_ids]))
     group = selection.source_group if selection.source_group == earlier.run.selection.source_group else ALL

@@ -150,6 +150,7 @@ def test_what_does_not_go_with_the_artifact_that_is_there_is_refused_and_changes
     for other, reason in (
         (changed(three, mode="native"), "an artifact of mode smoke, and this run's is native"),
         (changed(three, on="cpu"), "cases on the kinds that they need, and this run's are moved to GPU kind cpu"),
+        (renamed("three", "ONE_1gpu.png"), r"one_1gpu\.png, and another case of this run makes ONE_1gpu\.png"),
         (manifest({"One": "ok"}), "case one, which is One where upper and lower case are the same"),
     ):
         with pytest.raises(ArtifactError, match=f"{reason}; choose another directory with -o, or .*--replace"):
