@@ -103,11 +103,6 @@ class FleetError(DocumentError):
     files = "fleet file"
 
 
-def printable(line: str) -> str:
-    """One line for a terminal or a log: what is no printable character is written as Python would in a string."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-
-
 def near(word: str, allowed: Iterable[str]) -> str:
     """Say what was probably meant: the near matches of `word`, or all allowed words where nothing is near."""
     words = sorted(allowed)

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from ..catalogue.model import Case
 from ..catalogue.fields import ALL
+from ..catalogue.model import Case
 from ..errors import ArtifactError, writing
 from ..plan.generation import Generation
 from .manifest import NAME, Manifest, alike, read
