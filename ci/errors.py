@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 MOST_SHOWN = 30  # words in one message
 
@@ -101,11 +103,6 @@ class FleetError(DocumentError):
     files = "fleet file"
 
 
-def printable(line: str) -> str:
-    """One line for a terminal or a log: what is no printable character is written as Python would in a string."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
-
-
 def near(word: str, allowed: Iterable[str]) -> str:
     """Say what was probably meant: the near matches of `word`, or all allowed words where nothing is near."""
     words = sorted(allowed)
@@ -114,3 +111,40 @@ def near(word: str, allowed: Iterable[str]) -> str:
         return f"did you mean {' or '.join(matches)}?"
     shown = ", ".join(words[:MOST_SHOWN])
     return f"allowed: {shown}{', …' if len(words) > MOST_SHOWN else ''}" if words else "there are none"
+
+
+@contextmanager
+def reading(path: Path, kind: type[GtError] = GtError) -> Iterator[None]:
+    """Raise an error of this kind, which names the file, where it cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise kind(f"{path} cannot be read: {_reason(error)}") from error
+
+
+@contextmanager
+def writing(path: Path, kind: type[GtError] = GtError, advice: str = "choose another one with -o") -> Iterator[None]:
+    """Raise an error of this kind, which names the file or folder and what to do, where it cannot be written."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise kind(f"{path} cannot be written: {_reason(error)}; {advice}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """In words; a ValueError is bytes that are no UTF-8, or a path that no file can have."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def printable(text: str) -> str:
+    """The text on one line, for a terminal, XML, Markdown or a commit message.
+
+    White space becomes a space, and what is not printable its escape: a control character must not act.
+    """
+    return "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import ArtifactError
-from .manifest import NAME, Manifest, read, run_id
-from .records import CaseRecord, RunRecord
+from .manifest import NAME, Manifest, folder_of, read, run_id
+from .records import CaseRecord, RunRecord, instant
 from .verdict import spoilt
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -33,6 +32,7 @@ def statement(artifact: Path, builder: str = BUILDER) -> Json:
     Raises ArtifactError where a file is not what the manifest says, or where the cases are of several runs.
     """
     manifest = read(artifact)
+    artifact = folder_of(artifact)
     if manifest.publication is not None:
         raise ArtifactError(f"{artifact} is published GT, of several runs; provenance is that of one run's artifact")
     problems = list(spoilt(manifest, artifact))
@@ -77,7 +77,7 @@ def _provenance(manifest: Manifest, builder: str) -> Json:
 
 
 def _timestamp(time: str) -> str:
-    return datetime.fromisoformat(time).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return instant(time).isoformat().replace("+00:00", "Z")
 
 
 def _tool(run: RunRecord) -> Json:

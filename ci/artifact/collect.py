@@ -14,7 +14,7 @@ from ..errors import ArtifactError, near
 from ..plan import host, matrix
 from . import manifest as manifests
 from .manifest import Manifest
-from .records import TIMES, CaseRecord, HostRecord, RemoteRecord, RunRecord, unfinished
+from .records import CaseRecord, HostRecord, RemoteRecord, RunRecord, instant, timeless, unfinished
 from .verdict import whole
 
 Value = TypeVar("Value")
@@ -91,15 +91,11 @@ def _held(delivered: Sequence[Part], names: Sequence[str]) -> dict[str, Part]:
             if name not in names:
                 raise ArtifactError(f"{part.name} holds case {name!r}, which no job of the matrix has")
             first = held.setdefault(name, part)
-            if not _same(first.manifest.cases[name], record):
+            if timeless(first.manifest.cases[name]) != timeless(record):
                 raise ArtifactError(
                     f"case {name!r} came from both {first.name} and {part.name}, and not the same; remove one of them"
                 )
     return held
-
-
-def _same(one: CaseRecord, other: CaseRecord) -> bool:
-    return one.model_dump(exclude={*TIMES}) == other.model_dump(exclude={*TIMES})
 
 
 def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
@@ -120,9 +116,10 @@ def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
         host=HostRecord(gpu=host.CPU, gpu_name=None, engine=None),
         hosts=[record for part in delivered for record in _hosts(part)],
         moves=[move for run in runs for move in run.moves],
-        started=min(run.started for run in runs),
-        ended=max(run.ended for run in runs),
+        started=min((run.started for run in runs), key=instant),
+        ended=max((run.ended for run in runs), key=instant),
         made=[name for name in names if name in made],
+        kept={name: reason for run in runs for name, reason in run.kept.items()},
     )
 
 

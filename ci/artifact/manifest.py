@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from ..errors import ArtifactError
+from ..catalogue.fields import Id
+from ..errors import ArtifactError, printable, reading
 from .records import CaseRecord, FileRecord, Part, RunRecord
 
 NAME = "manifest.json"
+SCHEMA = 1
 
 
 class Accepted(Part):
@@ -33,7 +36,7 @@ class Publication(Part):
     """What the manifest of published GT holds besides: its cases may come from many runs."""
 
     runs: dict[str, RunRecord] = Field(description="By id; each names just those of its cases that are published here.")
-    cases: dict[str, PublishedCase]
+    cases: dict[Id, PublishedCase]
 
 
 class Manifest(Part):
@@ -42,7 +45,25 @@ class Manifest(Part):
     schema_version: Literal[1] = 1
     run: RunRecord = Field(description="In published GT, the newest of its runs.")
     publication: Publication | None = Field(None, description="In published GT only.")
-    cases: dict[str, CaseRecord]
+    cases: dict[Id, CaseRecord]
+
+    @model_validator(mode="after")
+    def _each_name_stands_for_one_thing(self) -> Self:
+        files = [NAME, *(file.name for record in self.cases.values() for file in record.files)]
+        for what, names in (("case", self.cases), ("file", files)):
+            if twins := alike(names):
+                raise ValueError(f"{twins[0]} and {twins[1]} are one {what} where upper and lower case are the same")
+        for name, record in self.cases.items():
+            if record.case.get("id", name) != name:
+                raise ValueError(f"case {name} holds a case of another id")
+        publication = self.publication
+        if publication is not None:
+            if publication.cases.keys() != self.cases.keys():
+                raise ValueError("publication.cases names other cases than cases")
+            for name, origin in publication.cases.items():
+                if origin.run not in publication.runs:
+                    raise ValueError(f"publication.cases.{name} names a run that publication.runs does not hold")
+        return self
 
     def text(self) -> str:
         """As it is written: stable order, one key a line, so that two manifests compare."""
@@ -54,30 +75,58 @@ class Manifest(Part):
         return {file.name: file for record in self.cases.values() for file in record.files}
 
 
-def folder_of(artifact: Path) -> Path:
-    """The folder of an artifact; its manifest may be named in its place."""
-    return artifact.parent if artifact.name == NAME and artifact.is_file() else artifact
+def alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that are one where upper and lower case are the same, as on macOS and Windows."""
+    spellings: dict[str, str] = {}
+    for name in names:
+        if name.casefold() in spellings:
+            return spellings[name.casefold()], name
+        spellings[name.casefold()] = name
+    return None
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of an artifact that is named by itself or by its manifest. Raises ArtifactError for another file."""
+    if path.name == NAME and path.is_file():
+        return path.parent
+    if path.is_dir() or not path.exists():
+        return path
+    raise ArtifactError(f"{path} is a file; name the folder that holds an artifact's images and its {NAME}")
 
 
 def read(artifact: Path) -> Manifest:
     """Read an artifact's manifest. Raises ArtifactError where there is none, or none that can be read."""
-    artifact = folder_of(artifact)
-    path = artifact / NAME
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise ArtifactError(f"{artifact} is no artifact: it holds no {NAME}; `gt generate -o DIR` makes one") from None
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{path} is no manifest of this version: {error}") from None
+    path = folder_of(artifact) / NAME
+    if not path.is_file():
+        raise ArtifactError(f"{artifact} is no artifact: it holds no {NAME}; `gt generate -o DIR` makes one")
+    return read_file(path)
 
 
-def parse(text: str, name: str) -> Manifest:
+def read_file(path: Path) -> Manifest:
+    """Read a manifest, whatever its name. Raises ArtifactError where it cannot be read."""
+    with reading(path, ArtifactError):
+        content = path.read_bytes()
+    return parse(content, str(path))
+
+
+def parse(content: str | bytes, name: str) -> Manifest:
     """A manifest from its text; `name` says where that is from. Raises ArtifactError."""
     try:
-        return Manifest.model_validate_json(text)
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
-        first = str(error).splitlines()[:3]
-        raise ArtifactError(f"{name} is no manifest of this version: {' '.join(first)}") from None
+        raise ArtifactError(f"{name} {_mistake(error)}") from None
+
+
+def _mistake(error: ValidationError) -> str:
+    mistakes = error.errors(include_url=False)
+    for mistake in mistakes:
+        version = mistake["input"]
+        if mistake["loc"] == ("schema_version",) and type(version) is int and version > SCHEMA:
+            return f"was made by a newer version of diffusion-gt (its schema_version is {version}); update this one"
+    first = mistakes[0]
+    where = ".".join(map(str, first["loc"]))
+    more = f" (and {len(mistakes) - 1} more)" if mistakes[1:] else ""
+    return "is no manifest of this version: " + printable(f"{where + ': ' if where else ''}{first['msg']}")[:500] + more
 
 
 def run_id(run: RunRecord) -> str:

@@ -2,27 +2,69 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from ..catalogue.fields import Commit, FileName, Id, PathName, RelativePath, RepoName, SourceName
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-TIMES = ("process", "seconds", "peak_memory", "log")  # what differs between two runs that say the same of a case
+Count = Annotated[int, Field(ge=0)]
+
+
+def instant(text: str) -> datetime:
+    """The moment that a time of a manifest names. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a time with its offset from UTC, such as 2026-01-31T12:00:00+00:00")
+
+
+def _time(text: str) -> str:
+    instant(text)
+    return text
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """JSON has no NaN and no infinity, and Python's reader takes them all the same."""
+    if any(not math.isfinite(number) for number in _numbers(value)):
+        raise ValueError("numbers that are finite")
+    return value
+
+
+def _numbers(value: JsonValue) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(each)
+
+
+Time = Annotated[str, AfterValidator(_time)]
+Json = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class Part(BaseModel):
     """Unknown keys are refused: a manifest is read by other programs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Tool(Part):
     """The diffusion-gt that made the artifact."""
 
     version: str
-    commit: str | None = Field(description="Of its own checkout; null where it is no git checkout.")
-    dirty: bool = Field(description="Whether the checkout held changes that no commit has.")
+    commit: Commit | None = Field(description="Of its checkout, or of the git module; null where that is not known.")
+    dirty: bool | None = Field(description="Whether there were changes that no commit has; null where not known.")
+    ref: str | None = Field(None, description="Of a Dagger module from git: its address and version, as asked for.")
+    source: Digest | None = Field(None, description="Of a Dagger module: a digest of its source.")
 
 
 class Selected(Part):
@@ -30,14 +72,14 @@ class Selected(Part):
 
     mode: Literal["official", "native", "smoke"]
     source_group: str
-    case_ids: list[str]
-    on: str | None = Field(description="The GPU kind that cases were moved to, whatever they need.")
+    case_ids: list[Id]
+    on: PathName | None = Field(description="The GPU kind that cases were moved to, whatever they need.")
 
 
 class HostRecord(Part):
     """A machine that ran cases."""
 
-    gpu: str = Field(description="The GPU kind that it offers; cpu where it has none.")
+    gpu: PathName = Field(description="The GPU kind that it offers; cpu where it has none.")
     gpu_name: str | None
     engine: str | None = Field(description="Version of its Dagger engine; null for a run without containers.")
 
@@ -46,15 +88,15 @@ class RemoteRecord(HostRecord):
     """A host that jobs were sent to."""
 
     name: str
-    cases: list[str] = Field(description="Those that it ran.")
-    started: str | None = Field(None, description="Of the job's own run, where the artifacts of many were collected.")
-    ended: str | None = Field(None, description="Of the same run.")
+    cases: list[Id] = Field(description="Those that it ran.")
+    started: Time | None = Field(None, description="When the first of its jobs began.")
+    ended: Time | None = Field(None, description="When the last of its jobs ended.")
 
 
 class MoveRecord(Part):
     """A job that went on from a host that failed."""
 
-    cases: list[str]
+    cases: list[Id]
     host: str
     reason: str
 
@@ -67,9 +109,14 @@ class RunRecord(Part):
     host: HostRecord = Field(description="The machine that the run was started on.")
     hosts: list[RemoteRecord] = Field(default_factory=list, description="Those that jobs were sent to.")
     moves: list[MoveRecord] = Field(default_factory=list)
-    started: str
-    ended: str
-    made: list[str] = Field(description="Cases that this run generated; the others came from the result store.")
+    started: Time
+    ended: Time
+    made: list[Id] = Field(description="Cases that this run generated; the others were made before.")
+    kept: dict[Id, str] = Field(
+        default_factory=dict,
+        description="Cases that this run tried and did not finish, with the reason; their records and files are those "
+        "of an earlier run into the same directory.",
+    )
 
 
 class ImageRecord(Part):
@@ -83,50 +130,50 @@ class ImageRecord(Part):
 class FileRecord(Part):
     """One file of the artifact."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    size: int = Field(description="Bytes.")
+    name: FileName = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    size: Count = Field(description="Bytes.")
     sha256: Hex
-    width: int = Field(description="Pixels.")
-    height: int = Field(description="Pixels.")
+    width: Count = Field(description="Pixels.")
+    height: Count = Field(description="Pixels.")
 
 
 class WeightsRecord(Part):
     """A model repository as it was on the machine."""
 
-    repo: str
-    commit: str | None = Field(description="Null where a local folder stood in.")
+    repo: RepoName
+    commit: Commit | None = Field(description="Null where a local folder stood in.")
     digest: Digest = Field(description="Over name, size and sha256 of each file; the sha256 taken once, at download.")
-    bytes: int
+    bytes: Count
 
 
 class CodeRecord(Part):
     """The checkout of an official implementation, or of the engine that made a native case."""
 
-    repo: str
-    commit: str | None = Field(description="Null for an engine's checkout that is no commit of its repository.")
+    repo: RepoName
+    commit: Commit | None = Field(description="Null for an engine's checkout that is no commit of its repository.")
     identity: str = Field(description="The commit where it was verified, else a digest of the tree.")
 
 
 class InputRecord(Part):
     """An input as it was used."""
 
-    url: str | None = None
-    path: str | None = None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    path: RelativePath | None = None
     sha256: Hex
 
 
 class ProcessRecord(Part):
-    """The process that generated the case: tells a run from the memory of one."""
+    """Identifies the process that generated the case, so that a cached result can be recognised."""
 
     id: str
-    started: str
+    started: Time
     nonce: str | None = Field(description="Set by a run that bypasses the result store.")
 
 
 class GpuRecord(Part):
     """What the case ran on."""
 
-    kind: str
+    kind: PathName
     name: str | None
     memory_bytes: int | None
 
@@ -174,11 +221,11 @@ class CaseRecord(Part):
     status: Literal["ok", "failed", "skipped"]
     reason: str | None = None
     log: list[str] = Field(default_factory=list, description="The end of the log of a failed case.")
-    source: str
-    case: dict[str, JsonValue] = Field(description="The whole case, as its file has it.")
+    source: SourceName
+    case: dict[str, Json] = Field(description="The whole case, as its file has it.")
     key: Digest | None = None
     pipeline: str | None = Field(None, description="Class that ran it.")
-    passed: dict[str, JsonValue] = Field(
+    passed: dict[str, Json] = Field(
         default_factory=dict, description="Arguments that reached the implementation; the command of an engine."
     )
     dropped: list[str] = Field(default_factory=list, description="Arguments of the case that it does not take.")
@@ -213,6 +260,11 @@ class CaseRecord(Part):
         if self.status != "ok" and not self.reason:
             raise ValueError("a reason, since the status is not ok")
         return self
+
+
+def timeless(record: CaseRecord) -> dict[str, Any]:
+    """What a record holds, without what differs between two runs that say the same of a case."""
+    return record.model_dump(exclude={"process", "seconds", "peak_memory", "log"})
 
 
 def unfinished(case: dict[str, Any], status: Literal["failed", "skipped"], reason: str, log: list[str]) -> CaseRecord:

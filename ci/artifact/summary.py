@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, printable
 from .manifest import Manifest
 from .records import CaseRecord
 from .verdict import bad
@@ -66,4 +66,6 @@ def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
 
 def plain(text: str) -> str:
     """Text that Markdown shows as it is: what a log says may neither break the table nor become a link or an image."""
-    return re.sub(r"([\\`*_{}\[\]<>()#&|~!$@:]|(?<=www)\.)", r"\\\1", " ".join(text.split()), flags=re.IGNORECASE)
+    return re.sub(
+        r"([\\`*_{}\[\]<>()#&|~!$@:]|(?<=www)\.)", r"\\\1", " ".join(printable(text).split()), flags=re.IGNORECASE
+    )

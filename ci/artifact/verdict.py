@@ -6,21 +6,24 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .manifest import Manifest, read
+from ..errors import printable
+from .manifest import Manifest, folder_of, read
 from .records import CaseRecord, FileRecord
 
 
 def verdict(artifact: Path) -> list[str]:
     """Why an artifact is not whole, one line each; empty if every selected case is there and unchanged."""
     manifest = read(artifact)
+    artifact = folder_of(artifact)
     return [*(f"{name}: {reason}" for name, reason in bad(manifest).items()), *spoilt(manifest, artifact)]
 
 
 def bad(manifest: Manifest) -> dict[str, str]:
-    """Why a case is not as it should be, for each case that is not."""
-    names = dict.fromkeys([*manifest.run.selection.case_ids, *manifest.cases])
-    reasons = {name: _reason(manifest.cases.get(name)) for name in names}
-    return {name: reason for name, reason in reasons.items() if reason is not None}
+    """Why a case is not as it should be, for each case that is not: one line of printable text."""
+    run = manifest.run
+    names = dict.fromkeys([*run.selection.case_ids, *manifest.cases, *run.kept])
+    reasons = {name: run.kept.get(name) or _reason(manifest.cases.get(name)) for name in names}
+    return {name: printable(reason) for name, reason in reasons.items() if reason is not None}
 
 
 def spoilt(manifest: Manifest, artifact: Path) -> Iterator[str]:

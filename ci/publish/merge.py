@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..artifact.manifest import Accepted, Manifest, Publication, PublishedCase, run_id
-from ..artifact.records import TIMES, CaseRecord, RunRecord
+from ..artifact.records import CaseRecord, RunRecord, instant, timeless
 from ..errors import PublishError
 
 
@@ -39,7 +39,7 @@ def merge(
     _refuse_shared_files(left)
     origins = {name: origins[name] for name in left}
     runs = _runs([manifest for manifest in (published, new) if manifest is not None], origins)
-    newest = max(runs, key=lambda run: (runs[run].ended, run))
+    newest = max(runs, key=lambda run: (instant(runs[run].ended), run))
     return Manifest(run=runs[newest], publication=Publication(runs=runs, cases=origins), cases=left)
 
 
@@ -56,16 +56,16 @@ def _origins(manifest: Manifest) -> dict[str, PublishedCase]:
 
 def _says_the_same(new: CaseRecord, old: CaseRecord) -> bool:
     """Whether a record adds nothing to one that is published; one that was not made twice takes nothing back."""
-    untold = new.reproducible is None
 
-    def said(record: CaseRecord) -> dict[str, object]:
-        text = record.model_dump(exclude={*TIMES, *(["reproducible", "verification"] if untold else [])})
-        verification = text.get("verification")
-        if verification:
-            del verification["process"]
-        return text
+    def content(record: CaseRecord) -> dict[str, object]:
+        fields = timeless(record)
+        if new.reproducible is None:
+            del fields["reproducible"], fields["verification"]
+        elif fields["verification"]:
+            del fields["verification"]["process"]
+        return fields
 
-    return said(new) == said(old)
+    return content(new) == content(old)
 
 
 def _runs(manifests: Collection[Manifest], origins: Mapping[str, PublishedCase]) -> dict[str, RunRecord]:
@@ -84,7 +84,7 @@ def _trimmed(records: Collection[RunRecord], names: list[str]) -> RunRecord:
     run = next(iter(records))
     made = {name for record in records for name in record.made}
     selection = run.selection.model_copy(update={"case_ids": names})
-    return run.model_copy(update={"selection": selection, "made": [name for name in names if name in made]})
+    return run.model_copy(update={"selection": selection, "made": [name for name in names if name in made], "kept": {}})
 
 
 def _refuse_shared_files(cases: Mapping[str, CaseRecord]) -> None:

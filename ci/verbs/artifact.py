@@ -44,7 +44,7 @@ class Collect:
         """What is in the new artifact, and a line for each case that is not."""
         named = collect.named(read_text(self.matrix))
         whole, results = collect.collect(collect.parts(self.parts.path), named, files.load(self.cases.path))
-        lines = folder.write(self.output.path, whole, results)
+        lines = folder.rewrite(self.output.path, whole, results)
         finished = sum(record.status == "ok" for record in whole.cases.values())
         count = f"{finished} of {len(whole.cases)} cases are in {self.output.path}"
         return Answer(lines=[*lines, *(f"{name}: {reason}" for name, reason in bad(whole).items()), count])

@@ -130,7 +130,9 @@ def test_a_damaged_part_costs_its_own_case_only(tmp_path: Path) -> None:
 
 def test_a_case_from_two_jobs_is_refused_unless_it_is_the_same_but_for_times(tmp_path: Path) -> None:
     run = whole({"a": ""})
-    timed = run.cases["a"].model_copy(update={"process": ProcessRecord(id="2", started="later", nonce=None)})
+    timed = run.cases["a"].model_copy(
+        update={"process": ProcessRecord(id="2", started="2026-01-02T00:00:00+00:00", nonce=None)}
+    )
     deliver(tmp_path / "parts" / "one", part(run, ["a"], 1))
     deliver(tmp_path / "parts" / "two", part(run.model_copy(update={"cases": {"a": timed}}), ["a"], 2))
     collected, _ = collect(parts(tmp_path / "parts"), ["a"], KNOWN)

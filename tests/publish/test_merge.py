@@ -26,7 +26,7 @@ def made(contents: Contents, ended: int = 0, process: str = "p") -> Manifest:
         name: record.model_copy(
             update={
                 "files": [_file(name, contents[name])] if record.status == "ok" else [],
-                "process": ProcessRecord(id=process, started=process, nonce=None),
+                "process": ProcessRecord(id=process, started="2026-01-01T00:00:00+00:00", nonce=None),
             }
         )
         for name, record in base.cases.items()

@@ -46,7 +46,7 @@ def recorded(catalogue: Catalogue, name: str, **changes: Any) -> CaseRecord:
         "code": case.code and CodeRecord(repo=case.code.repo, commit=case.code.commit, identity="commit:x"),
         "gpu": GpuRecord(kind="h100", name="NVIDIA H100", memory_bytes=80),
         "versions": {"torch": "2.11.0"},
-        "process": ProcessRecord(id="p", started="s", nonce=None),
+        "process": ProcessRecord(id="p", started="2026-01-01T00:00:00+00:00", nonce=None),
         "files": [FileRecord(name=f"{name}_1gpu.png", size=1, sha256="e" * 64, width=1, height=1)],
     }
     return CaseRecord(**values | changes)
