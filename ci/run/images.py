@@ -97,7 +97,8 @@ class Images:
         for variable, value in (RUNNING | {"PYTHONPATH": ":".join(filter(None, [RUNNER, path]))}).items():
             if variable != "PATH":  # of its image
                 container = container.with_env_variable(variable, value)
-        container = container.with_directory(f"{RUNNER}/gt_runner", self._folder.directory("runner/gt_runner"))
+        for package in recipes.GENERATING:
+            container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
         named = given.reference if given is not None else f"diffusion-gt/{source}"
         return Image(container.with_workdir("/gt"), {"reference": named, "recipe": recipe.digest})
 

@@ -22,6 +22,7 @@ FETCH = "fetch"  # the project of the fetch phase, which needs no torch
 CHECK = "check"  # the project of the judge, which needs none either
 COMPARE = "compare"  # the same with torch, for learned measures
 TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
+GENERATING = ["gt_runner", "gt_pictures"]  # the packages of ours that make a result
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -64,7 +65,7 @@ def tiers(name: str) -> list[str]:
 
 def packages(name: str) -> list[str]:
     """The packages of ours that an image holds."""
-    return ["gt_runner", "gt_judge"] if name in (CHECK, COMPARE) else ["gt_runner"]
+    return [*GENERATING, "gt_judge"] if name in (CHECK, COMPARE) else GENERATING
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ def recipe(name: str, base: str, folder: Path = CONTAINERS) -> Recipe:
 
 
 def _code(folder: Path) -> list[Path]:
-    """The runner's code that decides a result, by the same list as the runner's own digest."""
-    package = folder / "runner" / "gt_runner"
-    patterns = (package / "result_code.txt").read_text(encoding="utf-8").split()
-    return [path for pattern in patterns for path in package.glob(pattern)]
+    """Our code that decides a result, by the same list as the runner's own digest."""
+    root = folder / "runner"
+    patterns = (root / "gt_runner" / "result_code.txt").read_text(encoding="utf-8").split()
+    return [path for pattern in patterns for path in root.glob(pattern)]
 
 
 def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:

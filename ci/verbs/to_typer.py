@@ -51,7 +51,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     if variable is not None:
         details["envvar"] = variable.name
     info = typer.Argument(**details) if typed.positional else typer.Option(*_names(field, typed), **details)
-    kind: Any = {Folder: Path, tuple: list[str]}.get(field.kind, field.kind)
+    kind: Any = {Folder: str, tuple: list[str]}.get(field.kind, field.kind)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -73,7 +73,7 @@ def _default(default: Any) -> Any:
     if default is REQUIRED:
         return inspect.Parameter.empty
     if isinstance(default, Folder):
-        return default.path
+        return default.address
     return list(default) if isinstance(default, tuple) else default
 
 
@@ -88,6 +88,6 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
         return tuple(dict.fromkeys(re.findall(r"[^\s,]+", " ".join(value))))
     if field.kind is not Folder or value is None:
         return value
-    if field.optional and field.mark(Written) is None and "#" not in str(value) and not value.is_dir():
+    if field.optional and field.mark(Written) is None and "#" not in value and not Path(value).is_dir():
         raise GtError(f"{_option(field)} {value}: there is no such directory")
     return Folder(value)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -19,8 +20,8 @@ from PIL import Image
 from gt_judge import artifact as artifacts
 from gt_judge.check import quality, rules
 from gt_judge.check.check import check
-from gt_judge.pictures import PictureError, decode
 from gt_judge.published import Published
+from gt_pictures.reading import decode
 from tests.conftest import SHARED
 from tests.support import pictures
 from tests.support.pictures import SPOILT_AGAINST_PUBLISHED, SPOILT_ALONE, Spoil, encoded, scene
@@ -117,7 +118,7 @@ def damaged(folder: Path, how: str) -> None:
     ("how", "line"),
     [
         ("changed", r"one_1gpu\.png: changed: sha256 [0-9a-f]{12}…, the manifest says [0-9a-f]{12}…"),
-        ("missing", r"one_1gpu\.png: missing: No such file or directory; the manifest names it"),
+        ("missing", r"one_1gpu\.png: missing: the manifest names it"),
         ("stale", r"three_1gpu\.png: stale: it is in no manifest"),
         ("stale folder", r"h100: stale: it is in no manifest"),
         ("not named", r"one_2gpu\.png: missing: case one makes it, and the manifest does not name it"),
@@ -138,11 +139,14 @@ def test_a_wrong_size_is_told_by_manifest_by_call_and_by_published_image(tmp_pat
         assert f"wrong size: 160x128, {who}" in line
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
-def test_an_official_image_is_rgb(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("L", "greyscale"), ("P", "a palette"), ("CMYK", "CMYK"), ("RGBA", "wrong mode: RGBA, allowed: RGB")],
+)
+def test_an_official_image_is_rgb(tmp_path: Path, mode: str, words: str) -> None:
     name = "one_1gpu.jpg" if mode == "CMYK" else ONE
     folder = pictures.artifact(tmp_path / "gt", {name: scene(1).convert(mode)})
-    assert f"wrong mode: {mode}, allowed: RGB" in problem(folder, images_only=False)
+    assert words in problem(folder, images_only=False)
 
 
 def test_a_native_engine_may_publish_layers_with_alpha(tmp_path: Path) -> None:
@@ -153,6 +157,28 @@ def test_a_native_engine_may_publish_layers_with_alpha(tmp_path: Path) -> None:
 def test_a_format_that_is_not_the_names_is_told(tmp_path: Path) -> None:
     folder = pictures.write(tmp_path, {ONE: encoded(scene(1), "one.jpg")})
     assert problem(folder) == "wrong format: JPEG, the name says PNG"
+
+
+def test_two_images_of_one_case_are_refused_by_name(tmp_path: Path) -> None:
+    folder = pictures.write(tmp_path, {ONE: scene(1), "one_1gpu.jpg": scene(1), "two_1gpu.png": scene(2)})
+    words = "ambiguous: one_1gpu.jpg and one_1gpu.png are both there: leave one of them"
+    assert judged(folder, images_only=True)["bad"] == [f"one_1gpu.jpg: {words}", f"{ONE}: {words}"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_file_of_the_manifest_that_is_no_file_is_refused(sound: Path, make: Callable[[Path], None]) -> None:
+    (sound / ONE).unlink()
+    make(sound / ONE)
+    assert judged(sound)["bad"] == [f"{ONE}: unreadable: it is no regular file"]
+
+
+def test_a_file_name_with_control_characters_is_shown_without_them(sound: Path) -> None:
+    (sound / "a\x1b[2J\u202e.png").touch()
+    (sound / os.fsdecode(b"b\xff.png")).touch()
+    assert judged(sound)["bad"] == [
+        r"a\x1b[2J\u202e.png: stale: it is in no manifest",
+        r"b\udcff.png: stale: it is in no manifest",
+    ]
 
 
 def test_the_smoke_cases_blobs_are_not_asked_for_detail(tmp_path: Path) -> None:
@@ -200,34 +226,13 @@ def test_a_published_image_that_is_bad_itself_is_no_reference(tmp_path: Path, ba
     assert (found["ok"], found["unreferenced"]) == (True, 1)
 
 
-WHOLE = {name: encoded(scene(1, (64, 48)), name) for name in ("one.jpg", "one.png")}
-
-
-@settings(deadline=None, max_examples=60)
-@given(name=st.sampled_from(sorted(WHOLE)), share=st.floats(0, 1, exclude_max=True))
-@example(name="one.jpg", share=0.9999)
-@example(name="one.png", share=0.9999)
-def test_a_file_that_is_cut_off_anywhere_is_no_image(name: str, share: float) -> None:
-    data = WHOLE[name]
-    with pytest.raises(PictureError, match=r"truncated|unreadable"):
-        decode(data[: math.floor(len(data) * share)])
-
-
-@settings(deadline=None, max_examples=100)
-@given(name=st.sampled_from(sorted(WHOLE)), at=st.floats(0, 1, exclude_max=True), noise=st.binary(max_size=30))
-def test_damaged_bytes_are_read_or_refused_and_nothing_else(name: str, at: float, noise: bytes) -> None:
-    data, place = WHOLE[name], math.floor(len(WHOLE[name]) * at)
-    with contextlib.suppress(PictureError):
-        assert decode(data[:place] + noise + data[place + len(noise) :]).rgb.ndim == 3
-
-
 PIXELS = arrays.arrays(np.uint8, st.tuples(st.integers(16, 40), st.integers(16, 40), st.just(3)))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(PIXELS)
 def test_every_metric_of_any_image_is_a_number(pixels: Any) -> None:
-    values = quality.measure(decode(encoded(Image.fromarray(pixels), ONE)))
+    values = quality.measure(decode(encoded(Image.fromarray(pixels), ONE), ONE))
     assert all(math.isfinite(value) for value in values.values())
     assert all(0 <= values[name] <= 1 for name in ("entropy", "blur_residual", "gradient_p95"))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +27,12 @@ from gt_judge import artifact as artifacts
 from gt_judge.compare import learned, similarity, thresholds
 from gt_judge.compare.compare import Against, compare
 from gt_judge.compare.learned import Learned
-from gt_judge.compare.report import junit
+from gt_judge.compare.report import junit, page
 from gt_judge.compare.result import Comparison
 from gt_judge.compare.thresholds import NoiseFloors
+from gt_judge.errors import JudgeError
 from gt_judge.published import Published
-from gt_runner.errors import RunnerError
+from gt_pictures.reading import decode
 from tests.conftest import SHARED
 from tests.support import pictures, tiny_clip
 from tests.support.pictures import added, encoded, scene
@@ -90,23 +94,77 @@ def test_the_noise_floor_of_the_case_and_the_gpu_kind_gives_the_middle_grade(
     assert bool(told(found)["one"]["files"][0]["beyond_noise_floor"]) == (sigma == 12)
 
 
-def test_the_noise_floor_that_we_ship_claims_nothing() -> None:
-    assert thresholds.noise_floors().floors == {}
+def test_the_noise_floors_that_we_ship_are_measured_ones_and_zero() -> None:
+    shipped = [floor for kinds in thresholds.noise_floors().floors.values() for floor in kinds.values()]
+    assert len(shipped) == 4
+    assert all(floor.setting and "random weights of the architecture" in floor.setting for floor in shipped)
+    assert {(floor.ssim, floor.psnr, floor.mean_abs_diff) for floor in shipped} == {(1, None, 0)}
     example = re.findall(r"^#   (.*)$", thresholds.NOISE_FLOOR.read_text(), re.M)
     floors_text = "version: 1\nfloors:\n" + "\n".join(f"  {line}" for line in example)
     assert NoiseFloors.model_validate(yaml.safe_load(floors_text)).of("flux_image_t2i", "h100")
 
 
+def test_above_a_floor_of_zero_any_difference_is_a_change(tmp_path: Path) -> None:
+    published = pictures.write(tmp_path / "published", {ONE: scene(1)})
+    zero = floors(one={"h100": FLOOR | {"ssim": 1, "psnr": None, "mean_abs_diff": 0}})
+    pixels = np.array(scene(1))
+    for change, grade in ((0, "identical"), (1, "changed")):
+        pixels[0, 0] ^= change
+        new = pictures.artifact(tmp_path / grade, {ONE: Image.fromarray(pixels)})
+        found = compared(new, published, images_only=False, floors=zero)
+        assert grades(found) == {"one": grade}
+        assert bool(told(found)["one"]["files"][0]["beyond_noise_floor"]) == bool(change)
+
+
 @pytest.mark.parametrize(
     "wrong",
-    [{"hosts": ["a"]}, {"hosts": ["a", "a"]}, {"runs": 1}, {"ssim": 2}, {"mean_abs_diff": -1}, {"lpips": 0.1}],
+    [
+        {"hosts": ["a"]},
+        {"hosts": ["a", "a"]},
+        {"runs": 1},
+        {"ssim": 2},
+        {"ssim": math.nan},
+        {"psnr": math.inf},
+        {"mean_abs_diff": -1},
+        {"lpips": 0.1},
+    ],
 )
 def test_a_noise_floor_of_one_host_or_with_a_mistake_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     file = tmp_path / "floor.yaml"
     file.write_text(yaml.safe_dump({"version": 1, "floors": {"one": {"h100": FLOOR | wrong}}}))
     with pytest.raises(
-        RunnerError, match=rf"floor\.yaml is not what it should be:\nfloors\.one\.h100\.{next(iter(wrong))}"
+        JudgeError, match=rf"floor\.yaml is not what it should be:\nfloors\.one\.h100\.{next(iter(wrong))}"
     ):
+        thresholds.noise_floors(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is not what it should be"),
+        ("just words", "is not what it should be"),
+        ("[1, 2]", "is not what it should be"),
+        ("version: 2\nfloors: {}", r"version: Input should be 1"),
+        ("version: 1\nfloors: [one]", "floors: "),
+        ("version: 1\nfloors: {one: {h100: 3}}", r"floors\.one\.h100: "),
+        ("? [x, y] : 1", "is no YAML"),
+        ("measured: 2026-13-45", "is no YAML: month must be in"),
+        ("a: b: c", "is no YAML"),
+        ("[" * 5000, "is no YAML"),
+        ("\x00", "is no YAML"),
+        (b"\xff\xfe\x00", "is no YAML"),
+        (None, "cannot be read: it is no file"),
+    ],
+)
+def test_a_noise_floor_file_of_another_shape_is_refused_in_words(
+    tmp_path: Path, text: str | bytes | None, words: str
+) -> None:
+    file = tmp_path / "floor.yaml"
+    if text is None:
+        os.mkfifo(file)
+    else:
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(JudgeError, match=words):
         thresholds.noise_floors(file)
 
 
@@ -157,7 +215,7 @@ def test_a_case_that_failed_is_missing_with_its_reason(tmp_path: Path) -> None:
 def test_images_of_different_shapes_are_an_error_and_never_resized(tmp_path: Path) -> None:
     published = pictures.write(tmp_path / "published", {ONE: scene(1, (200, 160))})
     new = pictures.write(tmp_path / "new", {ONE: scene(1)})
-    found = told(compared(new, published, engine=published))["one"]
+    found = told(compared(new, published, serving=published))["one"]
     assert (found["grade"], found["engine_verdict"]) == ("changed", "failed")
     assert found["files"][0]["published"]["error"] == "320x256 px against 200x160 px"
     assert found["files"][0]["published"]["values"] == {}
@@ -194,19 +252,19 @@ PIXELS = arrays.arrays(np.uint8, (12, 9, 3))
 @settings(deadline=None, max_examples=50)
 @given(PIXELS, PIXELS)
 def test_the_measures_are_those_of_the_facts(new: Any, other: Any) -> None:
-    values = similarity.measure(new, other)
+    values = similarity.colours(new, other)
     assert values["mean_abs_diff"] == pytest.approx(np.abs(new.astype(float) - other).mean())
     assert values["ssim"] == pytest.approx(structural_similarity(new, other, channel_axis=-1, data_range=255))
     error = ((new.astype(float) - other) ** 2).mean()
     assert values["psnr"] == (pytest.approx(10 * np.log10(255**2 / error)) if error else None)
-    assert similarity.measure(new, new) == {"ssim": 1.0, "psnr": None, "mean_abs_diff": 0.0}
+    assert similarity.colours(new, new) == {"ssim": 1.0, "psnr": None, "mean_abs_diff": 0.0}
 
 
 @pytest.mark.parametrize(("sigma", "verdict"), [(1, "passed"), (40, "failed")])
 def test_an_engines_output_passes_or_fails_by_the_cases_thresholds(tmp_path: Path, sigma: float, verdict: str) -> None:
     new = pictures.write(tmp_path / "new", {"flux_image_t2i_1gpu.png": scene(1)})
     engine = pictures.write(tmp_path / "engine", {"flux_image_t2i_1gpu.png": added(sigma)(scene(1))})
-    found = compared(new, engine=engine)
+    found = compared(new, serving=engine)
     case = told(found)["flux_image_t2i"]
     assert (case["grade"], case["engine_verdict"], found.same) == (None, verdict, verdict == "passed")
     assert case["engine_thresholds"] == {"clip": 0.97, "ssim": 0.95, "psnr": 30.0, "mean_abs_diff": 4.0}
@@ -220,10 +278,56 @@ def test_an_engines_files_are_found_by_name_and_what_is_left_is_said(tmp_path: P
     engine = pictures.write(
         tmp_path / "engine", {"one_1gpu.jpg": encoded(scene(1), "x.jpg", 95), "spare.png": scene(3)}
     )
-    found = compared(new, engine=engine)
+    found = compared(new, serving=engine)
     assert told(found)["one"]["files"][0]["notes"] == ["the engine's file is one_1gpu.jpg"]
     assert told(found)["two"]["engine_verdict"] == "missing"
     assert found.told()["extra_engine_files"] == ["spare.png"]
+
+
+def transparent(image: Image.Image, alpha: int) -> Image.Image:
+    copy = image.copy()
+    copy.putalpha(alpha)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("alpha", "grade", "verdict"),
+    [(255, "identical", "passed"), (254, "changed", "passed"), (128, "changed", "failed")],
+)
+def test_transparency_counts_as_much_as_colours(tmp_path: Path, alpha: int, grade: str, verdict: str) -> None:
+    new = pictures.write(tmp_path / "new", {ONE: transparent(scene(1), alpha)})
+    opaque = pictures.write(tmp_path / "opaque", {ONE: scene(1)})
+    floor = floors(one={"h100": FLOOR})
+    found = told(compared(new, opaque, serving=opaque, floors=floor))["one"]
+    assert (found["grade"], found["engine_verdict"]) == (grade, verdict)
+    values = found["files"][0]["published"]["values"]
+    assert values.get("alpha_diff", 0) == 255 - alpha
+
+
+@pytest.mark.parametrize("names", [(ONE, "one_1gpu.webp"), ("one_1gpu.jpg", "one_1gpu.webp")])
+def test_two_files_of_a_serving_engine_for_one_case_are_refused_by_name(tmp_path: Path, names: tuple[str, str]) -> None:
+    new = pictures.write(tmp_path / "new", {ONE: scene(1), TWO: scene(2)})
+    serving = pictures.write(tmp_path / "serving", {**dict.fromkeys(names, scene(1)), TWO: scene(2)})
+    found = told(compared(new, serving=serving))
+    assert {name: case["engine_verdict"] for name, case in found.items()} == {"one": "failed", "two": "passed"}
+    words = f"{' and '.join(sorted(names))} are both there: leave one of them"
+    assert found["one"]["files"][0]["engine_failed"] == [words]
+
+
+@pytest.mark.parametrize("who", ["new", "published", "serving"])
+def test_an_image_that_two_readers_see_differently_is_no_match(tmp_path: Path, who: str) -> None:
+    turned = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    scene(1).save(turned, "PNG", exif=exif)
+    folders = {
+        name: pictures.write(tmp_path / name, {ONE: turned.getvalue() if name == who else scene(1)})
+        for name in ("new", "published", "serving")
+    }
+    found = told(compared(folders["new"], folders["published"], serving=folders["serving"]))["one"]
+    assert found["grade"] == ("identical" if who == "serving" else "changed")
+    assert found["engine_verdict"] == ("passed" if who == "published" else "failed")
+    assert "EXIF orientation 6" in json.dumps(found)
 
 
 def test_the_engines_thresholds_are_those_of_the_facts() -> None:
@@ -240,16 +344,16 @@ def test_the_engines_thresholds_are_those_of_the_facts() -> None:
         expected = dict(
             zip(("clip", "ssim", "psnr", "mean_abs_diff"), (float(each.rstrip("*")) for each in limits_), strict=True)
         )
-        assert thresholds.engine_thresholds().of(case, video=False).bounds() == expected, case
+        assert thresholds.serving_thresholds().of(case, video=False).bounds() == expected, case
     video = {"clip": 0.9, "ssim": 0.92, "psnr": 24.0, "mean_abs_diff": 10.0}
-    assert thresholds.engine_thresholds().of("other", video=True).bounds() == video
+    assert thresholds.serving_thresholds().of("other", video=True).bounds() == video
 
 
 def test_a_learned_measure_that_is_not_taken_says_why(tmp_path: Path) -> None:
     new = pictures.write(tmp_path / "new", {ONE: scene(1)})
-    none = compared(new, engine=new).told()["not_measured"]
+    none = compared(new, serving=new).told()["not_measured"]
     assert none == dict.fromkeys(("clip", "lpips"), "no folder of models was given (--models)")
-    empty = compared(new, engine=new, learned=Learned(tmp_path)).told()["not_measured"]
+    empty = compared(new, serving=new, learned=Learned(tmp_path)).told()["not_measured"]
     assert empty["clip"] == f"the folder of models holds no {learned.CLIP_MODEL}"
 
 
@@ -267,7 +371,7 @@ def test_clip_and_lpips_are_taken_where_their_weights_are_at_hand(models: Path, 
     images = {ONE: scene(1), TWO: scene(2)}
     new = pictures.write(tmp_path / "new", images)
     engine = pictures.write(tmp_path / "engine", {ONE: scene(1), TWO: added(60)(scene(2))})
-    found = compared(new, engine=engine, learned=Learned(models))
+    found = compared(new, serving=engine, learned=Learned(models))
     assert found.not_measured == {}
     one, two = (told(found)[name]["files"][0]["engine"]["values"] for name in ("one", "two"))
     assert (one["clip"], one["lpips"]) == (1.0, 0.0)
@@ -278,15 +382,13 @@ def test_clip_and_lpips_are_taken_where_their_weights_are_at_hand(models: Path, 
 
 
 def pictures_of(image: Image.Image) -> Any:
-    from gt_judge.pictures import decode  # noqa: PLC0415
-
-    return decode(encoded(image, ONE))
+    return decode(encoded(image, ONE), ONE)
 
 
 def test_the_junit_file_has_a_failure_for_each_case_that_is_not_as_it_was(tmp_path: Path) -> None:
     published = pictures.write(tmp_path / "published", {ONE: scene(1), TWO: scene(2)})
     new = pictures.write(tmp_path / "new", {ONE: scene(1), TWO: added(30)(scene(2))})
-    junit.write(compared(new, published, engine=published), tmp_path / "junit.xml")
+    junit.write(compared(new, published, serving=published), tmp_path / "junit.xml")
     suites = {suite.name: suite for suite in JUnitXml.fromfile(str(tmp_path / "junit.xml"))}
     assert {name: (suite.tests, suite.failures) for name, suite in suites.items()} == {
         "against published GT": (2, 1),
@@ -297,6 +399,24 @@ def test_the_junit_file_has_a_failure_for_each_case_that_is_not_as_it_was(tmp_pa
     assert re.match(
         r"two_1gpu\.png: changed: ssim 0\.\d+, psnr [\d.]+, mean_abs_diff [\d.]+$", failed.result[0].message
     )
+
+
+CONTROL = "no\x1b[2J\x00\x7f\u202e\ud800 & <b>memory</b>\nfor it"
+
+
+def test_control_characters_reach_no_file_of_the_result(tmp_path: Path) -> None:
+    new = pictures.artifact(tmp_path / "new", {ONE: scene(1)})
+    manifest = json.loads((new / "manifest.json").read_text())
+    manifest["cases"]["two"] = {"status": "failed", "reason": CONTROL, "source": "diffusers", "case": {}, "files": []}
+    (new / "manifest.json").write_text(json.dumps(manifest))
+    found = compared(new, new, images_only=False)
+    junit.write(found, tmp_path / "junit.xml")
+    page.write(found, tmp_path / "report.html")
+    for file in ("junit.xml", "report.html"):
+        text = (tmp_path / file).read_text()
+        assert not set(text) & set("\x1b\x00\x7f\u202e\ud800"), file
+        assert r"no\x1b[2J\x00\x7f\u202e\ud800 &amp; &lt;b&gt;memory&lt;/b&gt;" in text, file
+    assert JUnitXml.fromfile(str(tmp_path / "junit.xml"))
 
 
 @settings(deadline=None, max_examples=5)
@@ -316,4 +436,4 @@ def test_the_result_names_no_path_of_this_machine(tmp_path: Path) -> None:
     published = pictures.write(tmp_path / "published", {ONE: b"broken", TWO: scene(1)})
     new = pictures.artifact(tmp_path / "new", {ONE: scene(1), TWO: scene(1)})
     (new / ONE).unlink()
-    assert str(tmp_path) not in json.dumps(compared(new, published, images_only=False, engine=published).told())
+    assert str(tmp_path) not in json.dumps(compared(new, published, images_only=False, serving=published).told())

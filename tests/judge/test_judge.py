@@ -78,9 +78,9 @@ def test_check_says_one_line_for_each_bad_file_and_exits_with_1(sound: Path, gt:
             ["check", "--artifact", "images"],
             "images holds no manifest.json; --images-only takes its images as they are",
         ),
-        (["check", "--published", "nothing"], "nothing is no directory; a git repository is written as URL#REF:PATH"),
+        (["check", "--published", "nothing"], "--published nothing: there is no such directory"),
         (["compare"], "name what to compare with: --published, --engine or both"),
-        (["compare", "--engine", "nothing"], "nothing is no directory of an engine's output"),
+        (["compare", "--engine", "nothing"], "--engine nothing: there is no such directory"),
         (["compare", "--published", "images", "--noise-floor", "no.yaml"], "no.yaml cannot be read"),
     ],
 )

@@ -16,6 +16,7 @@ from gt_runner.contract import Job
 from gt_runner.supervise.preparation import worker_env
 
 DECIDES = [
+    "../gt_pictures/reading.py",
     "contract.py",
     "sources/conditioning.py",
     "sources/diffusers.py",
@@ -78,9 +79,9 @@ def test_code_that_decides_no_bit_keeps_the_key_and_code_that_does_changes_it(
 
 
 def test_every_pattern_of_the_list_finds_code() -> None:
-    package = recipes.CONTAINERS / "runner" / "gt_runner"
-    for pattern in (package / "result_code.txt").read_text().split():
-        assert list(package.glob(pattern)), pattern
+    root = recipes.CONTAINERS / "runner"
+    for pattern in (root / "gt_runner" / "result_code.txt").read_text().split():
+        assert list(root.glob(pattern)), pattern
 
 
 def test_a_worker_has_the_variables_on_which_results_depend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from .artifact import Artifact
 from .compare import thresholds
 from .errors import JudgeError
 from .published import Published
+from .text import printable
 
 
 class Spec(TypedDict, total=False):
@@ -47,8 +48,8 @@ def main() -> int:
         artifact = artifacts.read(Path(spec["artifact"]), images_only=spec.get("images_only", False))
         judge = _check if arguments.command == "check" else _compare
         judge(spec, artifact, published, arguments.out)
-    except JudgeError as error:
-        print(error, file=sys.stderr)  # noqa: T201  # the message is the output
+    except (JudgeError, RecursionError) as error:  # the latter for values that are nested without end
+        print(printable(str(error)), file=sys.stderr)  # noqa: T201  # the message is the output
         return 2
     return 0
 
@@ -64,18 +65,22 @@ def _compare(spec: Spec, artifact: Artifact, published: Published | None, out: P
     from .compare.learned import Learned  # noqa: PLC0415
     from .compare.report import junit, page  # noqa: PLC0415
 
-    engine, models, floor = (_path(spec.get(what)) for what in ("engine", "models", "noise_floor"))
-    if engine is not None and not engine.is_dir():
-        raise JudgeError(f"{engine} is no directory of an engine's output")
+    serving, models, floor = (_path(spec.get(what)) for what in ("engine", "models", "noise_floor"))
+    if serving is not None and not serving.is_dir():
+        raise JudgeError(f"{serving} is no directory of an engine's output")
     against = Against(
         published=published,
-        engine=engine,
+        serving=serving,
         learned=Learned(models),
         floors=thresholds.noise_floors(floor or thresholds.NOISE_FLOOR),
         names=spec.get("names", {}),
     )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "compare.json").touch()  # before anything is measured
+    except OSError as error:
+        raise JudgeError(f"{out} cannot be written: {error.strerror}; choose another folder with -o") from None
     comparison = compare(artifact, against)
-    out.mkdir(parents=True, exist_ok=True)
     _write(comparison.told(), out / "compare.json")
     junit.write(comparison, out / "junit.xml")
     page.write(comparison, out / "report.html")
@@ -86,7 +91,8 @@ def _path(name: Any) -> Path | None:
 
 
 def _write(result: Any, path: Path) -> None:
-    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # half of a pair is written as JSON escapes it
 
 
 if __name__ == "__main__":

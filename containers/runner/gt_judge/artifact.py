@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from gt_pictures.reading import is_image
+
+from . import records
 from .errors import JudgeError
-from .pictures import is_image
-
-MANIFEST = "manifest.json"
-KEY_FRAMES = ("0", "mid", "last")  # of a video, as its files are named
-
-Record = Mapping[str, Any]  # of a case, as the manifest has it; `ci/artifact/manifest.py` owns the model
+from .records import MANIFEST, CaseRecord, Manifest
+from .text import printable
 
 
 @dataclass(frozen=True)
@@ -37,44 +34,26 @@ class Artifact:
     """A directory of images."""
 
     folder: Path
-    manifest: Record | None
+    manifest: Manifest | None
     files: dict[str, File] = field(default_factory=dict)
 
     @property
-    def cases(self) -> Mapping[str, Record]:
+    def cases(self) -> Mapping[str, CaseRecord]:
         """The records of its cases; none where there is no manifest."""
         return self.manifest["cases"] if self.manifest is not None else {}
 
     def strays(self) -> Iterator[str]:
-        """What lies in the directory and is in no manifest."""
+        """The names of what lies in the directory and is in no manifest."""
         if self.manifest is not None:
             known = {MANIFEST, *self.files}
-            yield from sorted(path.name for path in self.folder.iterdir() if path.name not in known)
+            yield from (printable(path.name) for path in sorted(self.folder.iterdir()) if path.name not in known)
 
     def unnamed(self) -> Iterator[tuple[str, str]]:
         """Case and file name of each output that a case asks for, and the manifest does not name."""
         for name, record in self.cases.items():
             if record["status"] == "ok" and "output" in record["case"]:
-                named = {file["name"] for file in record["files"]}
-                yield from ((name, output) for output in outputs(record["case"]) if output not in named)
-
-
-def outputs(case: Record) -> list[str]:
-    """The names of the files that a case makes."""
-    output = case["output"]
-    stem = f"{case['id']}_{output['name_gpus']}gpu"
-    if output["kind"] == "video":
-        return [f"{stem}_frame_{frame}.png" for frame in KEY_FRAMES]
-    return [f"{stem}.{output['format']}"]
-
-
-def read_manifest(folder: Path) -> Record | None:
-    """The manifest of a directory, or None where there is none of ours."""
-    try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "schema_version" in found and "cases" in found else None
+                expected = records.file_names(name, record["case"]["output"])
+                yield from ((name, file) for file in expected if file not in self.files)
 
 
 def read(folder: Path, *, images_only: bool = False) -> Artifact:
@@ -82,28 +61,31 @@ def read(folder: Path, *, images_only: bool = False) -> Artifact:
     if not folder.is_dir():
         raise JudgeError(f"{folder} is no directory")
     if images_only:
-        images = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
-        return Artifact(folder, None, {path.name: File(path.name, path) for path in images})
-    manifest = read_manifest(folder)
+        return Artifact(folder, None, {path.name: File(path.name, path) for path in images(folder)})
+    manifest = records.read(folder)
     if manifest is None:
         raise JudgeError(f"{folder} holds no {MANIFEST}; --images-only looks at the images alone")
     files = {file.name: file for name, record in manifest["cases"].items() for file in _files(folder, name, record)}
     return Artifact(folder, manifest, files)
 
 
-def _files(folder: Path, name: str, record: Record) -> Iterator[File]:
-    case, gpu = record["case"], record.get("gpu") or {}
-    call = case.get("call", {})
-    asked = (call["width"], call["height"]) if call.get("width") and call.get("height") else None
+def images(folder: Path) -> list[Path]:
+    """The image files at the top of a directory, by their names."""
+    return sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
+
+
+def _files(folder: Path, name: str, record: CaseRecord) -> Iterator[File]:
+    call = record["case"].get("call", {})
+    width, height = call.get("width"), call.get("height")
     for file in record["files"]:
         yield File(
             name=file["name"],
             path=folder / file["name"],
             case=name,
             source=record["source"],
-            kind=gpu.get("kind"),
-            needed=case.get("needs", {}).get("gpu"),
+            kind=records.kind_of(record),
+            needed=record["case"].get("needs", {}).get("gpu"),
             sha256=file["sha256"],
             recorded=(file["width"], file["height"]),
-            asked=asked,
+            asked=(width, height) if width and height else None,
         )

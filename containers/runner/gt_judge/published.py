@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from .artifact import File, Record, read_manifest
+from . import artifact, records
+from .artifact import File
 from .errors import JudgeError
-from .pictures import is_image
+from .records import CaseRecord, Manifest
 
 ANY = "any"
 
@@ -31,15 +32,14 @@ class Published:
         if not folder.is_dir():
             raise JudgeError(f"{folder} is no directory of published GT")
         self.folder = folder
-        self._manifests: dict[Path, Record | None] = {}
+        self._manifests: dict[Path, Manifest | None] = {}
 
     def find(self, file: File) -> Reference:
         """The reference of a file. Upstream's readers look in the folder of the kind first, too."""
         reference = self.nearest(file)
-        made, found = file.kind, reference.kind
-        if reference.path is None or made is None or found in (made, None):
+        if reference.path is None or file.kind is None or reference.kind in (file.kind, None):
             return reference
-        return Reference(None, f"the published one was made on {found}, this one on {made}")
+        return Reference(None, f"the published one was made on {reference.kind}, this one on {file.kind}")
 
     def nearest(self, file: File) -> Reference:
         """The published file of this name, of the same GPU kind if there is one, else of whatever kind."""
@@ -53,26 +53,29 @@ class Published:
 
     def _kind(self, file: File) -> str | None:
         """What made the published file: by its manifest, else by what the case needs, which upstream routes by."""
-        for record in self.cases(self.folder).values():
-            if file.name in (known["name"] for known in record["files"]):
-                return (record.get("gpu") or {}).get("kind")
+        if file.name in self._kinds:
+            return self._kinds[file.name]
         return None if file.needed == ANY else file.needed
 
-    def cases(self, folder: Path) -> Mapping[str, Any]:
-        """The case records of a published manifest; none where there is none."""
+    @cached_property
+    def _kinds(self) -> dict[str, str | None]:
+        """The GPU kind by file, as the manifest has it."""
+        cases = self.cases(self.folder).values()
+        return {file["name"]: records.kind_of(record) for record in cases for file in record["files"]}
+
+    def cases(self, folder: Path) -> Mapping[str, CaseRecord]:
+        """The case records of a published manifest; none where there is none. Raises JudgeError."""
         if folder not in self._manifests:
-            self._manifests[folder] = read_manifest(folder)
+            self._manifests[folder] = records.read(folder)
         manifest = self._manifests[folder]
         return {} if manifest is None else manifest["cases"]
 
-    def record(self, case: str, kind: str | None = None) -> Record | None:
+    def record(self, case: str, kind: str | None = None) -> CaseRecord | None:
         """The published record of a case, that of the GPU kind's folder before the bare one."""
-        folders = [self.folder / kind, self.folder] if kind else [self.folder]
-        found: Iterator[Record | None] = (self.cases(folder).get(case) for folder in folders)
-        return next((record for record in found if record is not None), None)
+        own = self.cases(self.folder / kind).get(case) if kind else None
+        return own or self.cases(self.folder).get(case)
 
     def images(self, kind: str | None = None) -> dict[str, Path]:
         """All images by name, those of the GPU kind's folder before the bare ones."""
         folders = [self.folder, self.folder / kind] if kind and (self.folder / kind).is_dir() else [self.folder]
-        found = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file() and is_image(path)]
-        return {path.name: path for path in found}
+        return {path.name: path for folder in folders for path in artifact.images(folder)}

@@ -56,9 +56,9 @@ def environment_digest() -> str:
 
 @functools.cache
 def runner_digest() -> str:
-    """Names the code that decides a result: the files of this package that match a pattern of `result_code.txt`."""
-    root = Path(__file__).parent
-    patterns = (root / "result_code.txt").read_text(encoding="utf-8").split()
+    """Names our code that decides a result: the files that match a pattern of `result_code.txt`."""
+    root = Path(__file__).parents[1]
+    patterns = (root / "gt_runner" / "result_code.txt").read_text(encoding="utf-8").split()
     files = sorted(path for pattern in patterns for path in root.glob(pattern))
     return digest({path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
 

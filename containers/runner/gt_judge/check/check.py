@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import Picture, content, decode, read, twins
+
 from ..artifact import Artifact, File
-from ..pictures import FORMATS, Picture, PictureError, Plane, decode
+from ..planes import Plane
 from ..pool import each
 from ..published import Published, Reference
 from . import likeness, placement, quality, swaps
@@ -57,6 +60,8 @@ def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
 def _misplaced(artifact: Artifact) -> Iterable[tuple[str, str]]:
     for name in artifact.strays():
         yield name, "stale: it is in no manifest"
+    for names in twins(artifact.files).values():
+        yield from ((name, f"ambiguous: {' and '.join(names)} are both there: leave one of them") for name in names)
     for case, name in artifact.unnamed():
         yield name, f"missing: case {case} makes it, and the manifest does not name it"
 
@@ -72,15 +77,18 @@ def _told(found: Examined, problems: list[str]) -> dict[str, Any]:
 def _examine(pair: tuple[File, Reference | None]) -> Examined:
     file, reference = pair
     found = Examined(file) if reference is None else Examined(file, reference=reference)
+    if not file.path.exists():
+        found.problems.append("missing: the manifest names it")
+        return found
     try:
-        data = file.path.read_bytes()
-    except OSError as error:
-        found.problems.append(f"missing: {error.strerror}; the manifest names it")
+        data = content(file.path)
+    except PictureError as error:
+        found.problems.append(str(error))
         return found
     if file.sha256 not in (None, sha256 := hashlib.sha256(data).hexdigest()):
         found.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
     try:
-        picture = decode(data)
+        picture = decode(data, file.name)
     except PictureError as error:
         found.problems.append(str(error))
         return found
@@ -97,13 +105,11 @@ def _examine(pair: tuple[File, Reference | None]) -> Examined:
 
 
 def _form(file: File, picture: Picture) -> list[str]:
-    """What is wrong with format, mode and size."""
+    """What is wrong with mode and size."""
     problems = []
-    named, modes = FORMATS.get(file.path.suffix.lower()), limits.gate().modes_of(file.source)
-    if picture.format != named:
-        problems.append(f"wrong format: {picture.format}, the name says {named}")
-    if picture.mode not in modes:
-        problems.append(f"wrong mode: {picture.mode}, allowed: {', '.join(modes)}")
+    mode, modes = picture.image.mode, limits.gate().modes_of(file.source)
+    if mode not in modes:
+        problems.append(f"wrong mode: {mode}, allowed: {', '.join(modes)}")
     for size, who in ((file.recorded, "the manifest says"), (file.asked, "the case's call asks for")):
         if size not in (None, picture.size):
             problems.append(f"wrong size: {_by(picture.size)}, {who} {_by(size)}")
@@ -116,9 +122,9 @@ def _by(size: tuple[int, int] | None) -> str:
 
 def _refer(found: Examined, picture: Picture, data: bytes, path: Path) -> None:
     """Compare with the published image, unless that one would not pass the gate itself, as upstream has it."""
-    before = path.read_bytes()
     try:
-        published = decode(before)
+        before = content(path)
+        published = decode(before, path.name)
     except PictureError as error:
         found.reference = Reference(None, f"the published one is {error}")
         return
@@ -163,6 +169,6 @@ def _find_swaps(examined: list[Examined], published: Published | None) -> None:
 
 def _signature(path: Path) -> Plane | None:
     try:
-        return placement.signature(decode(path.read_bytes()))
+        return placement.signature(read(path))
     except PictureError:
         return None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..pictures import Picture, Plane, luma, resized, shrunk
+from gt_pictures.reading import Picture
+
+from ..planes import Plane, luma, resized, shrunk
 from .quality import SIDE, Metrics, detail, grain
 
 CONTENT_SIDE, CONTENT_BLUR = 128, 2.5  # pixels: what is left without fine structure
@@ -15,9 +17,9 @@ C1, C2 = 0.01**2, 0.03**2  # the usual constants of SSIM, for luma 0..1
 
 def measure(new: Picture, published: Picture) -> Metrics:
     """All metrics of a pair. Sharpness and noise only where both are of one size."""
-    old_rgb = shrunk(published.image, SIDE)
+    old_rgb = shrunk(published.opaque, SIDE)
     height, width = old_rgb.shape[:2]
-    new_rgb = resized(new.image, (width, height))
+    new_rgb = resized(new.opaque, (width, height))
     values = {
         "global_ssim": _global_ssim(luma(old_rgb), luma(new_rgb)),
         "mean_abs_diff": float(np.abs(old_rgb.astype(np.float32) - new_rgb.astype(np.float32)).mean()),
@@ -36,7 +38,7 @@ def _global_ssim(old: Plane, new: Plane) -> float:
 
 
 def _content(picture: Picture) -> Plane:
-    plane = luma(resized(picture.image, (CONTENT_SIDE, CONTENT_SIDE)))
+    plane = luma(resized(picture.opaque, (CONTENT_SIDE, CONTENT_SIDE)))
     return np.asarray(cv2.GaussianBlur(plane, (0, 0), CONTENT_BLUR), dtype=np.float32)
 
 

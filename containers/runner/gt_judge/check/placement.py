@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 from skimage.registration import phase_cross_correlation
 
-from ..pictures import Picture, Plane, luma, resized, shrunk
+from gt_pictures.reading import Picture
+
+from ..planes import Plane, luma, resized, shrunk
 from .likeness import correlation, gain
 from .quality import SIDE, Metrics
 
@@ -46,7 +48,7 @@ def structure(plane: Plane, sigmas: tuple[float, float]) -> Plane:
 
 def signature(picture: Picture) -> Plane:
     """Structure in a small square, by which images of a whole set are told apart."""
-    return structure(luma(resized(picture.image, (SIGNATURE_SIDE, SIGNATURE_SIDE))), SMALL)
+    return structure(luma(resized(picture.opaque, (SIGNATURE_SIDE, SIGNATURE_SIDE))), SMALL)
 
 
 def find(new: Picture, published: Picture) -> Placement:
@@ -57,7 +59,7 @@ def find(new: Picture, published: Picture) -> Placement:
     _colours(placement, new, published)
     own = correlation(signature(new), signature(published))
     if own < SAME:
-        _crop(placement, new.image, published.image)
+        _crop(placement, new.opaque, published.opaque)
         _turn(placement, signature(new), signature(published), own)
     return placement
 
@@ -114,7 +116,7 @@ def _turn(placement: Placement, new: Plane, published: Plane, own: float) -> Non
 
 
 def _colours(placement: Placement, new: Picture, published: Picture) -> None:
-    there = shrunk(published.image, SIDE).astype(np.float32)
-    here = resized(new.image, (there.shape[1], there.shape[0])).astype(np.float32)
+    there = shrunk(published.opaque, SIDE).astype(np.float32)
+    here = resized(new.opaque, (there.shape[1], there.shape[0])).astype(np.float32)
     before, after = np.abs(here - there).mean(), np.abs(here[..., ::-1] - there).mean()
     placement.metrics["colour_gain"] = max(0.0, float((before - after) / before)) if before > 0 else 0.0

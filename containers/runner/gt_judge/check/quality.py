@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from skimage.restoration import estimate_sigma
 
-from ..pictures import Picture, Plane, luma, shrunk
+from gt_pictures.reading import Picture
+
+from ..planes import Plane, luma, shrunk
 
 SIDE = 256  # pixels a side of the copy that is measured
 BINS = 32
@@ -23,7 +25,7 @@ Metrics = dict[str, float]
 
 def measure(picture: Picture) -> Metrics:
     """All metrics of one image, by name."""
-    rgb = shrunk(picture.image, SIDE)
+    rgb = shrunk(picture.opaque, SIDE)
     plane = luma(rgb)
     steps = np.concatenate([np.abs(np.diff(plane, axis=axis)).ravel() for axis in (1, 0)])
     return {

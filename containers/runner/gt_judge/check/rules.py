@@ -16,7 +16,7 @@ GATE = Path(__file__).with_name("gate.yaml")
 class Data(BaseModel):
     """Unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Metric(Data):

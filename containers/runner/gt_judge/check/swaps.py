@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..pictures import Plane
+from ..planes import Plane
 from .likeness import gain
 from .placement import Placement
 

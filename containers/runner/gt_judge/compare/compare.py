@@ -1,4 +1,4 @@
-"""Compares an artifact with published GT, and an engine's output with the artifact."""
+"""Compares an artifact with published GT, and a serving engine's output with the artifact."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import content, decode, read
+
+from .. import records
 from ..artifact import Artifact
-from ..pictures import PictureError, decode
 from ..pool import each
 from ..published import Published
+from ..text import printable
 from . import learned as networks
 from . import provenance, similarity
 from . import thresholds as limits
@@ -26,7 +30,7 @@ class Against:
     """What the artifact is compared with, and by what."""
 
     published: Published | None = None
-    engine: Path | None = None
+    serving: Path | None = None
     learned: Learned = field(default_factory=lambda: Learned(None))
     floors: limits.NoiseFloors = field(default_factory=limits.noise_floors)
     names: Mapping[str, str] = field(default_factory=dict)  # how artifact, published and engine are called
@@ -34,10 +38,10 @@ class Against:
 
 def compare(artifact: Artifact, against: Against) -> Comparison:
     """Compare every file of the artifact."""
-    pairing = pair(artifact, against.published, against.engine)
+    pairing = pair(artifact, against.published, against.serving)
     files = [
-        FileResult(found, gt=gt, engine=engine)
-        for found, (gt, engine) in zip(pairing.pairs, each(_measure, pairing.pairs), strict=True)
+        FileResult(found, gt=gt, serving=serving)
+        for found, (gt, serving) in zip(pairing.pairs, each(_measure, pairing.pairs), strict=True)
     ]
     for file in files:
         _measure_learned(file, against.learned)
@@ -58,24 +62,22 @@ def compare(artifact: Artifact, against: Against) -> Comparison:
 
 
 def _measure(found: Pair) -> tuple[Measured | None, Measured | None]:
-    """New against published, and the engine's against new."""
+    """New against published, and the serving engine's against new."""
     new = found.new.path
-    return (
-        None if found.published is None else _apart(new, found.published),
-        None if found.engine is None else _apart(found.engine, new),
-    )
+    published = None if found.published is None else _apart(new, found.published)
+    if len(found.serving_twins) > 1:
+        return published, Measured(error=f"{' and '.join(found.serving_twins)} are both there: leave one of them")
+    return published, None if found.serving is None else _apart(found.serving, new)
 
 
 def _apart(one: Path, other: Path) -> Measured:
     try:
-        data, before = one.read_bytes(), other.read_bytes()
-        pictures = decode(data), decode(before)
-        values = similarity.measure(pictures[0].rgb, pictures[1].rgb)
-    except OSError as error:
-        return Measured(error=f"{error.strerror}: {Path(str(error.filename)).name}")
+        data, before = content(one), content(other)
+        pictures = decode(data, one.name), decode(before, other.name)
+        values = similarity.measure(*pictures)
     except (PictureError, similarity.ShapeError) as error:
         return Measured(error=str(error))
-    if values["mean_abs_diff"]:
+    if values["mean_abs_diff"] or values.get("alpha_diff"):
         return Measured(values=values)
     return Measured("bytes" if data == before else "pixels", values)
 
@@ -83,20 +85,20 @@ def _apart(one: Path, other: Path) -> Measured:
 def _measure_learned(file: FileResult, learned: Learned) -> None:
     for measured, one, other in (
         (file.gt, file.pair.new.path, file.pair.published),
-        (file.engine, file.pair.engine, file.pair.new.path),
+        (file.serving, file.pair.serving, file.pair.new.path),
     ):
         if measured is None or measured.error or one is None or other is None:
             continue
         if measured.identical:
             measured.values |= {name: PERFECT[name] for name in PERFECT if name not in learned.absent}
         else:
-            measured.values |= learned.measure(decode(one.read_bytes()), decode(other.read_bytes()))
+            measured.values |= learned.measure(read(one), read(other))
 
 
 def _add_missing(cases: dict[str, CaseResult], artifact: Artifact, missing: Mapping[str, str]) -> None:
     for name, record in artifact.cases.items():
         if record["status"] != "ok":
-            why = f"{record['status']}: {record['reason']}"
+            why = printable(f"{record['status']}: {record.get('reason')}")
             cases.setdefault(name, CaseResult(name)).why_missing.append(why)
     for file, name in missing.items():
         cases.setdefault(name, CaseResult(name)).why_missing.append(f"{file} is published, and not made any more")
@@ -104,9 +106,9 @@ def _add_missing(cases: dict[str, CaseResult], artifact: Artifact, missing: Mapp
 
 def _grade(case: CaseResult, against: Against) -> None:
     case.floor = against.floors.of(case.name, case.kind)
-    if against.engine is not None:
+    if against.serving is not None:
         video = any(is_frame(file.pair.name) for file in case.files)
-        case.thresholds = limits.engine_thresholds().of(case.name, video=video)
+        case.thresholds = limits.serving_thresholds().of(case.name, video=video)
     for file in case.files:
         if against.published is not None:
             file.grade = _gt_grade(file, case.floor)
@@ -126,21 +128,20 @@ def _gt_grade(file: FileResult, floor: limits.NoiseFloor | None) -> Grade:
 
 
 def _verdict(file: FileResult, thresholds: limits.Thresholds) -> Verdict:
-    if file.engine is None:
+    if file.serving is None:
         return Verdict.MISSING
-    file.failed = [file.engine.error] if file.engine.error else thresholds.beyond(file.engine.values)
+    file.failed = [file.serving.error] if file.serving.error else thresholds.beyond(file.serving.values)
     return Verdict.FAILED if file.failed else Verdict.PASSED
 
 
 def _changes(name: str, artifact: Artifact, published: Published | None) -> dict[str, list[provenance.Change]] | None:
     if published is None or name not in artifact.cases:
         return None
-    kind = (artifact.cases[name].get("gpu") or {}).get("kind")
-    before = published.record(name, kind)
+    before = published.record(name, records.kind_of(artifact.cases[name]))
     return None if before is None else provenance.changes(before, artifact.cases[name])
 
 
 def _about(artifact: Artifact, against: Against) -> dict[str, Any]:
     run = artifact.manifest["run"] if artifact.manifest is not None else None
-    told = {"tool": run["tool"], "started": run["started"], "host": run["host"]} if run else None
-    return {"names": dict(against.names), "run": told}
+    shown = {"tool": run["tool"], "started": run["started"], "host": run["host"]} if run else None
+    return {"names": dict(against.names), "run": shown}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..pictures import Picture
+from gt_pictures.reading import Picture
+
+from ..errors import JudgeError
 
 CLIP_MODEL = "openai/clip-vit-large-patch14"
 LPIPS_WEIGHTS = "torchvision/checkpoints/alexnet-owt-7be5be79.pth"  # as torch.hub names it
@@ -35,7 +37,7 @@ class Learned:
             if why:
                 self.absent[name] = why
             else:
-                self._measures[name] = make((models or Path()) / place)
+                self._measures[name] = _loaded(make, (models or Path()) / place)
 
     def measure(self, new: Picture, other: Picture) -> dict[str, float | None]:
         """Every measure that can be taken here."""
@@ -50,6 +52,14 @@ def _missing(models: Path | None, place: str) -> str | None:
     return None if (models / place).exists() else f"the folder of models holds no {place}"
 
 
+def _loaded(make: Callable[[Path], Measure], place: Path) -> Measure:
+    try:
+        return make(place)
+    except Exception as error:  # noqa: BLE001  # what a loader raises of files that are not what they should be
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise JudgeError(f"{place} cannot be loaded: {line}; fetch its files again, or leave out --models") from None
+
+
 def _clip(folder: Path) -> Measure:
     import torch  # noqa: PLC0415  # optional, like the next one
     from transformers import CLIPImageProcessor, CLIPModel  # noqa: PLC0415
@@ -59,7 +69,7 @@ def _clip(folder: Path) -> Measure:
 
     def embedding(picture: Picture) -> Any:
         with torch.inference_mode():
-            found = model.get_image_features(**processor(images=picture.image, return_tensors="pt"))
+            found = model.get_image_features(**processor(images=picture.opaque, return_tensors="pt"))
         vector = getattr(found, "pooler_output", found)[0]  # transformers 5 wraps what 4 returned
         return vector / vector.norm()
 

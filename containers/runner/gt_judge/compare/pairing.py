@@ -1,15 +1,16 @@
-"""Which file is compared with which: new with published, the engine's with new; and what has no partner."""
+"""Which file is compared with which: new with published, the serving engine's with new; and what has no partner."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..artifact import Artifact, File
-from ..pictures import PictureError, decode, is_image
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import content, decode, twins
+
+from ..artifact import Artifact, File, images
 from ..published import Published
 
 NAME = re.compile(r"(?P<case>.+)_\d+gpu(?P<frame>_frame_(?:0|mid|last))?\.\w+")
@@ -24,7 +25,8 @@ class Pair:
     new: File
     published: Path | None = None
     published_kind: str | None = None
-    engine: Path | None = None
+    serving: Path | None = None
+    serving_twins: list[str] = field(default_factory=list)  # files that nothing but their suffix tells apart
     renamed_from: str | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -36,7 +38,7 @@ class Pairing:
     pairs: list[Pair] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)  # case by file
     not_in_run: list[str] = field(default_factory=list)
-    extra_engine: list[str] = field(default_factory=list)
+    extra_serving: list[str] = field(default_factory=list)
 
 
 def case_of(name: str) -> str:
@@ -51,13 +53,13 @@ def is_frame(name: str) -> bool:
     return bool(found and found["frame"])
 
 
-def pair(artifact: Artifact, published: Published | None, engine: Path | None) -> Pairing:
+def pair(artifact: Artifact, published: Published | None, serving: Path | None) -> Pairing:
     """Pair every file of the artifact."""
     pairing = Pairing([Pair(file.name, file.case or case_of(file.name), file) for file in artifact.files.values()])
     if published is not None:
         _with_published(pairing, artifact, published)
-    if engine is not None:
-        _with_engine(pairing, engine)
+    if serving is not None:
+        _with_serving(pairing, serving)
     return pairing
 
 
@@ -68,10 +70,11 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
         if each.new.kind and reference.kind and each.new.kind != reference.kind:
             each.notes.append(f"made on {each.new.kind}, published on {reference.kind}")
     kinds = {each.new.kind for each in pairing.pairs}
-    images = published.images(kinds.pop() if len(kinds) == 1 else None)
-    left = {name: path for name, path in images.items() if name not in artifact.files}
+    candidates = published.images(kinds.pop() if len(kinds) == 1 else None)
+    left = {name: path for name, path in candidates.items() if name not in artifact.files}
     _find_renamed(pairing, left)
-    known = {name: case for case, record in published.cases(published.folder).items() for name in _names(record)}
+    records = published.cases(published.folder).items()
+    known = {file["name"]: case for case, record in records for file in record["files"]}
     cases = {each.case for each in pairing.pairs} | set(artifact.cases)
     for name in left:
         case = known.get(name) or case_of(name)
@@ -79,10 +82,6 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
             pairing.missing[name] = case
         else:
             pairing.not_in_run.append(name)
-
-
-def _names(record: dict[str, list[dict[str, str]]]) -> Iterator[str]:
-    return (file["name"] for file in record["files"])
 
 
 def _find_renamed(pairing: Pairing, left: dict[str, Path]) -> None:
@@ -100,20 +99,20 @@ def _find_renamed(pairing: Pairing, left: dict[str, Path]) -> None:
 def _marks(path: Path) -> list[str]:
     """What two files of the same picture have in common: the digest of their bytes, or of their pixels."""
     try:
-        data = path.read_bytes()
-        rgb = decode(data).rgb
-    except (OSError, PictureError):
+        data = content(path)
+        rgb = decode(data, path.name).rgb
+    except PictureError:
         return []
     return [hashlib.sha256(data).hexdigest(), hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()]
 
 
-def _with_engine(pairing: Pairing, engine: Path) -> None:
-    files = {path.name: path for path in sorted(engine.iterdir()) if path.is_file() and is_image(path)}
-    stems = {path.stem: path for path in files.values()}
+def _with_serving(pairing: Pairing, serving: Path) -> None:
+    files = {path.stem: path for path in images(serving)}
+    ambiguous = twins(path.name for path in images(serving))
     for each in pairing.pairs:
-        found = files.get(each.name) or stems.get(Path(each.name).stem)
-        each.engine = found
-        if found is not None and found.name != each.name:
-            each.notes.append(f"the engine's file is {found.name}")
-    used = {each.engine.name for each in pairing.pairs if each.engine is not None}
-    pairing.extra_engine = [name for name in files if name not in used]
+        stem = Path(each.name).stem
+        each.serving, each.serving_twins = files.get(stem), ambiguous.get(stem, [])
+        if each.serving is not None and each.serving.name != each.name:
+            each.notes.append(f"the engine's file is {each.serving.name}")
+    stems = {Path(each.name).stem for each in pairing.pairs}
+    pairing.extra_serving = [path.name for stem, path in files.items() if stem not in stems]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..artifact import Record
+from ..records import CaseRecord
 
 ARGUMENTS = ("passed", "dropped", "pipeline", "seed", "generator_device", "dtype", "inputs", "weights", "code")
 ENVIRONMENT = ("gpu", "image", "runner", "environment", "versions", "isolation", "global_rng_used")
@@ -14,21 +14,14 @@ OF_THE_CASE = ("model", "loras", "runtime", "conditioning", "output")
 Change = dict[str, Any]  # key, published, new
 
 
-def changes(published: Record, new: Record) -> dict[str, list[Change]]:
+def changes(published: CaseRecord, new: CaseRecord) -> dict[str, list[Change]]:
     """The arguments and the fields of the environment that differ; absent is null."""
-    cases = [{key: record["case"].get(key) for key in OF_THE_CASE} for record in (published, new)]
-    return {
-        "arguments": [*_changed(published, new, ARGUMENTS), *_differing(*cases)],
-        "environment": _changed(published, new, ENVIRONMENT),
-    }
+    arguments = [*_differing(published, new, ARGUMENTS), *_differing(published["case"], new["case"], OF_THE_CASE)]
+    return {"arguments": arguments, "environment": _differing(published, new, ENVIRONMENT)}
 
 
-def _changed(published: Record, new: Record, keys: tuple[str, ...]) -> list[Change]:
-    return _differing(*({key: record.get(key) for key in keys} for record in (published, new)))
-
-
-def _differing(published: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    before, after = dict(_flat(published)), dict(_flat(new))
+def _differing(published: Mapping[str, Any], new: Mapping[str, Any], fields: tuple[str, ...]) -> list[Change]:
+    before, after = (dict(_flat({field: record.get(field) for field in fields})) for record in (published, new))
     keys = [*before, *(key for key in after if key not in before)]
     return [
         {"key": key, "published": before.get(key), "new": after.get(key)}

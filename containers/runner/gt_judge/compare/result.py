@@ -23,7 +23,7 @@ class Grade(StrEnum):
 
 
 class Verdict(StrEnum):
-    """An engine's output against GT, worst first."""
+    """A serving engine's output against GT, worst first."""
 
     MISSING = "missing"
     FAILED = "failed"
@@ -57,9 +57,9 @@ class FileResult:
     grade: Grade | None = None  # None: no published GT was given
     gt: Measured | None = None
     beyond: list[str] = field(default_factory=list)  # what is beyond the noise floor
-    verdict: Verdict | None = None  # None: no engine's output was given
-    engine: Measured | None = None
-    failed: list[str] = field(default_factory=list)  # what is beyond the engine's thresholds
+    verdict: Verdict | None = None  # None: no serving engine's output was given
+    serving: Measured | None = None
+    failed: list[str] = field(default_factory=list)  # what is beyond the serving engine's thresholds
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
@@ -70,7 +70,7 @@ class FileResult:
             "published": self.gt and self.gt.told(),
             "beyond_noise_floor": self.beyond,
             "engine_verdict": self.verdict,
-            "engine": self.engine and self.engine.told(),
+            "engine": self.serving and self.serving.told(),
             "engine_failed": self.failed,
             "notes": self.pair.notes,
         }
@@ -103,7 +103,7 @@ class CaseResult:
     @property
     def measured(self) -> list[Measured]:
         """Every comparison of its files."""
-        return [each for file in self.files for each in (file.gt, file.engine) if each is not None]
+        return [each for file in self.files for each in (file.gt, file.serving) if each is not None]
 
     @property
     def rank(self) -> tuple[int, float, float, str]:
@@ -142,7 +142,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing changed, nothing is missing and the engine passed; what is new is no change."""
+        """Whether nothing changed, nothing is missing and the serving engine passed; what is new is no change."""
         return all(case.rank[0] >= UNSEEN for case in self.cases)
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -171,6 +171,6 @@ class Comparison:
             "missing": self.pairing.missing,
             "renamed": self.renamed,
             "published_but_not_in_this_run": self.pairing.not_in_run,
-            "extra_engine_files": self.pairing.extra_engine,
+            "extra_engine_files": self.pairing.extra_serving,
             "cases": [case.told() for case in self.cases],
         }

@@ -1,4 +1,4 @@
-"""What a comparison is held against: the noise floor of a case, and the thresholds for an engine's output."""
+"""What a comparison is held against: the noise floor of a case, and the thresholds for a serving engine's output."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import datetime as dt
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..check.rules import Data
 from ..errors import JudgeError
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
-ENGINE_THRESHOLDS = Path(__file__).with_name("engine_thresholds.yaml")
-LOWER_IS_BETTER = frozenset({"mean_abs_diff", "lpips"})
+SERVING_THRESHOLDS = Path(__file__).with_name("serving_thresholds.yaml")
+LOWER_IS_BETTER = frozenset({"mean_abs_diff", "alpha_diff", "lpips"})
 ATTAINED = 1e-6  # a floor is met by the very pair that it was measured on: results are told with six decimals
 
+T = TypeVar("T", bound=Data)
 Share = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -26,33 +27,39 @@ class Bounds(Data):
     """The worst values that count as the same."""
 
     ssim: Share
-    psnr: float
+    psnr: float | None
     mean_abs_diff: Annotated[float, Field(ge=0, le=255)]
 
     def beyond(self, values: Mapping[str, float | None]) -> list[str]:
         """Each value that is worse than its bound, with both. What was not measured is not held against."""
-        said = []
-        for name, bound in self.bounds().items():
+        lines = []
+        for name, bound in [*self.bounds().items(), ("alpha_diff", self.mean_abs_diff)]:
             value = values.get(name)  # None: not measured, or an infinite PSNR
-            worse = value is not None and (
-                value > bound + ATTAINED if name in LOWER_IS_BETTER else value < bound - ATTAINED
-            )
-            if worse:
-                said.append(f"{name} {value:.4g} {'>' if name in LOWER_IS_BETTER else '<'} {bound:g}")
-        return said
+            lower = name in LOWER_IS_BETTER
+            if value is not None and (value > bound + ATTAINED if lower else value < bound - ATTAINED):
+                lines.append(f"{name} {value:.4g} {'>' if lower else '<'} {bound:g}")
+        return lines
 
     def bounds(self) -> dict[str, float]:
         """By measure."""
-        return {name: getattr(self, name) for name in ("clip", "ssim", "psnr", "mean_abs_diff") if hasattr(self, name)}
+        bounds = {name: getattr(self, name, None) for name in ("clip", "ssim", "psnr", "mean_abs_diff")}
+        return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 class NoiseFloor(Bounds):
-    """How far a case is from itself, measured."""
+    """How far a case is from itself, measured. Where no pixel differs, PSNR is infinite: null."""
 
     hosts: Annotated[list[str], Field(min_length=2)]
     measured: dt.date
     runs: Annotated[int, Field(ge=2)]
     tool_commit: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    setting: str | None = Field(None, description="What was run, where it was not the case itself with its weights.")
+
+    @model_validator(mode="after")
+    def _infinite_only_where_nothing_differs(self) -> Self:
+        if (self.psnr is None) != (self.ssim == 1 and self.mean_abs_diff == 0):
+            raise ValueError("psnr is null if, and only if, ssim is 1 and mean_abs_diff is 0")
+        return self
 
     @field_validator("hosts")
     @classmethod
@@ -74,13 +81,14 @@ class NoiseFloors(Data):
 
 
 class Thresholds(Bounds):
-    """What an engine's output must reach."""
+    """What a serving engine's output must reach."""
 
+    psnr: float
     clip: Share
 
 
-class EngineThresholds(Data):
-    """`engine_thresholds.yaml`."""
+class ServingThresholds(Data):
+    """`serving_thresholds.yaml`."""
 
     version: Literal[1]
     defaults: dict[Literal["image", "video"], Thresholds]
@@ -93,24 +101,24 @@ class EngineThresholds(Data):
 
 def noise_floors(path: Path = NOISE_FLOOR) -> NoiseFloors:
     """Read noise floors. Raises JudgeError for a file with mistakes."""
-    return NoiseFloors.model_validate(_data(path, NoiseFloors))
+    return _read(path, NoiseFloors)
 
 
 @functools.cache
-def engine_thresholds() -> EngineThresholds:
+def serving_thresholds() -> ServingThresholds:
     """The thresholds in force."""
-    return EngineThresholds.model_validate(_data(ENGINE_THRESHOLDS, EngineThresholds))
+    return _read(SERVING_THRESHOLDS, ServingThresholds)
 
 
-def _data(path: Path, model: type[Data]) -> Any:
+def _read(path: Path, model: type[T]) -> T:
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        model.model_validate(data)
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise JudgeError(f"{path} cannot be read: it is no file")
+        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise JudgeError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         mistakes = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise JudgeError("\n".join([f"{path.name} is not what it should be:", *mistakes])) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that there is not
         raise JudgeError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
-    return data

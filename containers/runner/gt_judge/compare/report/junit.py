@@ -1,4 +1,4 @@
-"""A comparison as JUnit XML: a test case for each case, in one suite for published GT and one for the engine."""
+"""A comparison as JUnit XML: a test for each case, in a suite for published GT and one for the serving engine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
+from ...text import printable
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
 
 SUITES = {"published": "against published GT", "engine": "engine's output against GT"}
@@ -25,10 +26,11 @@ def write(comparison: Comparison, path: Path) -> None:
 def _suite(name: str, cases: list[tuple[CaseResult, list[str]]]) -> TestSuite:
     suite = TestSuite(name)
     for case, problems in cases:
-        test = TestCase(case.name, classname=f"diffusion-gt.{name.replace(' ', '-')}")
+        test = TestCase(printable(case.name), classname=f"diffusion-gt.{name.replace(' ', '-')}")
         if problems:
-            failure = Failure(problems[0])
-            failure.text = "\n".join(problems)
+            lines = [printable(problem) for problem in problems]
+            failure = Failure(lines[0])
+            failure.text = "\n".join(lines)
             test.result = [failure]
         suite.add_testcase(test)
     return suite

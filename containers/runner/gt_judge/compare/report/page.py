@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ...text import printable
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured
 from ..thresholds import LOWER_IS_BETTER
 from . import views
@@ -23,7 +24,14 @@ TITLES = {
     "published_map": "new to published",
     "engine_map": "engine to new",
 }
-MEASURES = {"ssim": "SSIM", "psnr": "PSNR", "mean_abs_diff": "mean abs diff", "clip": "CLIP", "lpips": "LPIPS"}
+MEASURES = {
+    "ssim": "SSIM",
+    "psnr": "PSNR",
+    "mean_abs_diff": "mean abs diff",
+    "alpha_diff": "alpha diff",
+    "clip": "CLIP",
+    "lpips": "LPIPS",
+}
 UNITS = {"psnr": " dB"}
 
 
@@ -33,6 +41,7 @@ def write(comparison: Comparison, path: Path) -> None:
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -83,7 +92,7 @@ def _notes(file: FileResult) -> list[str]:
     notes = list(file.pair.notes)
     if file.pair.renamed_from:
         notes.append(f"published as {file.pair.renamed_from}")
-    for what, measured in (("published", file.gt), ("engine", file.engine)):
+    for what, measured in (("published", file.gt), ("engine", file.serving)):
         if measured is not None and measured.error:
             notes.append(f"{what}: not comparable: {measured.error}")
         if measured is not None and measured.identical:
@@ -92,11 +101,11 @@ def _notes(file: FileResult) -> list[str]:
 
 
 def _rows(file: FileResult, case: CaseResult) -> Iterator[dict[str, Any]]:
-    """One row a measure: the value against published GT, and the engine's with the limit that it must keep."""
+    """One row a measure: the value against published GT, and the serving engine's with the limit that it must keep."""
     limits = case.thresholds.bounds() if case.thresholds else {}
     missed = {text.split(" ", 1)[0] for text in file.failed}
     for name, title in MEASURES.items():
-        values = [_value(measured, name) for measured in (file.gt, file.engine)]
+        values = [_value(measured, name) for measured in (file.gt, file.serving)]
         if any(values):
             sign = "≤" if name in LOWER_IS_BETTER else "≥"
             limit = f"{sign} {limits[name]:g}" if name in limits and values[1] else ""

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ...pictures import PictureError, Rgb, decode
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import Rgb, read
+
 from ...pool import each
 from ..result import FileResult
 
@@ -60,7 +62,7 @@ def side(count: int) -> int:
 
 def _paths(file: FileResult) -> dict[str, Path]:
     """What is to be seen of a file: an image that is identical to the new one is not shown twice."""
-    others = (("published", file.pair.published, file.gt), ("engine", file.pair.engine, file.engine))
+    others = (("published", file.pair.published, file.gt), ("engine", file.pair.serving, file.serving))
     return {
         "new": file.pair.new.path,
         **{role: path for role, path, measured in others if path and measured and not measured.identical},
@@ -71,8 +73,8 @@ def _views(task: Task) -> Views:
     pictures: dict[str, Rgb] = {}
     for role, path in task.paths.items():
         try:
-            pictures[role] = decode(path.read_bytes()).rgb
-        except (OSError, PictureError):
+            pictures[role] = read(path).rgb
+        except PictureError:
             continue
     views = {role: _view(rgb, task.side, QUALITY) for role, rgb in pictures.items()}
     new = pictures.get("new")

@@ -1,0 +1,15 @@
+"""Text for people and for XML: names, reasons and logs may hold anything."""
+
+from __future__ import annotations
+
+import re
+
+# Control characters but newline and tab, marks that turn the direction of writing, and what XML does not take.
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def printable(text: str) -> str:
+    """The text with each character that is not to be shown as its escape."""
+    return _UNSHOWN.sub(lambda character: character[0].encode("unicode_escape").decode(), text)

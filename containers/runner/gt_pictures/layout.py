@@ -1,0 +1,57 @@
+"""Where an image file ends, and what a PNG file says of itself, by the layout of each format.
+
+Sources: PNG, W3C third edition, sections 5 and 11; JPEG, ITU-T T.81, annex B; WebP, RFC 9649, section 2.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+SRGB = bytes((1, 13, 0, 1))  # of cICP: primaries of BT.709, transfer of sRGB, RGB, full range
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in entropy-coded data 0xFF is followed by 0 or a restart
+_END_OF_IMAGE, _ALONE = 0xD9, (0x01, 0xD8)  # markers without a segment
+
+
+def end(kind: str, data: bytes) -> int | None:
+    """The offset behind the last byte of the image; None where the file stops before it."""
+    match kind:
+        case "PNG":
+            return next((at + 12 for name, at, _ in _chunks(data) if name == b"IEND"), None)
+        case "JPEG":
+            return _jpeg_end(data)
+    size = 8 + int.from_bytes(data[4:8], "little")  # RIFF
+    size += size % 2
+    return size if size <= len(data) else None
+
+
+def bits(data: bytes) -> int:
+    """Bits a channel of a PNG file."""
+    return data[24]
+
+
+def coding(data: bytes) -> bytes | None:
+    """The code points of a PNG file's colour space (chunk cICP), if it has some."""
+    return next((value for name, _, value in _chunks(data) if name == b"cICP"), None)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
+    """Name, offset and (of small chunks) value of each whole chunk of a PNG file."""
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if at + 12 + length > len(data):
+            return
+        yield data[at + 4 : at + 8], at, data[at + 8 : at + 8 + min(length, 16)]
+        at += 12 + length
+
+
+def _jpeg_end(data: bytes) -> int | None:
+    at = 2
+    while (marker := _MARKER.search(data, at)) is not None:
+        code, at = data[marker.end() - 1], marker.end()
+        if code == _END_OF_IMAGE:
+            return at
+        if code not in _ALONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+    return None

@@ -1,0 +1,266 @@
+"""The promises of opening images: a reference is plain RGB or refused, an input is normalised."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diffusers.utils import load_image
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import MOST_PIXELS, Picture, decode, is_image, read, twins
+from tests.conftest import SHARED
+from tests.support.pictures import encoded, scene
+
+SCENE = scene(1, (64, 48))
+PIXELS = np.asarray(SCENE)
+WHOLE = {name: encoded(SCENE, name) for name in ("one.jpg", "one.png")}
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def chunk(name: bytes, value: bytes) -> bytes:
+    return struct.pack(">I", len(value)) + name + value + struct.pack(">I", zlib.crc32(name + value))
+
+
+def with_chunk(data: bytes, name: bytes, value: bytes) -> bytes:
+    """A PNG file with one more chunk behind its header."""
+    return data[:33] + chunk(name, value) + data[33:]
+
+
+def png(mode: int, bits: int, rows: bytes, size: tuple[int, int] = (8, 8)) -> bytes:
+    header = struct.pack(">IIBBBBB", *size, bits, mode, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def profile(name: str) -> bytes:
+    """An ICC profile of this name."""
+    lab: Any = ImageCms.createProfile("LAB" if name == "Lab" else "sRGB")
+    data = ImageCms.ImageCmsProfile(lab).tobytes()
+    return data.replace(*("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))) if name == "wide" else data
+
+
+# Each thing that a file may hold besides plain RGB: name of the file, its bytes, and how it is called.
+ODD: dict[str, tuple[str, bytes, str]] = {
+    "greyscale": ("a.png", saved(SCENE.convert("L")), "greyscale"),
+    "greyscale JPEG": ("a.jpg", saved(SCENE.convert("L"), "JPEG"), "greyscale"),
+    "greyscale with alpha": ("a.png", saved(SCENE.convert("LA")), "greyscale with alpha"),
+    "black and white": ("a.png", saved(SCENE.convert("1")), "black and white"),
+    "palette": ("a.png", saved(SCENE.quantize(16)), "a palette"),
+    "palette with a transparent colour": ("a.png", saved(SCENE.quantize(16), transparency=3), "a palette"),
+    "CMYK": ("a.jpg", saved(SCENE.convert("CMYK"), "JPEG"), "CMYK"),
+    "transparent colour": ("a.png", saved(SCENE, transparency=(0, 0, 0)), "a transparent colour"),
+    "16-bit grey": ("a.png", png(0, 16, (b"\0" + b"\x80\x01" * 8) * 8), "greyscale, 16 bits a channel"),
+    "16-bit RGB": ("a.png", png(2, 16, (b"\0" + b"\x80\x01" * 24) * 8), "16 bits a channel"),
+    "16-bit RGBA": ("a.png", png(6, 16, (b"\0" + b"\x80\x01" * 32) * 8), "16 bits a channel"),
+    "animated PNG": ("a.png", saved(SCENE, save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
+    "animated WebP": ("a.webp", saved(SCENE, "WEBP", save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
+    "JPEG of many": ("a.jpg", saved(SCENE, "MPO", save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
+    "turned JPEG": ("a.jpg", saved(SCENE, "JPEG", exif=exif(6)), "EXIF orientation 6"),
+    "mirrored PNG": ("a.png", saved(SCENE, exif=exif(2)), "EXIF orientation 2"),
+    "turned WebP": ("a.webp", saved(SCENE, "WEBP", exif=exif(8)), "EXIF orientation 8"),
+    "wide colours": ("a.jpg", saved(SCENE, "JPEG", icc_profile=profile("wide")), "colour profile 'wide"),
+    "Lab profile": ("a.png", saved(SCENE, icc_profile=profile("Lab")), "colour profile 'Lab"),
+    "no profile": ("a.png", saved(SCENE, icc_profile=b"no profile at all"), "colour profile 'unreadable'"),
+    "gamma": ("a.png", with_chunk(WHOLE["one.png"], b"gAMA", struct.pack(">I", 100_000)), "gamma 1"),
+    "code points": ("a.png", with_chunk(WHOLE["one.png"], b"cICP", bytes((9, 16, 0, 1))), "cICP"),
+    "bytes behind a PNG": ("a.png", WHOLE["one.png"] + b"secret", "6 bytes after its end"),
+    "bytes behind a JPEG": ("a.jpg", WHOLE["one.jpg"] + b"\xff\xd9", "2 bytes after its end"),
+    "bytes behind a WebP": ("a.webp", saved(SCENE, "WEBP") + b"x", "1 bytes after its end"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_reference_that_is_not_plain_rgb_is_refused_by_name(name: str) -> None:
+    file, data, words = ODD[name]
+    with pytest.raises(PictureError, match=f"^not plain RGB: .*{words}"):
+        decode(data, file)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_input_that_is_not_plain_rgb_is_normalised_and_says_so(name: str) -> None:
+    file, data, words = ODD[name]
+    picture = decode(data, file, normalise=True)
+    assert words in ", ".join(picture.notes)
+    assert picture.image.mode in ("RGB", "RGBA")
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if not name.startswith("16-bit grey")])
+def test_an_input_is_what_diffusers_own_loader_gives(name: str) -> None:
+    file, data, _ = ODD[name]
+    theirs = load_image(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode(data, file, normalise=True).rgb, np.asarray(theirs))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_input_is_turned_as_its_orientation_says(orientation: int) -> None:
+    picture = decode(saved(SCENE, exif=exif(orientation)), "a.png", normalise=True)
+    assert picture.size == ((48, 64) if orientation > 4 else (64, 48))
+
+
+def test_a_16_bit_grey_input_keeps_its_brightness() -> None:
+    assert set(decode(ODD["16-bit grey"][1], "a.png", normalise=True).rgb.ravel()) == {0x80}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.JPEG", "a.webp"])
+@pytest.mark.parametrize("normalise", [False, True])
+def test_a_plain_image_is_read_as_it_is(name: str, normalise: bool) -> None:
+    kind = {"a.png": "PNG", "a.webp": "WEBP"}.get(name, "JPEG")
+    data = saved(SCENE, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    picture = decode(data, name, normalise=normalise)
+    assert (picture.format, picture.image.mode, picture.size, picture.notes) == (kind, "RGB", (64, 48), ())
+    np.testing.assert_array_equal(picture.rgb, np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize("extra", [{"icc_profile": profile("sRGB")}, {"exif": exif(1)}, {"dpi": (72, 72)}])
+def test_what_every_reader_sees_alike_is_plain(extra: dict[str, Any]) -> None:
+    assert not decode(saved(SCENE, **extra), "a.png").notes
+    assert not decode(saved(SCENE, "JPEG", progressive=True, **extra), "a.jpg").notes
+
+
+def with_alpha(value: int) -> bytes:
+    image = SCENE.copy()
+    image.putalpha(value)
+    return saved(image)
+
+
+def test_alpha_is_kept_and_an_opaque_one_is_none() -> None:
+    half, opaque = decode(with_alpha(128), "a.png"), decode(with_alpha(255), "a.png")
+    assert half.alpha is not None
+    assert set(half.alpha.ravel()) == {128}
+    assert (half.image.mode, opaque.image.mode, opaque.alpha) == ("RGBA", "RGBA", None)
+    np.testing.assert_array_equal(half.rgb, PIXELS)
+
+
+def test_a_reference_that_shows_nothing_is_refused() -> None:
+    with pytest.raises(PictureError, match="fully transparent"):
+        decode(with_alpha(0), "a.png")
+
+
+def test_the_name_of_a_reference_says_its_format() -> None:
+    with pytest.raises(PictureError, match=r"^wrong format: JPEG, the name says PNG$"):
+        decode(WHOLE["one.jpg"], "one.png")
+    assert decode(WHOLE["one.jpg"], "one.png", normalise=True).notes == ("JPEG named as PNG",)
+    assert decode(WHOLE["one.jpg"], "0123abc", normalise=True).notes == ()
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch started) (w) file\n%%EOF\n"
+FOREIGN = {
+    "text": b"no image",
+    "nothing": b"",
+    "EPS": EPS,
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    "PDF": b"%PDF-1.4\n",
+    **{kind: saved(SCENE, kind) for kind in ("GIF", "BMP", "TIFF", "PPM", "ICO", "TGA")},
+}
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("name", FOREIGN)
+def test_another_format_is_refused_whatever_its_name(
+    name: str, normalise: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (programs / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    with pytest.raises(PictureError, match="unreadable: it is no JPEG, PNG or WebP image"):
+        decode(FOREIGN[name], "a.png", normalise=normalise)
+    assert not (tmp_path / "started").exists()
+
+
+@pytest.mark.parametrize("side", [MOST_PIXELS + 1, 2**31 - 1])
+def test_too_many_pixels_are_refused_before_anything_is_decoded(side: int) -> None:
+    for normalise in (False, True):
+        with pytest.raises(PictureError, match=f"more than {MOST_PIXELS} pixels"):
+            decode(png(2, 8, b"no rows at all", (side, 1)), "a.png", normalise=normalise)
+
+
+@settings(deadline=None, max_examples=60)
+@given(name=st.sampled_from(sorted(WHOLE)), share=st.floats(0, 1, exclude_max=True), normalise=st.booleans())
+@example(name="one.jpg", share=0.9999, normalise=False)
+@example(name="one.png", share=0.9999, normalise=True)
+def test_a_file_that_is_cut_off_anywhere_is_no_image(name: str, share: float, normalise: bool) -> None:
+    data = WHOLE[name]
+    with pytest.raises(PictureError, match=r"truncated|unreadable"):
+        decode(data[: math.floor(len(data) * share)], name, normalise=normalise)
+
+
+FILES = {f"{name}: {file}": (file, data) for name, (file, data, _) in ODD.items()} | {
+    name: (name, data) for name, data in WHOLE.items()
+}
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(FILES)), st.floats(0, 1, exclude_max=True), st.binary(max_size=30), st.booleans())
+def test_damaged_bytes_are_read_or_refused_and_nothing_else(
+    name: str, at: float, noise: bytes, normalise: bool
+) -> None:
+    file, data = FILES[name]
+    place = math.floor(len(data) * at)
+    with contextlib.suppress(PictureError):
+        damaged = data[:place] + noise + data[place + len(noise) :]
+        assert decode(damaged, file, normalise=normalise).rgb.ndim == 3
+
+
+def huge(path: Path) -> None:
+    """A file without content that says it has a terabyte of it."""
+    path.touch()
+    os.truncate(path, 2**40)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda _: None, "unreadable: No such file or directory"),
+        (Path.mkdir, "unreadable: it is no regular file"),
+        (os.mkfifo, "unreadable: it is no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "unreadable: it is no regular file"),
+        (lambda path: path.symlink_to(path), "unreadable: Too many levels of symbolic links"),
+        (lambda path: path.write_bytes(b""), "unreadable: it is no JPEG, PNG or WebP image"),
+        (huge, "unreadable: 1099511627776 bytes, at most"),
+    ],
+    ids=["missing", "folder", "pipe", "device", "link to itself", "empty", "huge"],
+)
+def test_what_is_no_file_of_an_image_is_refused(tmp_path: Path, make: Callable[[Path], Any], words: str) -> None:
+    make(tmp_path / "a.png")
+    with pytest.raises(PictureError, match=words):
+        read(tmp_path / "a.png")
+
+
+def test_two_files_of_one_name_are_told() -> None:
+    names = ["a.png", "a.webp", "b.jpg", "b.json", "a.txt", "c.png"]
+    assert twins(names) == {"a": ["a.png", "a.webp"]}
+    assert [name for name in names if is_image(Path(name))] == ["a.png", "a.webp", "b.jpg", "c.png"]
+
+
+def test_the_published_images_are_plain() -> None:
+    folder = SHARED / "gt"
+    if not folder.is_dir():
+        pytest.skip(f"the published images are not here: {folder}")
+    found: list[Picture] = [read(path) for path in folder.rglob("*.*")]
+    assert found
+    assert {picture.notes for picture in found} == {()}
