@@ -215,6 +215,23 @@ class Verification(Part):
     )
 
 
+class InitialLatent(Part):
+    """The first noise of a case, as its generator drew it: before scaling and packing."""
+
+    sha256: Hex | None = Field(description="Of the tensor's bytes; null where it is not known.")
+    shape: list[int] | None
+    dtype: str | None
+    reason: str | None = Field(description="Why it is not known.")
+
+
+class Resized(Part):
+    """The size that reached the implementation, where it made files of another one."""
+
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    reason: str
+
+
 class CaseRecord(Part):
     """One case. A case that is not `ok` has a reason and no files."""
 
@@ -232,6 +249,8 @@ class CaseRecord(Part):
     seed: int | None = None
     generator_device: str | None = None
     dtype: str | None = None
+    initial_latent: InitialLatent | None = Field(None, description="Null in records of older versions.")
+    resized: Resized | None = Field(None, description="Null where the files have the size that was asked for.")
     inputs: list[InputRecord] = Field(default_factory=list)
     weights: list[WeightsRecord] = Field(default_factory=list, description="None where an engine fetched for itself.")
     code: CodeRecord | None = None

@@ -15,22 +15,35 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
+    AutoencoderKLWan,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    UniPCMultistepScheduler,
+)
 from diffusers.pipelines.qwenimage import (
     pipeline_qwenimage_edit,
     pipeline_qwenimage_edit_plus,
     pipeline_qwenimage_layered,
 )
+from diffusers.utils import BaseOutput
 from PIL import Image, JpegImagePlugin
 
 from ci.artifact.records import CaseRecord
 from ci.catalogue import files as catalogue
+from gt_runner.errors import SourceError
 from gt_runner.sources import Generated, Loaded, diffusers, smoke
 from gt_runner.work import output
+from gt_runner.work.noise import first_noise
 from tests.conftest import ROOT, gt_command
 from tests.support import official, tiny_diffusers
 from tests.support.factory import write_cases
@@ -259,6 +272,90 @@ def test_the_record_says_what_ran(name: str, batch: Run, models: Path) -> None:
     assert record["inputs"] == [{"url": url, "sha256": sha} for url, sha in zip(urls, digests, strict=True)]
     [weights] = record["weights"]
     assert (weights["repo"], weights["commit"]) == (case["model"]["repo"], None)
+
+
+@pytest.mark.parametrize("name", [*CASES, *SMOKE])
+def test_the_record_names_the_first_noise_which_is_the_first_draw_of_the_cases_seed(name: str, batch: Run) -> None:
+    latent = batch.records[name]["initial_latent"]
+    generator = torch.Generator("cpu").manual_seed(batch.records[name]["seed"])
+    noise = torch.randn(latent["shape"], generator=generator, dtype=getattr(torch, latent["dtype"]))
+    assert (latent["sha256"], latent["reason"]) == (hashlib.sha256(noise.numpy().tobytes()).hexdigest(), None)
+
+
+@pytest.mark.parametrize("name", [*TWINS, *SMOKE])
+def test_the_first_noise_is_what_the_first_step_starts_from(
+    name: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[torch.Tensor] = []
+    for scheduler in (FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler):
+        step = scheduler.step
+
+        def stepped(self: Any, output: Any, timestep: Any, sample: Any, *args: Any, of: Any = step, **rest: Any) -> Any:
+            first.append(sample.float().flatten().sort().values)
+            return of(self, output, timestep, sample, *args, **rest)
+
+        monkeypatch.setattr(scheduler, "step", stepped)
+    case = (CASES | SMOKE)[name]
+    with first_noise() as latent:
+        generate(case)
+    generator = torch.Generator("cpu").manual_seed(case["call"]["seed"])
+    noise = torch.randn(latent["shape"], generator=generator, dtype=getattr(torch, latent["dtype"]))
+    assert torch.equal(first[0], noise.flatten().sort().values)  # packing only puts the values into another order
+
+
+@pytest.mark.parametrize("name", [*CASES, *SMOKE])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_gives_nan_or_infinity_makes_no_image(
+    name: str, value: float, generate: Generate, small_inputs: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for vae in (AutoencoderKL, AutoencoderKLFlux2, AutoencoderKLWan, AutoencoderKLQwenImage):
+        decode = vae.decode
+
+        def broken(self: Any, *args: Any, of: Any = decode, **options: Any) -> Any:
+            return tuple(part * value for part in of(self, *args, **{**options, "return_dict": False}))
+
+        monkeypatch.setattr(vae, "decode", broken)
+    case = copy.deepcopy((CASES | SMOKE)[name])
+    if name.startswith("qwen_image_edit"):
+        case["call"] |= official.SMALL
+    with pytest.raises(SourceError, match=r"holds (NaN|infinity)"):
+        generate(case)
+
+
+class Answer(BaseOutput):  # type: ignore[misc]  # Diffusers ships no types
+    """What a pipeline with a safety checker returns."""
+
+
+RETURNED = {
+    "a tuple": ([Image.new("RGB", (64, 64))],),
+    "neither": Answer(pictures=1),
+    "blocked": Answer(images=[Image.new("RGB", (64, 64))], nsfw_content_detected=[True]),
+    "blocked by another name": Answer(images=[Image.new("RGB", (64, 64))], nsfw_detected=[False, True]),
+}
+
+
+@pytest.mark.parametrize("what", RETURNED)
+def test_what_a_pipeline_returns_instead_of_an_image_is_named(
+    what: str, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FluxPipeline, "__call__", lambda *_args, **_options: RETURNED[what])
+    reason = "safety check blocked" if "blocked" in what else "holds neither images nor frames"
+    with pytest.raises(SourceError, match=reason):
+        generate(CASES["flux_image_t2i"])
+
+
+def test_an_image_that_a_safety_checker_passed_is_an_image(generate: Generate, monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = Answer(images=[Image.new("RGB", (64, 64))], nsfw_content_detected=[False])
+    monkeypatch.setattr(FluxPipeline, "__call__", lambda *_args, **_options: passed)
+    assert generate(CASES["flux_image_t2i"]).frames.shape == (1, 64, 64, 3)
+
+
+def test_a_video_that_a_guardrail_blocked_is_named() -> None:
+    guard = SimpleNamespace(check_video_safety=lambda _: None)
+    pipeline = SimpleNamespace(safety_checker=guard, progress_bar=None)
+    with diffusers._watched(pipeline, lambda *_: None), pytest.raises(SourceError, match="safety check blocked"):
+        guard.check_video_safety("a video")
+    assert guard.check_video_safety("a video") is None
 
 
 def test_gt_passes_records_and_makes_the_same_as_the_runner(batch: Run, alone: Run) -> None:

@@ -1,8 +1,10 @@
 """What can go wrong in the runner, each with a message that tells the user what to do next."""
 
+from __future__ import annotations
+
 
 class RunnerError(Exception):
-    """The base of every error that the runner raises on purpose; its text is the reason in the manifest."""
+    """Base of the errors that the runner raises on purpose; the text is the reason in the manifest."""
 
 
 class FetchError(RunnerError):
@@ -22,8 +24,13 @@ class SourceError(RunnerError):
 
 
 class CommandError(RunnerError):
-    """An engine's command did not do its work; what it said itself is in the log."""
+    """A serving engine's command failed; its own output is in the log."""
 
 
 class NetworkUsedError(RunnerError):
     """A case tried to open a network socket after the fetch phase."""
+
+
+def os_reason(error: OSError) -> str:
+    """What the operating system says went wrong, without the path, which is of this machine only."""
+    return error.strerror or str(error)

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from gt_runner.events import Event
 from gt_runner.fetch.case_files import Places, identify
 from gt_runner.fetch.preflight import obstacles
+from gt_runner.fetch.prepare import prepare
 from gt_runner.store import Store, case_key
+from gt_runner.tasks import fetch_task
 from tests.support.fake_hub import FILES, MODEL, FakeHub
 
 JOB = {"name": "j", "source": "diffusers", "device": "cpu", "gpu_kind": "cpu", "gpus": 1}
 
 
-def run_of(folder: Path, *repos: str, fresh: bool = False) -> dict[str, Any]:
+def run_of(folder: Path, *repos: str, fresh: bool = False) -> Any:
     cases = [{"id": repo, "source": "diffusers", "model": {"repo": repo}, "base": "."} for repo in repos]
     places = {"store": str(folder / "store"), "cache": str(folder / "cache"), "models": None, "previous": None}
     return {"jobs": [{**JOB, "cases": [case]} for case in cases], "fresh": fresh, "nonce": None, **places}
@@ -80,7 +83,7 @@ def test_a_finished_case_needs_no_access_unless_it_is_made_afresh(fake: FakeHub,
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     store.finish(folder, {"key": key, "files": [{"name": "image.png", "sha256": empty}]})
     assert obstacles(run) == []
-    assert len(obstacles({**run, "fresh": True})) == 1
+    assert len(obstacles(run | {"fresh": True})) == 1
 
 
 def test_a_hub_that_is_down_is_the_failure_of_its_case_and_no_obstacle_to_the_others(
@@ -88,3 +91,23 @@ def test_a_hub_that_is_down_is_the_failure_of_its_case_and_no_obstacle_to_the_ot
 ) -> None:
     fake.stop()
     assert obstacles(run_of(tmp_path, MODEL)) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "wan21", "runtime": {"generator_device": "cuda"}},
+        {"source": "ltx", "runtime": {"dtype": "fp16"}},
+        {"call": {"extra": {"return_dict": False}}},
+    ],
+)
+def test_a_case_that_cannot_run_here_fails_before_the_hub_is_asked(
+    fake: FakeHub, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    run = run_of(tmp_path, MODEL)
+    run["jobs"][0]["cases"][0] |= change
+    events: list[Event] = []
+    assert obstacles(run) == []
+    prepare(fetch_task(run, run["jobs"][0]), events.append)
+    assert [event["event"] for event in events] == ["failed", "read_ahead"]
+    assert not fake.asked("GET", "/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import hashlib
 import importlib
 import inspect
 import os
@@ -20,7 +21,8 @@ import torch
 from PIL import Image
 
 from gt_runner.errors import SourceError
-from gt_runner.sources import ltx, ltx_values
+from gt_runner.sources import ltx, ltx_values, refusals
+from gt_runner.work.noise import first_noise
 from tests.support import tiny_ltx
 
 if TYPE_CHECKING:
@@ -152,7 +154,7 @@ def expected_arguments(picture: Path) -> dict[str, Any]:
 
 
 def sdp_kernels() -> dict[str, bool]:
-    return {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in sorted(ltx.SDP_BACKENDS)}
+    return {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in sorted(refusals.SDP_BACKENDS)}
 
 
 class Calls:
@@ -237,6 +239,31 @@ def test_the_frames_are_those_that_the_official_pipeline_makes(
     total = 2 if pipeline == ONE else 2 + len(SIGMAS) - 1
     assert steps == [(done, total) for done in range(1, total + 1)]
     assert np.array_equal(made.frames, _straight(pipeline, quantization, tiny, expected_arguments(picture) | size))
+
+
+@pytest.mark.parametrize("pipeline", [ONE, HQ])
+def test_the_first_noise_is_what_the_cases_seed_gives(pipeline: str, tiny: tiny_ltx.TinyLtx, picture: Path) -> None:
+    case = make(pipeline, call={"width": 128, "height": 128})
+    loaded = ltx.load(case, found(tiny), "cpu")
+    with first_noise() as latent:
+        loaded.generate(case, [picture], lambda *_: None)
+    generator = torch.Generator("cpu").manual_seed(case["call"]["seed"])
+    noise = torch.randn(latent["shape"], generator=generator, dtype=getattr(torch, latent["dtype"]))
+    assert latent["sha256"] == hashlib.sha256(noise.view(torch.uint8).numpy().tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("tiled", [True, False])
+def test_a_decoder_that_gives_nan_is_no_black_video(
+    tiled: bool, tiny: tiny_ltx.TinyLtx, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ltx_core.model.video_vae import VideoDecoder
+
+    decode = VideoDecoder.forward
+    monkeypatch.setattr(VideoDecoder, "forward", lambda *args, **kwargs: decode(*args, **kwargs) * float("nan"))
+    case = make(ONE, call={"width": 128, "height": 128} | ({} if tiled else {"tiling": None}))
+    case["call"].setdefault("tiling", None)
+    with pytest.raises(SourceError, match="holds NaN"):
+        ltx.load(case, found(tiny), "cpu").generate(case, [picture], lambda *_: None)
 
 
 def _straight(pipeline: str, quantization: str, tiny: tiny_ltx.TinyLtx, arguments: dict[str, Any]) -> Any:

@@ -7,6 +7,7 @@ GT_WAN21_CHECKOUT names, or in our cache. There is none on a machine that has ru
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -28,6 +29,7 @@ from gt_runner.errors import SourceError
 from gt_runner.sources import wan21
 from gt_runner.sources.checkout import import_official
 from gt_runner.sources.varlen_sdpa import in_place_of, varlen_sdpa
+from gt_runner.work.noise import first_noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +127,23 @@ def test_every_argument_of_the_case_reaches_the_official_call_under_its_official
     assert model.calls == [expected]
     assert made.passed == expected | {"size": [32, 16]}
     assert made.dropped == []
+
+
+def test_the_first_noise_is_what_the_cases_seed_gives() -> None:
+    with first_noise() as latent:
+        generate(make())
+    noise = torch.randn(latent["shape"], generator=torch.Generator().manual_seed(42))
+    assert (latent["shape"], latent["dtype"], latent["reason"]) == ([3, 5, 16, 32], "float32", None)
+    assert latent["sha256"] == hashlib.sha256(noise.numpy().tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_video_that_is_not_finite_is_no_black_video(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_ = official("wan.text2video").WanT2V
+    official_generate = class_.generate
+    monkeypatch.setattr(class_, "generate", lambda *args, **kwargs: official_generate(*args, **kwargs) * value)
+    with pytest.raises(SourceError, match=r"holds (NaN|infinity)"):
+        generate(make())
 
 
 def test_models_stay_on_the_gpu_if_the_case_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
@@ -66,6 +67,28 @@ def test_what_is_no_image_is_refused(result: Any) -> None:
         frames.to_frames(result)
 
 
+WHAT_IS_NO_IMAGE = {
+    "NaN": FLOATS * np.nan,
+    "infinity": FLOATS + np.inf,
+    "values in -1..1": FLOATS * 2 - 1,
+    "values in 0..255 as floats": PIXELS.astype(np.float32),
+    "latents of four channels": torch.randn(1, 4, 8, 6),
+    "latents of sixteen channels": torch.randn(1, 16, 8, 6),
+    "packed latents": torch.randn(1, 64, 64),
+    "latents of a video": torch.randn(1, 4, 3, 8, 6),
+    "64-bit integers": PIXELS.astype(np.int64),
+    "16-bit image": Image.fromarray(np.full((8, 6), 40000, np.uint16)),
+    "CMYK image": Image.new("CMYK", (6, 8)),
+    "image of floats": Image.new("F", (6, 8)),
+}
+
+
+@pytest.mark.parametrize("result", WHAT_IS_NO_IMAGE.values(), ids=WHAT_IS_NO_IMAGE)
+def test_what_would_be_saved_as_another_picture_is_refused_and_described(result: Any) -> None:
+    with pytest.raises(SourceError, match=r"the pipeline returned .*(float|int|mode)"):
+        frames.to_frames(result)
+
+
 @given(pixels=hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))))
 def test_floats_come_back_as_the_pixels_they_stand_for(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     np.testing.assert_array_equal(frames.to_frames(pixels.astype(np.float32) / 255)[0], pixels)
@@ -107,6 +130,61 @@ def test_a_video_gives_its_first_middle_and_last_frame_as_the_codec_leaves_them(
     means = [float(np.asarray(Image.open(path)).mean()) for path in paths]
     assert means == pytest.approx([float(levels[index]) for index in kept], abs=6)
     assert {Image.open(path).size for path in paths} == {(64, 48)}
+
+
+VIDEO = {"kind": "video", "format": "png", "fps": 24, "codec": "libx264", "video_quality": 5}
+
+
+@pytest.mark.parametrize("size", [(200, 120), (101, 67), (67, 100), (18, 2), (17, 17), (64, 48), (832, 480)])
+def test_frames_of_a_video_have_the_size_that_the_pipeline_made(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    ramp = np.linspace(30, 220, width, dtype=np.uint8)
+    made = np.ascontiguousarray(np.broadcast_to(ramp[None, None, :, None], (5, height, width, 3)))
+    for path in images.save(made, case(**VIDEO), tmp_path):
+        saved = np.asarray(Image.open(path))
+        assert saved.shape == (height, width, 3)
+        assert np.abs(saved.astype(int) - made[0]).mean() < 6  # nothing was scaled or shifted
+
+
+@pytest.mark.parametrize("size", [(64, 48), (208, 128)])
+def test_sizes_that_the_encoder_took_before_keep_their_bytes(tmp_path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    made = np.random.default_rng(2).integers(0, 256, (5, height, width, 3), dtype=np.uint8)
+    options: dict[str, Any] = {"fps": 24, "codec": "libx264", "quality": 5, "output_params": ["-threads", "1"]}
+    imageio.mimsave(tmp_path / "plain.mp4", list(made), format="FFMPEG", **options)
+    plain = images._read_back(tmp_path / "plain.mp4")
+    for path, frame in zip(images.save(made, case(**VIDEO), tmp_path), plain, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), frame)
+
+
+@pytest.mark.parametrize(
+    ("passed", "size", "grid"),
+    [
+        ({"width": 64, "height": 48}, (64, 48), 0),
+        ({"size": [64, 48]}, (64, 48), 0),
+        ({}, (640, 640), 0),
+        ({"width": 250, "height": 130}, (248, 128), 8),
+        ({"width": 250, "height": 250}, (240, 240), 16),
+        ({"width": 250, "height": 64}, (224, 64), 32),
+        ({"size": [250, 250]}, (240, 240), 16),
+    ],
+)
+def test_a_size_that_the_pipeline_floors_stands_in_the_record(
+    passed: dict[str, Any], size: tuple[int, int], grid: int
+) -> None:
+    note = images.resized(np.zeros((1, size[1], size[0], 3), np.uint8), passed)
+    if not grid:
+        assert note is None
+        return
+    assert note is not None
+    assert [note["width"], note["height"]] == (passed.get("size") or [passed["width"], passed["height"]])
+    assert note["reason"].endswith(f"multiples of {grid}")
+
+
+@pytest.mark.parametrize("size", [(48, 64), (128, 96), (32, 32), (1024, 1024)])
+def test_a_size_of_no_known_reason_fails_the_case(size: tuple[int, int]) -> None:
+    with pytest.raises(SourceError, match=f"64 x 48 pixels were asked for, and the pipeline returned {size[0]} x"):
+        images.resized(np.zeros((1, size[1], size[0], 3), np.uint8), {"width": 64, "height": 48})
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The fetch phase: the only phase with the network. Leaves all that a case needs on this machine, verified."""
+"""Fetches all that a case needs onto this machine, verified. No other phase has the network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import PurePath
 
 from ..contract import Case, Fetched
-from ..errors import FetchError
+from ..errors import FetchError, os_reason
 from . import weights
 from .code import fetch_code
 from .inputs import fetch_inputs
@@ -56,6 +56,6 @@ def _disk_errors_named() -> Iterator[None]:
     except OSError as error:
         name = PurePath(error.filename or "").name
         raise FetchError(
-            f"cannot read or write {name or 'a file'} ({error.strerror or error}); check the room and the rights "
+            f"cannot read or write {name or 'a file'} ({os_reason(error)}); check the room and the rights "
             "of the cache, of HF_HOME and of the --models folder"
         ) from error

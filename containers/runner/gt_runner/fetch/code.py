@@ -1,4 +1,4 @@
-"""The repository of an official implementation at its pin, made by git, or a local folder that stands in for it."""
+"""The repository of an official implementation at its pin, fetched by git, or a local folder in its place."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _local_identity(folder: Path, code: Code) -> str:
         return identity(code["commit"])
     records: dict[str, Record] = {}
     for path in code["paths"]:
-        for name, found in files_of(folder / path).items():
-            records[f"{path}/{name}"] = Record(found.st_size, sha256_of(folder / path / name))
+        for name, status in files_of(folder / path).items():
+            records[f"{path}/{name}"] = Record(status.st_size, sha256_of(folder / path / name))
     return digest(records)
 
 
@@ -73,7 +73,7 @@ def _clone(code: Code, folder: Path) -> None:
         git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD")
 
     try:
-        persistently(get)
+        persistently(get, code["repo"])
     except GitError as error:
         raise FetchError(
             f"{code['repo']} at {code['commit']}: git says: {error}; check the case's code and the network, or put a "

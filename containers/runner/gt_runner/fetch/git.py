@@ -1,4 +1,4 @@
-"""Git, run so that it never asks, keeps to its own settings, and is tried again where that may help."""
+"""Runs git without questions and with settings of its own, and tries again where that may help."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import FetchError
 from .retry import persistently
 
-_LASTING = (  # what git says of failures that trying again does not mend
+_LASTING = (  # parts of git's messages about failures that another try does not mend
     "not our ref",
     "not found",
     "couldn't find remote ref",
@@ -19,7 +19,7 @@ _LASTING = (  # what git says of failures that trying again does not mend
     "unable to write",
     "No space left",
 )
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # never ask; messages that `_LASTING` can be found in
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # no prompt; messages in English, for _LASTING
 _FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")  # set in a git hook; they would lead git to that repository
 _SETTINGS = (
     "--no-optional-locks",  # a local checkout may be read-only
@@ -31,7 +31,7 @@ _SETTINGS = (
 
 
 class GitError(Exception):
-    """Git failed; the message is the last line that it said."""
+    """Git failed; the message is the last line of its output."""
 
 
 class _PassingGitError(GitError, ConnectionError):
@@ -56,7 +56,7 @@ def git(folder: Path, *arguments: str) -> str:
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
         lasting = any(sign in error.stderr for sign in _LASTING)
-        raise (GitError if lasting else _PassingGitError)(lines[-1]) from error
+        raise (GitError if lasting else _PassingGitError)(lines[-1]) from None
     return done.stdout.strip()
 
 
@@ -72,11 +72,11 @@ def fetch_folder(url: str, ref: str, path: str, folder: Path) -> Path:
         git(folder, "remote", "add", "origin", url)
         if path:
             git(folder, "sparse-checkout", "set", path)
-        persistently(lambda: git(folder, "fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", ref))
-        persistently(lambda: git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD"))  # it fetches the files
+        fetch = ("fetch", "--quiet", "--depth", "1", "--filter=blob:none", "origin", ref)
+        persistently(lambda: git(folder, *fetch), url)
+        persistently(lambda: git(folder, "checkout", "--quiet", "--detach", "FETCH_HEAD"), url)  # it fetches the files
     except GitError as error:
         raise FetchError(f"{url} at {ref}: git says: {error}; check the address, the ref and the network") from error
-    found = folder / path
-    if not found.is_dir():
+    if not (folder / path).is_dir():
         raise FetchError(f"{url} at {ref} has no folder {path}")
-    return found
+    return folder / path

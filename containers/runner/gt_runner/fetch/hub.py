@@ -1,7 +1,7 @@
 """Repositories of the model hub, in huggingface_hub's own cache and under its own file locks.
 
-Files are fetched one by one with `hf_hub_download`, not with `snapshot_download`, which does just that but lists the
-repository once more without a time limit, and on Ctrl-C waits until the files that are on their way have come.
+Files are fetched one by one with `hf_hub_download`. `snapshot_download` does the same, but it lists the repository once
+more without a time limit, and on Ctrl-C it waits for the files that are under way.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from .retry import TIMEOUT_S, UnreachableError, chain, may_pass, persistently, r
 
 _THREADS = 8  # as snapshot_download
 _STALE_S = 3600.0  # huggingface_hub gives up after seconds without a byte: what is this old, a killed process left
+_NEWEST_TIMEOUT_S, _NEWEST_LIMIT_S = 5.0, 6.0  # for one answer, and until the last try begins
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_ERRORS = (httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError, ValueError)
 
@@ -62,22 +63,34 @@ def commit_of(repo: str, revision: str | None) -> str:
         return known.read_text(encoding="utf-8").strip()
 
 
-def newest(repo: str, name: str = constants.DEFAULT_REVISION) -> str:
-    """The commit that the hub says a branch or tag is at. Raises FetchError, UnreachableError without an answer."""
-    info = _ask(repo, name, lambda: HfApi(token=_token()).model_info(repo, revision=name, timeout=TIMEOUT_S))
+def newest(repo: str, name: str, timeout_s: float = TIMEOUT_S, limit_s: float | None = None) -> str:
+    """The commit of a branch or tag on the hub. Raises FetchError; UnreachableError where the hub does not answer."""
+    api = HfApi(token=_token())
+    info = _ask(repo, name, lambda: api.model_info(repo, revision=name, timeout=timeout_s), limit_s)
     if info.sha is None:
         raise FetchError(f"{repo}: the hub at {constants.ENDPOINT} names no commit for {name}; pin model.revision")
     return info.sha
 
 
 def newest_of(repos: Iterable[str]) -> dict[str, dict[str, str]]:
-    """For each repository its newest `commit`, or the `error` that kept it from being found."""
+    """For each repository its newest `commit`, or the `error` that kept it from being found.
+
+    A hub that does not answer is not asked for the other repositories: without a network this ends within 20 s.
+    """
     answers: dict[str, dict[str, str]] = {}
+    silence: str | None = None
     for repo in repos:
         try:
-            answers[repo] = {"commit": newest(repo)}
+            if silence is None:
+                answers[repo] = {"commit": newest(repo, constants.DEFAULT_REVISION, _NEWEST_TIMEOUT_S, _NEWEST_LIMIT_S)}
+                continue
+        except UnreachableError as error:
+            silence = reason(error.__cause__ or error) if response_of(error) is None else None
+            answers[repo] = {"error": str(error)}
         except FetchError as error:
             answers[repo] = {"error": str(error)}
+        if silence is not None:
+            answers[repo] = {"error": f"{repo}: {silence}; check the network and HF_ENDPOINT"}
     return answers
 
 
@@ -212,9 +225,9 @@ def _listing(repo: str, commit: str) -> dict[str, Record]:
     return records
 
 
-def _ask(repo: str, revision: str, action: Callable[[], T]) -> T:
+def _ask(repo: str, revision: str, action: Callable[[], T], limit_s: float | None = None) -> T:
     try:
-        return persistently(action)
+        return persistently(action, repo, limit_s)
     except _HUB_ERRORS as error:
         raise _explained(repo, revision, error) from error
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..contract import FetchedRepository, Repository
-from ..errors import FetchError
+from ..errors import FetchError, os_reason
 from .index import Index, Record, digest, matching, select, sha256_of
 from .places import Places
 from .progress import Meter, Progress, in_parallel
@@ -25,18 +25,18 @@ def files_of(folder: Path) -> dict[str, os.stat_result]:
     return dict(_walk(folder, "", frozenset()))
 
 
-def fetch_local(wanted: Repository, folder: Path, places: Places, progress: Progress) -> FetchedRepository:
+def fetch_local(repository: Repository, folder: Path, places: Places, progress: Progress) -> FetchedRepository:
     """The files of a local folder, each hashed once per name, size and time of change.
 
     Raises FetchError, naming the file, where one is missing or has another size than when it was first seen.
     """
-    repo = wanted["repo"]
+    repo = repository["repo"]
     index = Index(folder / INDEX, places.cache)
     with index.lock():
         known = index.load()
         there = files_of(folder)
-        names = select(there, wanted.get("files"), repo)
-        _refuse_damage(repo, known, there, wanted.get("files"))
+        names = select(there, repository.get("files"), repo)
+        _refuse_damage(repo, known, there, repository.get("files"))
         records = {name: _record(known.get(name), there[name]) for name in names}
         _hash(repo, folder, records, progress, lambda: index.save(known | records))
     content = digest(records)
@@ -57,13 +57,13 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
             continue
         name = f"{prefix}{entry.name}"
         try:
-            found = entry.stat()
+            status = entry.stat()
         except OSError as error:
-            raise FetchError(f"{name} in the --models folder cannot be read ({error.strerror}); repair it") from error
-        place = (found.st_dev, found.st_ino)
-        if stat.S_ISREG(found.st_mode):
-            yield name, found
-        elif stat.S_ISDIR(found.st_mode):
+            raise FetchError(f"{name} in the --models folder cannot be read ({os_reason(error)}); repair it") from error
+        place = (status.st_dev, status.st_ino)
+        if stat.S_ISREG(status.st_mode):
+            yield name, status
+        elif stat.S_ISDIR(status.st_mode):
             if place in above:
                 raise FetchError(f"{name} in the --models folder links back to a folder that holds it; remove the link")
             yield from _walk(entry, f"{name}/", above | {place})
@@ -73,20 +73,20 @@ def _refuse_damage(
     repo: str, known: dict[str, Record], there: dict[str, os.stat_result], patterns: list[str] | None
 ) -> None:
     for name in matching(sorted(known), patterns):
-        found = there.get(name)
-        if found is not None and found.st_size == known[name].size:
+        status = there.get(name)
+        if status is not None and status.st_size == known[name].size:
             continue
-        what = "is missing" if found is None else f"has {found.st_size} bytes where it had {known[name].size}"
+        what = "is missing" if status is None else f"has {status.st_size} bytes where it had {known[name].size}"
         raise FetchError(
             f"{repo}/{name} in the --models folder {what}; restore it, or, to take the folder as it is now, "
             f"delete {INDEX} in it (in our cache, under indexes/, if the folder is read-only)"
         )
 
 
-def _record(known: Record | None, found: os.stat_result) -> Record:
-    if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
+def _record(known: Record | None, status: os.stat_result) -> Record:
+    if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
         return known
-    return Record(found.st_size, mtime_ns=found.st_mtime_ns)
+    return Record(status.st_size, mtime_ns=status.st_mtime_ns)
 
 
 def _hash(repo: str, folder: Path, records: dict[str, Record], progress: Progress, save: Callable[[], None]) -> None:

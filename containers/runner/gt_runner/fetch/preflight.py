@@ -5,43 +5,50 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..contract import Case, Job
-from ..errors import AccessError, FetchError, SpaceError
+from ..errors import AccessError, RunnerError, SpaceError
+from ..sources import refusals
 from ..store import Store, case_key
+from ..tasks import Run
 from . import case_files
 from .hub import Snapshot, commit_of
 from .weights import check_space, snapshots
 
 
-def obstacles(run: Any) -> list[str]:
-    """Models that are closed to the user, and a disk that is too small for what a run (see `supervisor.Run`) lacks.
+def obstacles(run: Run) -> list[str]:
+    """Models that are closed to the user, and a disk that is too small for what the run lacks.
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
     places = case_files.Places.of(run)
-    store = Store(Path(run["store"]))
-    found: list[str] = []
+    store = None if run["fresh"] else Store(Path(run["store"]))
+    lines: list[str] = []
     lacking: dict[tuple[str, str], Snapshot] = {}
-    of_engines: dict[tuple[str, str], Snapshot] = {}  # which fetch what they like of them: no space is counted
+    of_serving: dict[tuple[str, str], Snapshot] = {}  # a serving engine fetches what it likes: no space is counted
     for job in run["jobs"]:
         for case in job["cases"]:
-            with contextlib.suppress(FetchError), _told(found):
-                for snapshot in _lacking(case, job, places, None if run["fresh"] else store):
-                    known = of_engines if "engine" in case else lacking
+            with _noted(lines):
+                for snapshot in _lacking(case, job, places, store):
+                    known = of_serving if "engine" in case else lacking
                     known.setdefault((snapshot.repo, snapshot.commit), snapshot)
-    for snapshot in of_engines.values():
-        _look_up(snapshot, found)
-    looked_up = [snapshot for snapshot in lacking.values() if _look_up(snapshot, found)]
+    looked_up = []
+    for snapshot in [*of_serving.values(), *lacking.values()]:
+        with _noted(lines):
+            snapshot.look_up()
+            looked_up.append(snapshot)
     if not run.get("elsewhere"):
-        with _told(found):
-            check_space(looked_up)
-    return list(dict.fromkeys(found))
+        with _noted(lines):
+            check_space([snapshot for snapshot in looked_up if snapshot in lacking.values()])
+    return list(dict.fromkeys(lines))
 
 
 def _lacking(case: Case, job: Job, places: case_files.Places, store: Store | None) -> list[Snapshot]:
-    """The repositories that a case needs and this machine does not have; none for a case that is finished."""
+    """The repositories that a case needs and this machine does not have; none for a case that is finished.
+
+    Raises RunnerError for a case that cannot be run here, before the hub is asked.
+    """
+    refusals.check(case, job["device"])
     identified = case_files.identify(case, places)
     if store is not None and store.find(case_key(case, identified, job)) is not None:
         return []
@@ -52,16 +59,12 @@ def _lacking(case: Case, job: Job, places: case_files.Places, store: Store | Non
     return [snapshot for snapshot in snapshots(case, places, commits) if not snapshot.complete()]
 
 
-def _look_up(snapshot: Snapshot, found: list[str]) -> bool:
-    with contextlib.suppress(FetchError), _told(found):
-        snapshot.look_up()
-        return True
-    return False
-
-
 @contextlib.contextmanager
-def _told(found: list[str]) -> Iterator[None]:
+def _noted(lines: list[str]) -> Iterator[None]:
+    """Add what stands in the way to `lines`; any other error is for the run itself to find."""
     try:
         yield
     except (AccessError, SpaceError) as error:
-        found.extend(str(error).splitlines())
+        lines.extend(str(error).splitlines())
+    except RunnerError:
+        return

@@ -8,9 +8,10 @@ from pathlib import Path
 from ..contract import Case, Fetched
 from ..errors import RunnerError
 from ..events import Emit
+from ..sources import refusals
 from ..store import Store, case_key
 from ..tasks import FetchTask
-from . import case_files
+from . import case_files, retry
 
 
 def prepare(task: FetchTask, emit: Emit) -> None:
@@ -19,21 +20,23 @@ def prepare(task: FetchTask, emit: Emit) -> None:
     Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
     others; last `read_ahead`.
     """
+    retry.report_pauses(lambda text: emit({"event": "retry", "text": text}))
     places = case_files.Places.of(task)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
     for case in task["job"]["cases"]:
         try:
+            refusals.check(case, task["job"]["device"])
             identified = case_files.identify(case, places)
             key = case_key(case, identified, task["job"])
         except RunnerError as error:
             _failed(case, error, emit)
             continue
-        found = None if task["fresh"] else store.find(key)
-        if found is None or found["process"]["started"] < task.get("since", ""):
+        record = None if task["fresh"] else store.find(key)
+        if record is None or record["process"]["started"] < task.get("since", ""):
             left.append((case, key, identified))
         else:
-            emit({"event": "reused", "case": case["id"], "record": found})
+            emit({"event": "reused", "case": case["id"], "record": record})
     if task.get("look"):
         return
     ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
@@ -64,4 +67,4 @@ def _failed(case: Case, error: RunnerError, emit: Emit) -> None:
 
 
 def _weights(fetched: Fetched) -> tuple[str, ...]:
-    return tuple(sorted(found["path"] for found in fetched["repositories"].values()))
+    return tuple(sorted(repository["path"] for repository in fetched["repositories"].values()))

@@ -1,8 +1,10 @@
-"""What may pass by itself is tried again with growing pauses; everything else is named at once."""
+"""Tries again, with growing pauses, what may pass by itself; everything else is an error at once."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
 import httpx2
@@ -10,12 +12,13 @@ import stamina
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # re-exported without saying so
 
-from ..errors import FetchError
+from ..errors import FetchError, os_reason
 
 TIMEOUT_S = 30.0  # without an answer or a byte
 ATTEMPTS = 5
 PATIENCE_S = 300.0  # a server that asks for a longer pause is not waited for: the user decides
 
+_subject = ContextVar("_subject", default="the download")
 T = TypeVar("T")
 
 _PASSING = (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError, ConnectionError, TimeoutError)
@@ -23,14 +26,31 @@ _PASSING_STATUS = frozenset({408, 425, 429, *range(500, 600)})
 
 
 class UnreachableError(FetchError):
-    """The other side gave no usable answer, however often it was asked."""
+    """The server gave no usable answer, however often it was asked."""
 
 
-def persistently(action: Callable[[], T]) -> T:
-    """What `action` gives, tried up to ATTEMPTS times. Raises whatever its last try raised."""
+def report_pauses(report: Callable[[str], None]) -> None:
+    """Have each pause before another try reported, in words for people."""
+
+    def on_retry(details: stamina.instrumentation.RetryDetails) -> None:
+        error = details.caused_by
+        report(f"{_subject.get()}: {reason(error)}; trying again in {details.wait_for:.0f} s")
+
+    stamina.instrumentation.set_on_retry_hooks([on_retry])
+
+
+report_pauses(lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201  # unless somebody reads events
+
+
+def persistently(action: Callable[[], T], subject: str = "the download", limit_s: float | None = None) -> T:
+    """What `action` gives, tried up to ATTEMPTS times, the last try begun within some `limit_s` seconds.
+
+    Raises whatever the last try raised. Each pause is reported, with `subject` as what it is about.
+    """
+    _subject.set(subject)
     # stamina brings jitter, caps and pauses that the server chose, which hand-made loops get wrong, and a test mode.
     for attempt in stamina.retry_context(
-        _pause, attempts=ATTEMPTS, timeout=None, wait_initial=1.0, wait_max=30.0, wait_jitter=1.0
+        _pause, attempts=ATTEMPTS, timeout=limit_s, wait_initial=1.0, wait_max=30.0, wait_jitter=1.0
     ):
         with attempt:
             return action()
@@ -65,8 +85,8 @@ def reason(error: BaseException) -> str:
     if answer is not None:
         return f"the server answered {answer.status_code} {answer.reason_phrase}".rstrip()
     first = list(chain(error))[-1]
-    text = getattr(first, "strerror", None) or str(first).strip() or type(first).__name__  # strerror names no path
-    return str(text).splitlines()[0]
+    text = os_reason(first) if isinstance(first, OSError) else str(first)
+    return (text.strip() or type(first).__name__).splitlines()[0]
 
 
 def _passes(error: BaseException) -> bool:
@@ -81,16 +101,16 @@ def _passes(error: BaseException) -> bool:
 def _pause(error: Exception) -> bool | float:
     """For stamina: seconds to wait where the server said, True for its own back-off, False to give up."""
     answer = response_of(error)
-    asked = None if answer is None else _asked_pause(answer)
-    if not may_pass(error) or asked is None:
+    pause = None if answer is None else _servers_pause(answer)
+    if not may_pass(error) or pause is None:
         return may_pass(error)
-    return asked if asked <= PATIENCE_S else False
+    return pause if pause <= PATIENCE_S else False
 
 
-def _asked_pause(answer: httpx2.Response) -> float | None:
+def _servers_pause(answer: httpx2.Response) -> float | None:
     """The seconds that a busy server names: any server's Retry-After, or the hub's own rate limit."""
-    told = answer.headers.get("Retry-After", "")
-    if told.isdigit():
-        return float(told)
+    seconds = answer.headers.get("Retry-After", "")
+    if seconds.isdigit():
+        return float(seconds)
     limit = parse_ratelimit_headers(answer.headers)
     return float(limit.reset_in_seconds + 1) if limit is not None and limit.remaining == 0 else None

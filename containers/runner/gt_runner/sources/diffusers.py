@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
@@ -17,7 +18,9 @@ from ..errors import SourceError
 from . import Generated, Step
 from .conditioning import condition
 from .frames import to_frames
+from .hooks import finite, replaced
 
+BLOCKED = "the pipeline's safety check blocked the output, so there is no image; change the prompt or the input"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -78,10 +81,11 @@ class LoadedDiffusers:
         taken = inspect.signature(type(self._pipeline).__call__).parameters
         dropped = sorted(name for name in arguments if name not in taken)
         arguments = {name: value for name, value in arguments.items() if name in taken}
-        with _progress(self._pipeline, step):
+        with _watched(self._pipeline, step):
             result = self._pipeline(**arguments)
-        frames = to_frames(result.frames if hasattr(result, "frames") else result.images)
-        return Generated(frames, {name: _described(value) for name, value in arguments.items()}, dropped)
+        return Generated(
+            to_frames(_content(result)), {name: _described(value) for name, value in arguments.items()}, dropped
+        )
 
     def _arguments(self, case: Case, inputs: list[Path]) -> dict[str, Any]:
         call = dict(case["call"])
@@ -96,14 +100,49 @@ class LoadedDiffusers:
 
 
 @contextmanager
-def _progress(pipeline: Any, step: Step) -> Iterator[None]:
-    """Report steps through the pipeline's own progress bar: a callback would be one more argument of the call."""
-    original = pipeline.progress_bar
-    pipeline.progress_bar = lambda iterable=None, total=None: _Bar(step, iterable, total)
-    try:
+def _watched(pipeline: Any, step: Step) -> Iterator[None]:
+    """While open, steps are reported through the pipeline's own progress bar, and its decoded values are checked.
+
+    A callback would be one more argument of the call. Its processors make NaN black, and a guardrail returns nothing.
+    """
+    with ExitStack() as hooks:
+        bar = lambda iterable=None, total=None: _Bar(step, iterable, total)  # noqa: E731
+        hooks.enter_context(replaced(pipeline, "progress_bar", bar))
+        for part in vars(pipeline).values():
+            if hasattr(part, "postprocess"):
+                hooks.enter_context(replaced(part, "postprocess", _finite(part.postprocess)))
+            if hasattr(part, "check_video_safety"):
+                hooks.enter_context(replaced(part, "check_video_safety", _unblocked(part.check_video_safety)))
         yield
-    finally:
-        pipeline.progress_bar = original
+
+
+def _finite(postprocess: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(decoded: Any, *args: Any, **kwargs: Any) -> Any:
+        finite(decoded)
+        return postprocess(decoded, *args, **kwargs)
+
+    return checked
+
+
+def _unblocked(check_video_safety: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        video = check_video_safety(*args, **kwargs)
+        if video is None:
+            raise SourceError(BLOCKED)
+        return video
+
+    return checked
+
+
+def _content(result: Any) -> Any:
+    """The images or frames of what a pipeline returned. Raises SourceError where it holds none, or blocked ones."""
+    flags = [np.ravel(flag) for name, flag in getattr(result, "items", dict)() if "nsfw" in name and flag is not None]
+    if any(flag.any() for flag in flags):
+        raise SourceError(BLOCKED)
+    for name in ("frames", "images"):
+        if getattr(result, name, None) is not None:
+            return getattr(result, name)
+    raise SourceError(f"the pipeline returned {type(result).__name__}, which holds neither images nor frames")
 
 
 class _Bar:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import SourceError
-from . import Generated, ltx_values
+from . import Generated, ltx_values, refusals
 from .checkout import import_official
-from .steps import reported
+from .hooks import finite, replaced, reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ PIPELINES = {
     "TI2VidTwoStagesPipeline": "ltx_pipelines.ti2vid_two_stages",
     "TI2VidTwoStagesHQPipeline": "ltx_pipelines.ti2vid_two_stages_hq",
 }
-SDP_BACKENDS = {"cudnn", "flash", "mem_efficient", "math"}
 
 # Schedules that a pipeline works out from the number of steps where none is given: no default of its own.
 DERIVED = {"sigmas", "stage_1_sigmas"}
@@ -37,7 +36,8 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedLtx:
     official = partial(import_official, case=case, fetched=fetched)
     runtime: dict[str, Any] = {**case["runtime"]}
     pipeline_class = _pipeline_class(case.get("pipeline", ""), official)
-    _check(runtime, device, official)
+    refusals.check(case, device)
+    _check_attention(runtime["attention"], official)
     options = ltx_values.options(case, fetched, official)
     options["quantization"] = ltx_values.quantization(runtime.get("quantization"), official)
     options["device"] = torch.device("cuda", 0) if device == "cuda" else torch.device(device)
@@ -57,20 +57,12 @@ def _pipeline_class(name: str, official: ltx_values.Official) -> Any:
     return getattr(official(PIPELINES[name]), name)
 
 
-def _check(runtime: dict[str, Any], device: str, official: ltx_values.Official) -> None:
-    """Refuse what the implementation cannot do, rather than record what did not happen."""
-    if runtime["dtype"] != "bf16":
-        raise SourceError(f"LTX-2 computes in bf16, not in {runtime['dtype']}")
-    if device == "cuda" and runtime["generator_device"] != "cuda":
-        raise SourceError("LTX-2 makes its generator on the GPU: generator_device must be cuda")
-    if runtime.get("offload") not in {None, "none"}:
-        raise SourceError("LTX-2 always frees each part after use: offload must be none")
-    if set(runtime["sdp_backends"]) != SDP_BACKENDS:
-        raise SourceError(f"sdp_backends must name just {', '.join(sorted(SDP_BACKENDS))}")
+def _check_attention(name: str, official: ltx_values.Official) -> None:
+    """Refuse an attention that would not be the one used: the implementation takes xformers where it is installed."""
     xformers = official("ltx_core.model.transformer.attention").memory_efficient_attention is not None
-    if runtime["attention"] != ("xformers" if xformers else "sdpa"):
+    if name != ("xformers" if xformers else "sdpa"):
         taken = "takes xformers, which is installed here" if xformers else "takes sdpa where xformers is not installed"
-        raise SourceError(f"attention {runtime['attention']!r} cannot be had: LTX-2 {taken}")
+        raise SourceError(f"attention {name!r} cannot be had: LTX-2 {taken}")
 
 
 def _leave_audio(pipeline: Any) -> None:
@@ -95,7 +87,8 @@ class LoadedLtx:
         passed = {name: value for name, value in call.items() if name not in dropped}
         arguments = ltx_values.arguments(passed, inputs, self._official)
         progress = reported(self._official("ltx_pipelines.utils.samplers"), step, self._steps(call))
-        with torch.inference_mode(), _choosing_from(self._sdp_backends), progress:
+        decoder = self._official("ltx_core.model.video_vae").VideoDecoder
+        with torch.inference_mode(), _choosing_from(self._sdp_backends), progress, _finite(decoder):
             video, _audio = self._pipeline(**arguments)
             frames = torch.cat([chunk.cpu() for chunk in video])  # decoded while it is read
         if frames.dtype != torch.uint8:
@@ -117,6 +110,20 @@ class LoadedLtx:
 
     def _steps(self, call: dict[str, Any]) -> int:
         return int(call["num_inference_steps"]) + max(0, len(call.get("stage_2_sigmas") or ()) - 1)
+
+
+@contextmanager
+def _finite(decoder: Any) -> Iterator[None]:
+    """While open, what a decoder of this class gives is checked: the implementation makes 8 bits of it itself."""
+    official = decoder.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        frames = official(*args, **kwargs)
+        finite(frames)
+        return frames
+
+    with replaced(decoder, "forward", forward):
+        yield
 
 
 @contextmanager

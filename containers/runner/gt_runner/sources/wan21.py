@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ..errors import SourceError
-from . import Generated
+from . import Generated, refusals
 from .checkout import import_official
-from .steps import reported
+from .hooks import finite, reported
 from .varlen_sdpa import in_place_of
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ SIZE = ("width", "height")
 def load(case: Case, fetched: Fetched, device: str) -> LoadedWan:
     """Load text encoder, transformer and VAE from the checkpoint folder of the original format."""
     runtime: dict[str, Any] = {**case["runtime"]}
-    _check(case, runtime, device)
+    refusals.check(case, device)
     configs = import_official("wan.configs", case, fetched)
     text2video = import_official("wan.text2video", case, fetched)
     attention = import_official("wan.modules.attention", case, fetched)
@@ -56,20 +56,6 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedWan:
         t5_cpu=runtime.get("t5_cpu", False),
     )
     return LoadedWan(model, text2video, attention)
-
-
-def _check(case: Case, runtime: dict[str, Any], device: str) -> None:
-    """Refuse what the implementation cannot do, rather than record what did not happen."""
-    if device != "cuda":
-        raise SourceError("Wan2.1 runs on CUDA devices only")
-    if runtime["generator_device"] != "cuda":
-        raise SourceError("Wan2.1 makes its generator on the GPU: generator_device must be cuda")
-    if runtime.get("quantization") not in {None, "none"}:
-        raise SourceError(f"Wan2.1 has no quantization {runtime['quantization']!r}")
-    if runtime.get("offload") not in {None, "none", "model"}:
-        raise SourceError(f"Wan2.1 has no offload {runtime['offload']!r}; there are none and model")
-    if case.get("loras") or case.get("inputs"):
-        raise SourceError("WanT2V takes neither LoRAs nor input images")
 
 
 def _config(case: Case, configs: dict[str, Any]) -> Any:
@@ -119,6 +105,7 @@ class LoadedWan:
         progress = reported(self._text2video, step, call["num_inference_steps"])
         with self._attention_of(case), progress:
             video = self._model.generate(**arguments)
+        finite(video)
         return Generated(_frames(video), arguments | {"size": list(arguments["size"])}, dropped)
 
     def _attention_of(self, case: Case) -> AbstractContextManager[None]:

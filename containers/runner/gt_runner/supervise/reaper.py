@@ -1,7 +1,7 @@
-"""Runs one command, and leaves nothing of it running: an engine starts servers, which would outlive it.
+"""Runs one command, and leaves nothing of it running: a serving engine starts servers, which would outlive it.
 
-Linux tells who has started what, and gives a process the orphans below it. Elsewhere only the process group is ended,
-by the parent of this process.
+On Linux a process can adopt the orphans below it, and /proc names its children. Elsewhere only the process group is
+ended, by the parent of this process.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import SourceError
+from ..errors import SourceError, os_reason
 
-PATIENCE = 3.0  # seconds between asking and killing; less than child.GRACE, after which this process is killed itself
+PATIENCE = 3.0  # seconds between asking and killing; less than process.GRACE, after which this process is killed itself
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER in linux/prctl.h
 
 
@@ -38,7 +38,7 @@ def run(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> int:
     try:
         process = subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL)
     except OSError as error:
-        raise SourceError(f"{command[0]!r} cannot be started: {error.strerror}") from error
+        raise SourceError(f"{command[0]!r} cannot be started: {os_reason(error)}") from error
     try:
         return process.wait()
     finally:
@@ -66,13 +66,13 @@ def _send(processes: set[int], sign: signal.Signals) -> None:
 
 def _children() -> set[int]:
     """The children that still run. Those of a child that ends become ours, so that all are found in the end."""
-    found = set()
+    children = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             state, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
             if int(parent) == os.getpid() and state != "Z":
-                found.add(int(stat.parent.name))
-    return found
+                children.add(int(stat.parent.name))
+    return children
 
 
 def _leave(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The process that holds the model: load once, generate each case, save it whole. It has no network and no token."""
+"""Loads a model once, then generates and saves each of its cases, without the network and without a token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..errors import RunnerError
 from ..events import Emit, Phase
 from ..sources import Loaded, source
 from ..tasks import WorkTask
-from . import isolation, output, record, torch_state
+from . import isolation, noise, output, record, torch_state
 from .base import Worker
 
 
@@ -41,19 +41,23 @@ class OfficialWorker(Worker):
         refused = isolation.attempts()
         torch_state.seed_everything(case["call"]["seed"])
         generators = torch_state.global_generators()
-        made = loaded.generate(
-            case,
-            [Path(found["path"]) for found in prepared["fetched"]["inputs"]],
-            lambda done, total: self._emit({"event": "step", "case": name, "done": done, "total": total}),
-        )
+        with noise.first_noise() as initial_latent:
+            generated = loaded.generate(
+                case,
+                [Path(file["path"]) for file in prepared["fetched"]["inputs"]],
+                lambda done, total: self._emit({"event": "step", "case": name, "done": done, "total": total}),
+            )
         isolation.check(since=refused)
         advanced = [name for name, state in torch_state.global_generators().items() if generators.get(name) != state]
         clock.lap("generate")
         self._emit({"event": "phase", "case": name, "phase": "save"})
+        resized = output.resized(generated.frames, generated.passed)
         folder = self._store.begin()
-        files = output.save(made.frames, case, folder)
+        files = output.save(generated.frames, case, folder)
         on_gpu = self._job["device"] == "cuda"
-        written = record.finished(prepared, made.passed, made.dropped, files) | {
+        written = record.finished(prepared, generated.passed, generated.dropped, files) | {
+            "resized": resized,
+            "initial_latent": initial_latent,
             "pipeline": loaded.pipeline,
             "generator_device": _generator_device(case, self._job["device"]),
             "image": self._job.get("image"),

@@ -1,4 +1,4 @@
-"""What is written down of a case: enough to make the same files again, and no path or secret of this machine."""
+"""The record of a case: enough to make the same files again, and no path or secret of this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from . import torch_state
 
 Record = dict[str, Any]
 STARTED = datetime.now(UTC).isoformat(timespec="milliseconds")
-PROCESS = uuid.uuid4().hex  # a process id says nothing in a container, where it is always the same
+PROCESS = uuid.uuid4().hex  # a process id does not identify a process in a container, where it is always the same
 
 
 def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[str], files: Sequence[Path]) -> Record:
@@ -29,28 +29,28 @@ def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[st
     `passed` are the arguments that reached the implementation, `dropped` those of the case that it does not take.
     """
     case, fetched = prepared["case"], prepared["fetched"]
-    found = environment.of(case)
+    environs = environment.of(case)
     return {
         "status": "ok",
         "key": prepared["key"],
         "source": case["source"],
         "case": {name: value for name, value in case.items() if name != "base"},
         "weights": [
-            {name: found.get(name) for name in ("repo", "commit", "digest", "bytes")}
-            for found in fetched["repositories"].values()
+            {name: repository.get(name) for name in ("repo", "commit", "digest", "bytes")}
+            for repository in fetched["repositories"].values()
         ],
         "code": _code(case, fetched["code_identity"]),
         "inputs": [
-            {**{name: given[name] for name in ("url", "path") if name in given}, "sha256": found["sha256"]}
-            for given, found in zip(case.get("inputs", []), fetched["inputs"], strict=True)
+            {**{name: text for name, text in named.items() if name in ("url", "path")}, "sha256": file["sha256"]}
+            for named, file in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
         "passed": dict(passed),
         "dropped": list(dropped),
         "seed": case["call"]["seed"] if "call" in case else None,
         "dtype": case["runtime"]["dtype"] if "runtime" in case else None,
         "runner": environment.runner_digest(),
-        "environment": found.digest,
-        "versions": {**found.versions, "cuda": torch_state.cuda_version()},
+        "environment": environs.digest,
+        "versions": {**environs.versions, "cuda": torch_state.cuda_version()},
         "files": [_file(path) for path in files],
     }
 
@@ -78,13 +78,13 @@ def _file(path: Path) -> Record:
 
 
 def process(nonce: str | None) -> Record:
-    """Tells a run from the memory of one."""
+    """Identifies the process, so that a result from the store can be told from a new one."""
     return {"id": PROCESS, "started": STARTED, "nonce": nonce}
 
 
-def gpu(device: str, kind: str, look: Callable[[], tuple[str | None, int | None]]) -> Record:
-    """The kind that ran the case, and name and bytes of the GPU as `look` finds them."""
-    name, memory = look() if device == "cuda" else (None, None)
+def gpu(device: str, kind: str, query: Callable[[], tuple[str | None, int | None]]) -> Record:
+    """The kind that ran the case, and name and bytes of the GPU as `query` gives them."""
+    name, memory = query() if device == "cuda" else (None, None)
     return {"kind": kind, "name": name, "memory_bytes": memory}
 
 

@@ -1,6 +1,6 @@
 """Runs the cases of a serving engine: each is one run of its command, which starts, asks and stops the engine itself.
 
-What it fetches and where it listens is its own affair, so nothing keeps it off the network. Its files are taken as
+The command fetches what it likes and listens where it likes, so nothing keeps it off the network. Its files are kept as
 they are.
 """
 
@@ -19,10 +19,10 @@ from ..contract import Case, Prepared
 from ..errors import CommandError
 from ..events import Phase
 from ..supervise import reaper
-from . import output, record
+from . import noise, output, record
 from .base import Worker
 
-ISOLATION = "none"  # as a record says it
+ISOLATION = "none"  # in a record
 FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
@@ -44,11 +44,12 @@ class ServingWorker(Worker):
             clock.lap("generate")
             self._emit({"event": "phase", "case": case["id"], "phase": "save"})
             folder = self._store.begin()
-            files = [_taken(out / name, folder) for name in _complete(case, out)]
+            files = [_copied(out / name, folder) for name in _complete(case, out)]
         finally:
             shutil.rmtree(out, ignore_errors=True)
         shown = {"engine": "<engine>", "out": "<out>"}
         written = record.finished(prepared, {"command": arguments(case, shown)}, [], files) | {
+            "initial_latent": noise.unknown("the serving engine draws it, in a process of its own"),
             "image": self._job.get("image"),
             "isolation": ISOLATION,
             "gpu": record.gpu(self._job["device"], self._job["gpu_kind"], environment.gpu),
@@ -67,7 +68,7 @@ class ServingWorker(Worker):
         status = reaper.run(arguments(case, places), folder, os.environ | variables)
         if status:
             ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise CommandError(f"the engine's command {ended}")
+            raise CommandError(f"the serving engine's command {ended}")
 
 
 def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
@@ -79,25 +80,25 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 def _complete(case: Case, out: Path) -> list[str]:
     """The names of the case's files. Raises CommandError where one of them is not there."""
-    wanted, there = output.names(case), sorted(path.name for path in out.iterdir())
-    missing = [name for name in wanted if not (out / name).is_file()]
+    names, there = output.names(case), sorted(path.name for path in out.iterdir())
+    missing = [name for name in names if not (out / name).is_file()]
     if missing:
         raise CommandError(
-            f"the engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
+            f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
         )
-    return wanted
+    return names
 
 
-def _taken(path: Path, folder: Path) -> Path:
+def _copied(path: Path, folder: Path) -> Path:
     """A copy, once it is known to be a whole image of the format that its name says."""
     try:
         with Image.open(path) as image:
-            found = image.format
+            kind = image.format
             image.load()
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise CommandError(
-            f"{path.name} of the engine is no whole image: {str(error).replace(str(path), path.name)}"
+            f"{path.name} of the serving engine is no whole image: {str(error).replace(str(path), path.name)}"
         ) from error
-    if found != FORMATS[path.suffix]:
-        raise CommandError(f"{path.name} of the engine is {found}, and its name says {FORMATS[path.suffix]}")
+    if kind != FORMATS[path.suffix]:
+        raise CommandError(f"{path.name} of the serving engine is {kind}, and its name says {FORMATS[path.suffix]}")
     return shutil.copyfile(path, folder / path.name)
