@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Ground truth from the first case to the verdict, for any CI that runs a script:
 #     gt.sh --official --hf-token env:HF_TOKEN        (the options of `dagger call generate`)
-# It needs the Dagger CLI, and these variables where they are wanted:
-#     GT_MODULE              another Dagger module than the released one
+# It needs the Dagger CLI. These variables are optional:
+#     GT_MODULE              the Dagger module, instead of the released one
 #     GT_PUBLISHED           published GT to check against and compare with, as URL#REF:PATH
 #     GT_PUBLISH             the data repository to publish to; GT_PUBLISH_TOKEN may write there
-#     GT_PUBLISH_TARGET_DIR  publish here, instead of the mode's directory
-# gt/ holds the artifact, gt-summary/ its table, gt-comparison/ the report. All must be new: nothing stale gets in.
+#     GT_PUBLISH_TARGET_DIR  publish into this directory instead of the mode's
+# gt/ gets the artifact, gt-summary/ its table, gt-comparison/ the report. None may exist yet, so that no old file gets in.
 set -euo pipefail
 
 call() { dagger call -m "${GT_MODULE:-github.com/OWNER/diffusion-gt@v1}" "$@"; }
@@ -36,5 +36,5 @@ if [ -n "${GT_PUBLISH:-}" ] && [ "$sound" = true ]; then
     call publish --artifact=gt "${to[@]}"
 fi
 
-call verdict --artifact=gt # red where a case failed; what is whole is there and published all the same
+call verdict --artifact=gt # fails if a case failed; the finished cases are published by then
 [ "$sound" = true ]

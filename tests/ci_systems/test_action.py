@@ -335,10 +335,10 @@ def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: 
 @pytest.mark.parametrize(
     ("before", "inputs", "message"),
     [
-        ("mkdir gt && touch gt/file", {}, "output is there already"),
-        ("touch gt", {}, "output is there already"),
-        ("true", {"output": "gt\nmatrix=x"}, "output holds a line break"),
-        ("true", {"gpu": "yes"}, "gpu is true, false or auto"),
+        ("mkdir gt && touch gt/file", {}, "output exists and is not empty"),
+        ("touch gt", {}, "output exists and is not empty"),
+        ("true", {"output": "gt\nmatrix=x"}, "output has a line break"),
+        ("true", {"gpu": "yes"}, "gpu must be true, false or auto"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_called(

@@ -13,19 +13,18 @@ from ruamel.yaml import YAML
 from tests.ci_systems.github import load, steps
 from tests.ci_systems.test_lint import schema
 from tests.conftest import ROOT
+from tests.support.pages import DOCS, blocks
 
 ACTION = load(ROOT / "action.yml")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SECTION = (ROOT / "docs" / "ci" / "github.md").read_text().split("\n## The action\n")[1].split("\n## ")[0]
+SECTION = (DOCS / "ci" / "github.md").read_text().split("\n## The action\n")[1].split("\n## ")[0]
 
 
 def examples() -> list[Any]:
-    """Every YAML block of README and docs that uses the action."""
+    """Every YAML block of our pages that uses the action."""
     found: list[Any] = []
-    for page in PAGES:
-        for text in re.findall(r"^```ya?ml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
-            if "uses: OWNER/diffusion-gt@" in text:
-                found.append(pytest.param(text, id=f"{page.name}-{len(found)}"))
+    for block in blocks("yaml"):
+        if "uses: OWNER/diffusion-gt@" in block.text:
+            found.append(pytest.param(block.text, id=f"{block.page.name}-{len(found)}"))
     return found
 
 

@@ -242,7 +242,7 @@ def test_what_was_finished_is_published_though_another_case_failed(runners: Runn
 def test_an_output_name_that_is_no_part_of_a_file_name_is_refused_before_anything(runners: Runners, name: str) -> None:
     ran = runners.make(output_name=name)
     assert ran.jobs == {"plan": "failure"}
-    assert "output_name is a part of file names" in ran.log()
+    assert "output_name becomes part of file names" in ran.log()
     assert not runners.calls
     assert not runners.canary.exists()
 

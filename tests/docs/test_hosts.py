@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import ssl
 import subprocess
@@ -11,20 +10,14 @@ from pathlib import Path
 import pytest
 
 from ci.plan import fleet
-from tests.conftest import ROOT
+from tests.support.pages import DOCS, blocks
 
-TEXT = (ROOT / "docs" / "hosts" / "hosts.md").read_text()
 HOST = "gpu-a.example"
 
 
-def block(language: str) -> str:
-    """The page's one block of a language."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-    return str(text)
-
-
-def test_the_fleet_file_is_one_and_safe_with_its_tunnel() -> None:
-    hosts = fleet.read("fleet.yaml", block("yaml").encode())
+def test_the_fleet_file_is_valid_and_safe_with_its_tunnel() -> None:
+    (block,) = blocks("yaml", page=DOCS / "hosts" / "use.md")
+    hosts = fleet.read("fleet.yaml", block.text.encode())
     assert [host.name for host in hosts if host.loopback] == ["lab"]
     fleet.check(hosts, insecure=False, tls=True, token=True, tunnels=1)
 
@@ -35,7 +28,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl on PATH")
     folder = tmp_path_factory.mktemp("keys")
-    subprocess.run(["bash", "-euc", block("bash")], cwd=folder, check=True, capture_output=True)
+    (block,) = blocks("bash", page=DOCS / "hosts" / "set-up.md")
+    subprocess.run(["bash", "-euc", block.text], cwd=folder, check=True, capture_output=True)
     return folder
 
 

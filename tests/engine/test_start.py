@@ -1,4 +1,4 @@
-"""The section Dagger module of README.md: what the engine sees, the first calls, the snippet in another module."""
+"""docs/start/dagger.md on a real engine: what the engine sees, the first calls, the snippet in another module."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.ci_systems.github import snapshot
 from tests.conftest import ROOT
-from tests.docs.test_readme import blocks, words
 from tests.engine.conftest import Call, dagger
 from tests.support.interface import functions
+from tests.support.pages import DOCS, blocks, words
 
 FILES = {"smoke_t2i_1gpu.jpg", "smoke_ti2i_1gpu.jpg", "smoke_t2v_1gpu_frame_0.png"}
 PROJECT = """[project]
@@ -60,7 +60,7 @@ def test_the_smoke_calls_of_the_pages_run_as_they_stand(call: Call, tmp_path: Pa
 
 
 def test_the_snippet_calls_the_module_from_another_one(engine: None, tmp_path: Path) -> None:
-    (snippet,) = (block.text for block in blocks("python") if block.page.name == "README.md")
+    (snippet,) = (block.text for block in blocks("python", page=DOCS / "start" / "dagger.md"))
     subprocess.run(["git", "init", "-q"], cwd=snapshot(tmp_path), check=True)
     mine = tmp_path / "mine"
     (mine / "mine").mkdir(parents=True)

@@ -1,0 +1,118 @@
+"""What our pages tell a reader to type is what our interfaces take, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from ci.cli import app
+from tests.conftest import ROOT
+from tests.support.interface import functions
+from tests.support.pages import DOCS, PAGES, commands
+
+SECTIONS = ("start", "cases", "run", "judge", "publish", "ci", "hosts", "reference")  # in the order of use
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse by the real command, and run nothing. Raises what it raises for arguments that it does not take."""
+    command = typer.main.get_command(app)
+    leaves = [command]
+    while leaves:
+        leaf = leaves.pop()
+        leaves += getattr(leaf, "commands", {}).values()
+        leaf.callback = lambda **_: None
+    command.main(arguments, prog_name="gt", standalone_mode=False)
+
+
+def call(arguments: list[str]) -> str:
+    """The function of a `dagger call`. Raises AssertionError where the module does not have it, or an argument."""
+    known, rest = functions(), list(arguments)
+    while rest and rest[0].startswith("-"):
+        assert rest.pop(0) in ("-m",), arguments
+        rest.pop(0)
+    verb = rest.pop(0)
+    assert verb in known, f"no function {verb}"
+    takes = known[verb]
+    while rest and rest[0].startswith("-"):
+        name, _, value = rest.pop(0).partition("=")
+        assert name in takes or name in ("-o", "--help"), f"{verb} has no {name}"
+        if not value and (name == "-o" or takes.get(name) is not bool):
+            rest.pop(0)
+    on_container = verb == "runner" and rest[:1] in (["terminal"], ["export"], ["publish"])
+    assert not rest or on_container, f"{verb} is no container: {rest}"
+    return verb
+
+
+@pytest.mark.parametrize(("line", "arguments"), list(commands("gt")))
+def test_a_command_of_gt_is_one_that_it_takes(line: str, arguments: list[str]) -> None:
+    parse(arguments)
+
+
+@pytest.mark.parametrize(("line", "arguments"), [each for each in commands("dagger") if each[1][0] == "call"])
+def test_a_dagger_call_names_a_function_and_arguments_that_the_module_has(line: str, arguments: list[str]) -> None:
+    call(arguments[1:])
+
+
+def test_the_page_of_the_module_calls_every_main_function() -> None:
+    page = "docs/start/dagger.md:"
+    calls = {call(words[1:]) for line, words in commands("dagger") if line.startswith(page) and words[0] == "call"}
+    assert calls >= {"generate", "verdict", "matrix", "plan", "check", "compare", "publish", "reproduce", "runner"}
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("generate --offical", "No such option"),
+        ("cases lst", "No such command"),
+        ("publish --prune=x", "does not take a value"),
+        ("verdict gt", "unexpected extra argument"),
+    ],
+)
+def test_a_command_that_gt_does_not_take_is_noticed(command: str, message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        parse(command.split())
+
+
+@pytest.mark.parametrize("arguments", [["generat"], ["generate", "--offical"], ["verdict", "terminal"]])
+def test_a_call_that_the_module_does_not_take_is_noticed(arguments: list[str]) -> None:
+    with pytest.raises(AssertionError):
+        call(arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
+
+
+def test_a_comment_or_message_that_names_a_page_names_one_that_is_there() -> None:
+    folders = ("ci", "containers", "cases", "bench", "deploy", "examples", "templates", ".github")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
+    texts = {path: path.read_text(errors="replace") for path in [ROOT / "action.yml", *files] if path.is_file()}
+    pages = {(path, page) for path, text in texts.items() for page in re.findall(r"\bdocs/[\w/-]+\.md\b", text)}
+    assert pages
+    assert [(path, page) for path, page in pages if not (ROOT / page).exists()] == []
+
+
+def test_the_index_names_every_page_in_the_order_of_use() -> None:
+    index = re.findall(r"\]\(([\w/-]+\.md)\)", (DOCS / "README.md").read_text())
+    assert sorted(index) == sorted(
+        path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.parent != DOCS
+    )
+    assert list(dict.fromkeys(page.split("/")[0] for page in index)) == list(SECTIONS)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_starts_with_a_heading_and_what_it_is_for(page: Path) -> None:
+    heading, empty, purpose, *_ = page.read_text().splitlines()
+    assert heading.startswith("# ")
+    assert not empty
+    assert re.match(r"\w", purpose)
