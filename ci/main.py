@@ -32,15 +32,16 @@ Checkout = Annotated[
 class DiffusionGt:
     """Ground truth for diffusion serving engines, made by the official implementation of each model."""
 
-    # Never cached: what is there already is looked up in the result store, by key. The engine's cache of calls knows
-    # nothing of a model that moved, a store that is gone or a case that failed; nor what a server holds.
-    generate = call(GenerateOnEngine, cache="never")
-    reproduce = call(ReproduceOnEngine, cache="never")
-    publish_access = call(PublishAccess, cache="never")
-    publish = call(PublishOnEngine, cache="never")
-    pin = call(PinOnEngine, cache="never")
-    # For the session only: a base image that is named by its tag may be another one tomorrow.
+    # For the session only: whatever is chained to a call that makes something, the call runs once; the next session
+    # looks into the result store, by key. The engine's cache of calls knows nothing of a model that moved, a store that
+    # is gone, a case that failed, or what a server holds.
+    generate = call(GenerateOnEngine, cache="session")
+    reproduce = call(ReproduceOnEngine, cache="session")
+    publish = call(PublishOnEngine, cache="session")
+    pin = call(PinOnEngine, cache="session")
+    # A base image that is named by its tag may be another one tomorrow.
     runner = call(RunnerOnEngine, cache="session")
+    publish_access = call(PublishAccess, cache="never")
     # As long as Dagger likes: pure functions of their arguments and of this module.
     plan = call(PlanOnEngine)
     matrix = call(Matrix)

@@ -20,6 +20,7 @@ import platformdirs
 from .. import RUNNER
 from ..artifact import manifest as manifests
 from ..artifact.assemble import manifest_of
+from ..artifact.folder import check_writable
 from ..artifact.manifest import Manifest
 from ..catalogue.model import Case
 from ..errors import GtError, PreflightError
@@ -29,6 +30,7 @@ from . import double_run
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending, Event
 
+CACHE_ADVICE = "set GT_CACHE to a folder that can be written"
 Show: TypeAlias = "Callable[[Event], None]"
 
 
@@ -39,13 +41,21 @@ class Places:
     models: Path | None = None
     previous: Path | None = None
     results: Path | None = None  # a result store that is not the user's own
-    engine: Path | None = None  # the checkout of the engine that makes native cases
+    engine: Path | None = None  # the checkout of the serving engine that makes native cases
 
     @property
     def cache(self) -> Path:
-        """Our cache: inputs, code, indexes and the result store; GT_CACHE moves it."""
-        given = os.environ.get("GT_CACHE")
-        return Path(given).resolve() if given else platformdirs.user_cache_path("diffusion-gt")
+        """Our cache: inputs, code, indexes and the result store; GT_CACHE moves it.
+
+        Raises GtError where there is no GT_CACHE, and the user has no home.
+        """
+        moved = os.environ.get("GT_CACHE")
+        if moved:
+            return Path(moved).resolve()
+        usual = platformdirs.user_cache_path("diffusion-gt")
+        if not usual.is_absolute():  # an unfilled ~: no HOME, and a user that the system does not know
+            raise GtError(f"this user has no home to keep a cache in; {CACHE_ADVICE}")
+        return usual
 
     @property
     def store(self) -> Path:
@@ -63,12 +73,13 @@ class Places:
         return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
 
     def check(self, cases: Iterable[Case]) -> None:
-        """Raises GtError where the cases need the checkout of an engine, and none is named."""
-        engine = next((case.engine for case in cases if case.engine is not None), None)
-        if engine is not None and self.engine is None:
+        """Raises GtError where the cache cannot be written, or a serving engine makes cases and no checkout is named."""
+        check_writable(self.cache, CACHE_ADVICE)
+        serving = next((case.engine for case in cases if case.engine is not None), None)
+        if serving is not None and self.engine is None:
             raise GtError(
-                f"these cases are made by {engine.repo} itself: name a checkout of it with --engine DIR, such as from "
-                f"`git clone https://github.com/{engine.repo} DIR && git -C DIR checkout {engine.ref}`; "
+                f"these cases are made by {serving.repo} itself: name a checkout of it with --engine DIR, such as from "
+                f"`git clone https://github.com/{serving.repo} DIR && git -C DIR checkout {serving.ref}`; "
                 "docs/run/native.md says how it is installed"
             )
 

@@ -11,6 +11,7 @@ from dagger import dag
 
 from ..artifact import manifest as manifests
 from ..artifact.assemble import manifest_of
+from ..artifact.manifest import Manifest
 from ..errors import PreflightError
 from ..plan import host
 from ..plan.fleet import FleetHost
@@ -43,8 +44,8 @@ async def generate(
     hosts: Sequence[FleetHost],
     connection: Connection,
     limits: Limits,
-) -> dagger.Directory:
-    """The artifact. Raises PreflightError with everything that stands in the way, before anything runs."""
+) -> tuple[dagger.Directory, Manifest]:
+    """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
     version = await dag.version()
     engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
     obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
@@ -58,17 +59,17 @@ async def generate(
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
     manifest = manifest_of(generation, results.outcomes, version, records, moves)
-    return await _artifact(_gathered(results.directories, built.base()), manifest)
+    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
 
 
-async def finished(generation: Generation, settings: Settings, built: Images) -> dagger.Directory:
+async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
     """The artifact of what is finished already; nothing is made. Raises GtError where something is to be made."""
     generation.only_looked_at()
     results = Results()
     await Engine(generation, settings, built).look(results)
     _skip(generation, results, UNFINISHED)
     manifest = manifest_of(generation, results.outcomes, await dag.version())
-    return await _artifact(_gathered(results.directories, built.base()), manifest)
+    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
 
 
 async def _placed(
@@ -111,7 +112,7 @@ def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -
     return gathered
 
 
-async def _artifact(directories: Sequence[dagger.Directory], manifest: manifests.Manifest) -> dagger.Directory:
+async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:
     artifact = dag.directory()
     for directory in directories:
         artifact = artifact.with_directory("/", directory)

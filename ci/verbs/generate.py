@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,17 +50,20 @@ class GenerateOnMachine(Generate):
     """In this Python environment."""
 
     models: Models = None
-    output: Annotated[Folder, Doc("The artifact's directory."), Written()] = GT
+    output: Annotated[Folder, Doc("The artifact's directory; a run adds to an artifact there."), Written()] = GT
+    replace: Annotated[bool, Doc("Start that directory anew, instead of adding to it.")] = False
 
     def run(self) -> Answer:
         """How many cases there are, and a line for each that is not."""
         generation = self.generation(host.this_host())
         host.place(generation.cases, generation.host, generation.on)
+        folder.check(self.output.path, generation, self.catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         outcome = self._outcome(generation, on_machine.Places(models, previous, engine=engine))
-        lines = folder.write(self.output.path, outcome.manifest, outcome.results)
-        problems = [f"{name}: {reason}" for name, reason in bad(outcome.manifest).items()]
-        return Answer("", [*lines, *problems, self._count(outcome.manifest)], bool(problems), outcome.interrupted)
+        lines = folder.write(self.output.path, outcome.manifest, outcome.results, replace=self.replace)
+        problems = list(bad_lines(outcome.manifest))
+        total = count(outcome.manifest, f"in {self.output.path}")
+        return Answer("", [*lines, *problems, total], bool(problems), outcome.interrupted)
 
     def _outcome(self, generation: Generation, places: on_machine.Places) -> on_machine.Outcome:
         if self.only_finished:
@@ -70,7 +74,13 @@ class GenerateOnMachine(Generate):
         with Bars(console, len(generation.cases) * (2 if self.verify else 1)) as bars:
             return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight)
 
-    def _count(self, manifest: Manifest) -> str:
-        good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
-        before = f"{new} made now, {good - new} made before"
-        return f"{good} of {len(manifest.cases)} cases are in {self.output.path} ({before})"
+
+def bad_lines(manifest: Manifest) -> Iterator[str]:
+    """A line for each case that failed, was skipped or was not the same twice."""
+    yield from (f"{name}: {reason}" for name, reason in bad(manifest).items())
+
+
+def count(manifest: Manifest, place: str) -> str:
+    """How many cases a run has, and where they are."""
+    good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
+    return f"{good} of {len(manifest.cases)} cases are {place} ({new} made now, {good - new} made before)"

@@ -19,9 +19,9 @@ from ..run import recipes, session, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
-from .generate import Generate
+from .generate import Generate, bad_lines, count
 from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
-from .options import Folder, Secret
+from .options import Folder, Secret, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +106,15 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         checkout = await self._checkout(cases, built)
         settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.devices, self.events)
         if self.only_finished:
-            return await session.finished(generation, settings, built)
-        hosts = self._hosts()
-        limits = session.Limits(preflight=not self.skip_preflight, max_minutes=self.max_minutes)
-        return await session.generate(generation, settings, built, hosts, self._connection(hosts), limits)
+            artifact, manifest = await session.finished(generation, settings, built)
+        else:
+            hosts = self._hosts()
+            limits = session.Limits(preflight=not self.skip_preflight, max_minutes=self.max_minutes)
+            connection = self._connection(hosts)
+            artifact, manifest = await session.generate(generation, settings, built, hosts, connection, limits)
+        for line in (*bad_lines(manifest), count(manifest, "in the artifact")):
+            say(line)
+        return artifact
 
     async def _checkout(self, cases: Iterable[Case], built: Images) -> Checkout | None:
         """The checkout of the serving engine that makes the cases, if they are native ones."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from typing_extensions import Doc
 
+from ..artifact.folder import check_writable
 from ..judge import on_machine
 from .options import GT, Answer, Artifact, Folder, ImagesOnly, Published, Typed, Written, write_text
 
@@ -70,6 +71,7 @@ class CompareOnMachine(Compare):
 
     def run(self) -> Answer:
         """A line for each case that is not as it was, and where the report is."""
+        check_writable(self.output.path)
         folders = {"artifact": self.artifact, "published": self.published, "engine": self.engine}
         spec = {
             "artifact": str(self.artifact.path),

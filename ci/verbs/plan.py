@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from typing_extensions import Doc
 
 from ..catalogue import files
 from ..catalogue.fields import ALL
+from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
@@ -50,9 +52,14 @@ class Chosen:
         host.known(kind)
         return kind
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All cases. Raises CatalogueError for mistakes in their files."""
+        return files.load(self.cases.path)
+
     def select(self) -> list[Case]:
-        """The cases. Raises SelectionError, or CatalogueError for mistakes in their files."""
-        return select(files.load(self.cases.path), self.selection)
+        """The selected cases. Raises SelectionError."""
+        return select(self.catalogue, self.selection)
 
     def jobs(self) -> list[jobs.Job]:
         """The jobs of the selected cases."""

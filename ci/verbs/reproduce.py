@@ -33,6 +33,7 @@ from .options import (
     ServingCheckout,
     Typed,
     Written,
+    path_of,
     say,
     write_text,
 )
@@ -64,6 +65,9 @@ class ReproduceOnMachine(Reproduce):
 
     def run(self) -> Answer:
         """A line for each file."""
+        for path in (path_of(self.output), self.json_file and self.json_file.parent):
+            if path is not None:
+                folder.check_writable(path)
         old = manifests.read(self.artifact.path)
         wanted = again(old, self.case_ids, self._here(), anyway=self.anyway)
         for note in wanted.notes:

@@ -47,7 +47,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         commit = checkout.identity if checkout is not None else None
         here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit)
         wanted = again(manifest, self.case_ids, here, anyway=self.anyway)
-        artifact = await generate(
+        artifact, _ = await generate(
             wanted.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
         )
         new = await transfer.exported(artifact, "again")
