@@ -52,10 +52,10 @@ class Places:
         moved = os.environ.get("GT_CACHE")
         if moved:
             return Path(moved).resolve()
-        usual = platformdirs.user_cache_path("diffusion-gt")
-        if not usual.is_absolute():  # an unfilled ~: no HOME, and a user that the system does not know
-            raise GtError(f"this user has no home to keep a cache in; {CACHE_ADVICE}")
-        return usual
+        try:
+            return platformdirs.user_cache_path("diffusion-gt")
+        except RuntimeError:  # no HOME, and a user that the system does not know, as in some containers
+            raise GtError(f"this user has no home to keep a cache in; {CACHE_ADVICE}") from None
 
     @property
     def store(self) -> Path:
@@ -73,7 +73,7 @@ class Places:
         return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
 
     def check(self, cases: Iterable[Case]) -> None:
-        """Raises GtError where the cache cannot be written, or a serving engine makes cases and no checkout is named."""
+        """Raises GtError where the cache cannot be written, or a serving engine's checkout is needed and not named."""
         check_writable(self.cache, CACHE_ADVICE)
         serving = next((case.engine for case in cases if case.engine is not None), None)
         if serving is not None and self.engine is None:
