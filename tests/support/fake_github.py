@@ -39,7 +39,7 @@ class FakeGithub:
             r"GET (?P<who>\w+) ": self._about,
             r"GET \w+ git/ref/heads/(?P<branch>.+)": self._ref,
             r"GET \w+ git/commits/(?P<sha>\w{40})": self._commit,
-            r"GET \w+ git/trees/(?P<sha>\w{40})": self._tree,
+            r"GET \w+ git/trees/(?P<sha>\w{40})(?P<recursive>\?recursive=1)?": self._tree,
             r"GET \w+ git/blobs/(?P<sha>\w{40})": self._blob,
             r"GET \w+ compare/(?P<base>\w{40})\.\.\.(?P<head>\w{40})": self._compare,
             r"POST writer git/blobs": self._make_blob,
@@ -107,8 +107,9 @@ class FakeGithub:
     def _commit(self, _: dict[str, Any], sha: str) -> Answer:
         return 200, {"sha": sha, "tree": {"sha": self._git("rev-parse", f"{sha}^{{tree}}")}}
 
-    def _tree(self, _: dict[str, Any], sha: str) -> Answer:
-        entries = [line.split(maxsplit=3) for line in self._git("ls-tree", sha).splitlines()]
+    def _tree(self, _: dict[str, Any], sha: str, recursive: str | None) -> Answer:
+        flags = ["-r", "-t"] if recursive else []
+        entries = [line.split(maxsplit=3) for line in self._git("ls-tree", *flags, sha).splitlines()]
         listed = [{"mode": mode, "type": kind, "sha": each, "path": path} for mode, kind, each, path in entries]
         return 200, {"sha": sha, "tree": listed, "truncated": False}
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ...catalogue.fields import relative_path
+from ...errors import PublishError
+
 
 @dataclass(frozen=True)
 class Head:
@@ -15,7 +18,7 @@ class Head:
 
     commit: str | None  # None: the repository is empty
     new: bool  # the branch is not there; a commit makes it, on top of the default branch
-    files: Mapping[str, str]  # git blob ids by path, of what lies in the folders that were asked for
+    files: Mapping[str, str]  # git blob ids by path, of what lies below the folders that were asked for
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,11 @@ class Remote(Protocol):
 def blob_id(content: bytes) -> str:
     """The id that git gives a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """The folders and the name of a file that is written. Raises PublishError for what no checkout could hold."""
+    try:
+        return tuple(relative_path(path).split("/"))
+    except ValueError as error:
+        raise PublishError(f"{path!r} is not written to the data repository: expected {error}") from None

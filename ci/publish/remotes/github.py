@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx  # what dagger-io brings already; the few routes need no client of their own
 
 from ...errors import PublishError
-from .base import Author, Head, MovedError, PassingError, blob_id
+from .base import Author, Head, MovedError, PassingError, blob_id, parts_of
 from .transport import PASSING, seconds
 
 API = "https://api.github.com"
@@ -126,12 +126,13 @@ class GithubRemote:
             if below[0]["type"] != "tree":
                 raise PublishError(f"{folder}: {part} is a file in the data repository; choose another directory")
             tree = below[0]["sha"]
-        listing = self._ask("GET", f"git/trees/{tree}")
+        listing = self._ask("GET", f"git/trees/{tree}?recursive=1")
         if listing.get("truncated"):
             raise PublishError(f"{folder} holds more files than GitHub's API lists; use --via git")
         return {f"{folder}/{entry['path']}": entry["sha"] for entry in listing["tree"] if entry["type"] != "tree"}
 
     def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
+        parts_of(path)
         sha = None if content is None else blob_id(content)
         if content is not None and sha is not None and sha not in self._known:
             blob = {"content": base64.b64encode(content).decode(), "encoding": "base64"}
