@@ -11,7 +11,7 @@ from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
 from .changes import Changes, Order, changes, message, published_manifest, seen_first
-from .remotes.base import Head, MovedError, Remote, blob_id
+from .remotes.base import Head, MovedError, RefusedError, Remote, blob_id
 from .retry import NOTHING, Patience
 
 Gate = Callable[[Path, Path], None]  # artifact, published files of the same names; raises GateError
@@ -117,7 +117,11 @@ class _Publisher:
             return self._nothing_new(head, found)
         commit = self._remote.make(head, found.files, message(self._order, found))
         self._tried[commit], self._sent = found, commit
-        self._remote.advance(head, commit)
+        try:
+            self._remote.advance(head, commit)
+        except (MovedError, RefusedError):
+            self._sent = ""  # the server says that it did not take it
+            raise
         return self._read_back(commit, self._head())
 
     def _nothing_new(self, head: Head, found: Changes) -> Published:

@@ -73,7 +73,7 @@ class FakeGithub:
         self.asked.append(f"{method} {route}")
         fault = self._fault_for(method, route)
         if fault is not None and not fault.late:
-            return fault.status, {"message": "planted"}, fault.headers
+            return fault.status, _planted(fault), fault.headers
         who = {self.token: "writer", self.reader: "reader"}.get(token)
         if who is None:
             return 401, {"message": "Bad credentials"}, {}
@@ -81,7 +81,7 @@ class FakeGithub:
             found = re.fullmatch(pattern, f"{method} {who} {route}")
             if found:
                 status, said = action(body, **found.groupdict())
-                return (fault.status, {"message": "planted"}, fault.headers) if fault else (status, said, {})
+                return (fault.status, _planted(fault), fault.headers) if fault else (status, said, {})
         return (403 if method != "GET" else 404), {"message": "Resource not accessible by personal access token"}, {}
 
     def _fault_for(self, method: str, route: str) -> Fault | None:
@@ -141,9 +141,11 @@ class FakeGithub:
         return 201, {"sha": tree}
 
     def _make_commit(self, body: dict[str, Any]) -> Answer:
-        author, committer = body["author"], body["committer"]
-        env = {f"GIT_AUTHOR_{part.upper()}": author[part] for part in ("name", "email", "date")}
-        env |= {f"GIT_COMMITTER_{part.upper()}": committer[part] for part in ("name", "email", "date")}
+        assert not {"author", "committer", "signature"} & body.keys()  # GitHub would not sign it
+        roles = [f"GIT_{role}" for role in ("AUTHOR", "COMMITTER")]
+        env = {f"{role}_NAME": "github-actions[bot]" for role in roles} | {
+            f"{role}_EMAIL": "bot@github" for role in roles
+        }
         parents = [word for parent in body["parents"] for word in ("-p", parent)]
         sha = self._git("commit-tree", body["tree"], *parents, stdin=body["message"].encode(), env=env)
         return 201, {"sha": sha}
@@ -168,6 +170,10 @@ class FakeGithub:
 
     def _git(self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
         return git("-C", str(self.bare), *arguments, stdin=stdin, env=env)
+
+
+def _planted(fault: Fault) -> Any:
+    return {"message": fault.message} if fault.status >= 400 else None
 
 
 class _Http(ThreadingHTTPServer):
@@ -200,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else {}
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         status, said, headers = self.server.owner.answer(self.command, self.path, token, body)
-        text = json.dumps(said).encode()
+        text = b"<html>" if said is None else json.dumps(said).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(text))}.items():
             self.send_header(name, value)

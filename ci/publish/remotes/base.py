@@ -11,6 +11,9 @@ from typing import Protocol
 from ...catalogue.fields import relative_path
 from ...errors import PublishError
 
+CONNECT = 10  # seconds for a connection
+PASSING = frozenset({408, 425, 429, *range(500, 600)})  # HTTP statuses of a server that may answer later
+
 
 @dataclass(frozen=True)
 class Head:
@@ -34,12 +37,17 @@ class MovedError(Exception):
     """The branch is not where it was when it was looked at: somebody else was faster."""
 
 
+class RefusedError(PublishError):
+    """The server does not take the commit, in its own words: the branch is where it was, and asking again is no use."""
+
+
 class PassingError(Exception):
     """The server gave no answer, or asks to be asked later."""
 
-    def __init__(self, message: str, pause: float | None = None) -> None:
+    def __init__(self, message: str, pause: float | None = None, *, reached: bool = True) -> None:
         super().__init__(message)
         self.pause = pause  # seconds that the server asked for
+        self.reached = reached  # False: nothing answers there at all
 
 
 class Remote(Protocol):
@@ -62,10 +70,18 @@ class Remote(Protocol):
         """Make a commit on top of `on`, where no branch has it yet; None removes a file. Raises PassingError."""
 
     def advance(self, on: Head, commit: str) -> None:
-        """Let the branch go from `on` to the commit that was made, or not at all. Raises MovedError, PassingError."""
+        """Let the branch go from `on` to the commit that was made, or not at all.
+
+        Raises MovedError or RefusedError where the server did not do it, PassingError where nobody knows.
+        """
 
     def holds(self, commit: str) -> bool:
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
+
+
+def seconds(header: str | None) -> float | None:
+    """The pause that a Retry-After header asks for; None where it names none, or a date."""
+    return float(header) if header is not None and header.isdecimal() and header.isascii() else None
 
 
 def blob_id(content: bytes) -> str:
