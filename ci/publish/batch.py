@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..artifact.records import FileRecord
-from ..catalogue.fields import NATIVE, SMOKE
-from ..errors import PublishError
+from ..artifact.verdict import bad
+from ..catalogue.fields import NATIVE, OFFICIAL, SMOKE, relative_path
+from ..catalogue.model import RESERVED
+from ..catalogue.official import OFFICIAL_SOURCES
+from ..errors import PublishError, reading
 from ..plan.workflow import WorkflowInputs, publish_target
 
 Files = Mapping[str, bytes]  # content by file name
@@ -37,29 +40,32 @@ def batch(artifact: Path, target: str = "", *, per_platform: bool = False) -> Ba
 
     Raises ArtifactError where there is none, PublishError where nothing of it may go there.
     """
-    manifest = manifests.read(artifact)
-    directory = _directory(manifest, target, per_platform=per_platform)
+    manifest, artifact = manifests.read(artifact), manifests.folder_of(artifact)
+    reasons = bad(manifest)
+    finished = {
+        name: record
+        for name, record in manifest.cases.items()
+        if record.status == "ok" and name not in manifest.run.kept
+    }
+    left_out = [f"{name} is not published: {reason}" for name, reason in reasons.items() if name not in finished]
+    if not finished:
+        raise PublishError("\n".join([f"{artifact} has nothing to publish:", *left_out]))
+    directory = _directory(manifest, target, {record.source for record in finished.values()}, per_platform=per_platform)
     folders: dict[str, dict[str, Files]] = {}
-    left_out = []
-    for name, record in manifest.cases.items():
-        if record.status != "ok":
-            left_out.append(f"{name} is not published: it {record.status}: {record.reason}")
-            continue
+    for name, record in finished.items():
         kind = record.gpu.kind if record.gpu is not None else ""
         if per_platform and not kind:
             raise PublishError(f"{name}: the manifest does not say which GPU kind ran it; leave out --per-platform")
         folder = f"{directory}/{kind}" if per_platform else directory
         folders.setdefault(folder, {})[name] = {file.name: _content(artifact, file) for file in record.files}
-    if not folders:
-        raise PublishError("\n".join([f"{artifact} has nothing to publish:", *left_out]))
     digest = hashlib.sha256((artifact / manifests.NAME).read_bytes()).hexdigest()
     return Batch(manifest, f"sha256:{digest}", folders, left_out)
 
 
-def _directory(manifest: Manifest, target: str, *, per_platform: bool) -> str:
+def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, per_platform: bool) -> str:
     selection = manifest.run.selection
     if target:
-        return _clean(target)
+        return _checked(target)
     if selection.mode == SMOKE:
         raise PublishError("smoke cases are for trying out; name a directory of your own with --publish-target-dir")
     if selection.on is not None and not per_platform:
@@ -67,28 +73,39 @@ def _directory(manifest: Manifest, target: str, *, per_platform: bool) -> str:
             f"the cases were moved to GPU kind {selection.on}, whatever they need: not for the mode's directory; "
             "--per-platform publishes them beside it, under their kind, or name a directory with --publish-target-dir"
         )
-    if selection.mode != NATIVE:
+    foreign = sorted(
+        name for name in sources if (name in RESERVED if selection.mode == NATIVE else name not in OFFICIAL_SOURCES)
+    )
+    if foreign:
+        raise PublishError(
+            f"the artifact is of mode {selection.mode}, and holds cases of {', '.join(foreign)}: not for the mode's "
+            "directory; generate each mode into an artifact of its own"
+        )
+    if selection.mode == OFFICIAL:
         return publish_target(WorkflowInputs(official=True))
-    engines = sorted({record.source for record in manifest.cases.values()})
-    if len(engines) != 1:
-        raise PublishError("native GT of one engine goes to its directory; name another with --publish-target-dir")
-    return publish_target(WorkflowInputs(), *engines)
+    engine, *others = sorted(sources)
+    if others:
+        raise PublishError(
+            "native GT of one serving engine goes to its directory; name another with --publish-target-dir"
+        )
+    return publish_target(WorkflowInputs(), engine)
 
 
-def _clean(target: str) -> str:
-    path = PurePosixPath(target)
-    parts = [part.lower() for part in path.parts]
-    if path.is_absolute() or not parts or ".." in parts or ".git" in parts or "\\" in target:
-        raise PublishError(f"{target!r} is no directory of the data repository; write it like path/to/folder")
-    return path.as_posix()
+def _checked(target: str) -> str:
+    path = target.rstrip("/")
+    try:
+        return relative_path(path)
+    except ValueError:
+        raise PublishError(f"{target!r} is no directory of the data repository; write it like path/to/folder") from None
 
 
 def _content(artifact: Path, file: FileRecord) -> bytes:
     """Read once: what is hashed is what is published."""
-    try:
-        content = (artifact / file.name).read_bytes()
-    except OSError as error:
-        raise PublishError(f"{file.name} cannot be read ({error.strerror}), and the manifest names it") from None
+    path = artifact / file.name
+    if not path.is_file():
+        raise PublishError(f"{file.name} cannot be read, and the manifest names it: there is no such file")
+    with reading(path, PublishError):
+        content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != file.sha256:
         raise PublishError(f"{file.name} was changed: its sha256 is not the manifest's; generate it again")
     return content

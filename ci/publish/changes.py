@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Accepted, Manifest
 from ..artifact.records import CaseRecord
-from ..errors import PublishError
+from ..errors import ArtifactError, PublishError, printable
+from ..plan.workflow import WorkflowInputs, publish_target
 from .batch import Batch, Files
 from .merge import merge
 from .remotes.base import Head, blob_id
 
 SHOWN = ("torch", "cuda", "driver", "diffusers", "transformers", "python")  # versions that a message names
+FIRST, SECOND = publish_target(WorkflowInputs(official=True)), publish_target(WorkflowInputs())  # in readers' order
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Order:
     known: Collection[str] | None = None  # cases that are not retired; None: nothing is pruned
     run: str = ""  # of the CI, for the message
     ref: str = ""
+    allow_hidden: bool = False  # publish what readers do not see, since they look into a GPU kind's folder first
 
 
 @dataclass
@@ -38,33 +41,83 @@ class Changes:
     identical: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)  # a line for each change that nobody has agreed to
+    hidden: list[str] = field(default_factory=list)  # a line for each file that its GPU kind's folder hides
+    notes: list[str] = field(default_factory=list)  # what else a user may not expect
 
 
 def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], first: Head) -> Changes:
-    """Compare a batch with the head; `published` holds each folder's manifest, `first` the head that was seen first."""
-    found = Changes()
+    """Compare a batch with the head; `published` holds each folder's manifest, `first` the head that was seen first.
+
+    Raises PublishError for files that are one where upper and lower case are the same.
+    """
+    plan = Changes()
     for folder, cases in order.batch.folders.items():
         manifest = published[folder]
         accepted: dict[str, Accepted] = {}
         for name, files in cases.items():
             replaced = _replaced(folder, files, manifest.cases.get(name) if manifest else None, head)
             there = all(f"{folder}/{file}" in head.files for file in files)
-            found_in = found.changed if replaced else found.identical if there else found.new
-            found_in.append(name)
+            group = plan.changed if replaced else plan.identical if there else plan.new
+            group.append(name)
             if replaced:
                 refusal = _refusal(name, folder, replaced, order, first)
-                found.refused += [refusal] if refusal else []
-                accepted[name] = Accepted(reason=order.accept.get(name, ""), replaced=replaced)
-            _write(found, head, folder, files, replaced)
+                plan.refused += [refusal] if refusal else []
+                accepted[name] = Accepted(reason=_one_line(order.accept.get(name, "")), replaced=replaced)
+            _write(plan, head, folder, files, replaced)
         retired = _retired(order, manifest)
         kept = {file for files in cases.values() for file in files}
         for file in _files(manifest, retired) - kept:
-            _put(found, head, f"{folder}/{file}", None)
-        found.removed += retired
+            _put(plan, head, f"{folder}/{file}", None)
+        plan.removed += retired
         merged = merge(manifest, order.batch.manifest, cases.keys(), accepted, retired)
         text = None if merged is None else merged.text().encode()
-        _put(found, head, f"{folder}/{manifests.NAME}", text)
-    return found
+        _put(plan, head, f"{folder}/{manifests.NAME}", text)
+    _refuse_twins(plan, head)
+    hidden = list(_hidden(plan, head))
+    plan.hidden = [line for line, by_kind in hidden if by_kind]
+    plan.notes = [line for line, by_kind in hidden if not by_kind]
+    return plan
+
+
+def seen_first(folders: Collection[str]) -> list[str]:
+    """The folder that readers look into before these, if there is one: upstream's take official GT before native."""
+    return [FIRST] if any(PurePosixPath(folder).is_relative_to(SECOND) for folder in folders) else []
+
+
+def _refuse_twins(plan: Changes, head: Head) -> None:
+    """Raises PublishError where a new file has another one's name but for upper and lower case."""
+    staying = {path.casefold(): path for path in head.files if plan.files.get(path, b"") is not None}
+    for path, content in plan.files.items():
+        twin = staying.get(path.casefold())
+        if content is not None and path not in head.files and twin is not None:
+            raise PublishError(
+                f"{path} and {twin}, which is published, are one file where upper and lower case are the same, as on "
+                "macOS and Windows; nothing was published. Rename the case, or retire the other one with --prune"
+            )
+
+
+def _hidden(plan: Changes, head: Head) -> Iterator[tuple[str, bool]]:
+    """A line for each file that is written and found elsewhere first, and whether that is in the folder of a GPU kind.
+
+    That official GT is found before native GT is as upstream has it; a bare file beside one of its kind is a surprise.
+    """
+    paths: dict[str, list[PurePosixPath]] = {}
+    for path in map(PurePosixPath, head.files):
+        paths.setdefault(path.name, []).append(path)
+    for path, content in ((PurePosixPath(path), content) for path, content in plan.files.items()):
+        if content is None or path.name == manifests.NAME:
+            continue
+        others = [
+            each
+            for each in paths.get(path.name, [])
+            if str(each) not in plan.files and head.files[str(each)] != blob_id(content)
+        ]
+        for by_kind, hiding in (
+            (True, [each for each in others if each.parent.parent == path.parent]),
+            (False, [each for each in others if each.is_relative_to(FIRST) and path.is_relative_to(SECOND)]),
+        ):
+            if hiding:
+                yield f"{path} is hidden by {', '.join(map(str, hiding))}, where readers look first", by_kind
 
 
 def _replaced(folder: str, files: Files, before: CaseRecord | None, head: Head) -> dict[str, str]:
@@ -83,21 +136,21 @@ def _refusal(name: str, folder: str, replaced: Mapping[str, str], order: Order, 
     )
 
 
-def _write(found: Changes, head: Head, folder: str, files: Files, replaced: Mapping[str, str]) -> None:
+def _write(plan: Changes, head: Head, folder: str, files: Files, replaced: Mapping[str, str]) -> None:
     for name in {*files, *replaced}:
-        _put(found, head, f"{folder}/{name}", files.get(name))
+        _put(plan, head, f"{folder}/{name}", files.get(name))
 
 
 def _files(manifest: Manifest | None, names: Collection[str]) -> set[str]:
     return {file.name for name in names for file in manifest.cases[name].files} if manifest is not None else set()
 
 
-def _put(found: Changes, head: Head, path: str, content: bytes | None) -> None:
+def _put(plan: Changes, head: Head, path: str, content: bytes | None) -> None:
     before = head.files.get(path)
     if content is None and before is not None:
-        found.files.setdefault(path, None)  # unless another case has written it
+        plan.files.setdefault(path, None)  # unless another case has written it
     elif content is not None and blob_id(content) != before:
-        found.files[path] = content
+        plan.files[path] = content
 
 
 def _retired(order: Order, manifest: Manifest | None) -> list[str]:
@@ -111,24 +164,23 @@ def published_manifest(folder: str, content: bytes | None) -> Manifest | None:
     if content is None:
         return None
     try:
-        return Manifest.model_validate_json(content)
-    except ValueError as error:
+        return manifests.parse(content, f"{folder}/{manifests.NAME} in the data repository")
+    except ArtifactError as error:
         raise PublishError(
-            f"{folder}/{manifests.NAME} in the data repository is no manifest of this version, and would be "
-            f"overwritten: {str(error).splitlines()[0]}; publish with the version that wrote it, or move it away"
+            f"{error}; it would be overwritten: publish with the version that wrote it, or move it away"
         ) from None
 
 
-def message(order: Order, found: Changes) -> str:
+def message(order: Order, plan: Changes) -> str:
     """The commit's message: what changed and why, and what made it."""
     batch = order.batch
-    count = len(found.new) + len(found.changed)
-    what = f"{count} case{'' if count == 1 else 's'}" if count or not found.removed else "retired cases away"
-    title = f"Publish {what if count else 'provenance'}" if not found.removed or count else "Remove retired cases"
+    count = len(plan.new) + len(plan.changed)
+    what = f"{count} case{'' if count == 1 else 's'}" if count or not plan.removed else "retired cases away"
+    title = f"Publish {what if count else 'provenance'}" if not plan.removed or count else "Remove retired cases"
     lines = [f"{title} ({', '.join(batch.folders)})", ""]
-    lines += [f"new: {' '.join(found.new)}"] if found.new else []
-    lines += [f"changed: {name}: {_one_line(order.accept[name])}" for name in found.changed]
-    lines += [f"removed: {' '.join(found.removed)}"] if found.removed else []
+    lines += [f"new: {' '.join(plan.new)}"] if plan.new else []
+    lines += [f"changed: {name}: {_one_line(order.accept[name])}" for name in plan.changed]
+    lines += [f"removed: {' '.join(plan.removed)}"] if plan.removed else []
     lines += _origin(order)
     return "\n".join([*lines, "", f"Diffusion-GT-Manifest: {batch.digest}"]) + "\n"
 
@@ -139,14 +191,14 @@ def _origin(order: Order) -> list[str]:
     commit = f", commit {tool.commit}{' and changes' if tool.dirty else ''}" if tool.commit else ""
     lines = [f"run: {_one_line(order.run)}"] if order.run else []
     lines += [f"ref: {_one_line(order.ref)}"] if order.ref else []
-    lines.append(f"tool: diffusion-gt {tool.version}{commit}")
+    lines.append(f"tool: diffusion-gt {_one_line(tool.version)}{commit}")
     for name in SHOWN:
         versions = sorted({version for record in records if (version := record.versions.get(name))})
-        lines += [f"{name}: {', '.join(versions)}"] if versions else []
+        lines += [_one_line(f"{name}: {', '.join(versions)}")] if versions else []
     gpus = sorted({f"{gpu.kind} ({gpu.name})" if gpu.name else gpu.kind for r in records if (gpu := r.gpu) is not None})
-    return lines + ([f"gpu: {', '.join(gpus)}"] if gpus else [])
+    return lines + ([_one_line(f"gpu: {', '.join(gpus)}")] if gpus else [])
 
 
 def _one_line(text: str) -> str:
     """Of one line and without control characters: what a caller wrote must not look like a line of ours."""
-    return re.sub(r"[\s\x00-\x1f\x7f]+", " ", text).strip()
+    return printable(" ".join(text.split()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ..artifact.manifest import Accepted, Manifest, Publication, PublishedCase, run_id
+from ..artifact.manifest import Accepted, Manifest, Publication, PublishedCase, alike, run_id
 from ..artifact.records import CaseRecord, RunRecord, instant, timeless
 from ..errors import PublishError
 
@@ -88,12 +88,12 @@ def _trimmed(records: Collection[RunRecord], names: list[str]) -> RunRecord:
 
 
 def _refuse_shared_files(cases: Mapping[str, CaseRecord]) -> None:
+    advice = "rename one of the cases, or retire the other with --prune"
+    if twins := alike(cases):
+        raise PublishError(f"{twins[0]} and {twins[1]} are one id where upper and lower case are the same; {advice}")
     owners: dict[str, str] = {}
     for name, record in cases.items():
         for file in record.files:
-            owner = owners.setdefault(file.name, name)
+            owner = owners.setdefault(file.name.casefold(), name)
             if owner != name:
-                raise PublishError(
-                    f"{file.name} is the file of both {owner} and {name}; rename one of the cases, or retire the other "
-                    "with --prune"
-                )
+                raise PublishError(f"{file.name} is the file of both {owner} and {name}; {advice}")

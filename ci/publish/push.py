@@ -10,8 +10,8 @@ from pathlib import Path
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
-from .changes import Changes, Order, changes, message, published_manifest
-from .remotes.base import Head, MovedError, Remote, blob_id
+from .changes import Changes, Order, changes, message, published_manifest, seen_first
+from .remotes.base import Head, MovedError, RefusedError, Remote, blob_id
 from .retry import NOTHING, Patience
 
 Gate = Callable[[Path, Path], None]  # artifact, published files of the same names; raises GateError
@@ -111,11 +111,17 @@ class _Publisher:
         found = changes(self._order, head, self._manifests(head), self._first or head)
         if found.refused:
             raise PublishError("\n".join([*_REFUSED, *found.refused]))
+        if found.hidden and not self._order.allow_hidden:
+            raise PublishError("\n".join([*_HIDDEN, *found.hidden]))
         if not found.files:
             return self._nothing_new(head, found)
         commit = self._remote.make(head, found.files, message(self._order, found))
         self._tried[commit], self._sent = found, commit
-        self._remote.advance(head, commit)
+        try:
+            self._remote.advance(head, commit)
+        except (MovedError, RefusedError):
+            self._sent = ""  # the server says that it did not take it
+            raise
         return self._read_back(commit, self._head())
 
     def _nothing_new(self, head: Head, found: Changes) -> Published:
@@ -136,10 +142,11 @@ class _Publisher:
         if other and head.commit == commit:
             raise PublishError(f"the server holds commit {commit}, but with other files: {', '.join(other)}")
         notes = tuple(f"{path} was changed since by commit {head.commit}" for path in other if not _is_manifest(path))
-        return Published(commit, self._remote.branch, found, news=True, notes=notes)
+        return Published(commit, self._remote.branch, found, news=True, notes=(*found.hidden, *found.notes, *notes))
 
     def _head(self) -> Head:
-        head = self._remote.head(list(self._order.batch.folders))
+        folders = self._order.batch.folders
+        head = self._remote.head([*folders, *seen_first(folders)])
         self._first = self._first or head
         return head
 
@@ -152,6 +159,10 @@ class _Publisher:
         }
 
 
+_HIDDEN = (
+    "nothing was published: readers would not see it.",
+    "--per-platform publishes into the folder of the GPU kind, --allow-hidden where you said:",
+)
 _REFUSED = (
     "a published image changes only where that is intended; nothing was published.",
     "Look at the images, then: --accept CASE --reason TEXT for each of these cases:",

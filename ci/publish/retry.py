@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-
-import stamina
 
 from ..errors import PublishError
 from .remotes.base import MovedError, PassingError
 
 T = TypeVar("T")
 NOTHING = "nothing was published"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,41 +22,44 @@ class Patience:
     """How often, and with which pauses."""
 
     attempts: int = 10
-    first: float = 0.5  # seconds, then twice as long each time
+    first: float = 0.5  # seconds, then twice as long each time, and up to `first` more, so that two writers part
     longest: float = 30.0
     most_asked: float = 300.0  # a server that asks for a longer pause is not waited for
+    unreached: float = 8.0  # seconds, after which an address where nothing answers is given up
     resume: str = ""  # the command that goes on after a failure
+    say: Callable[[str], None] = log.warning  # why there is a pause, and for how long
 
     def keep_trying(self, action: Callable[[], T], known: Callable[[], str] = lambda: NOTHING) -> T:
         """What `action` gives. Raises PublishError at the end, which says what is `known` of the outcome then."""
-        tries = 0
-        try:
-            for attempt in stamina.retry_context(
-                self._pause,
-                attempts=self.attempts,
-                timeout=None,
-                wait_initial=self.first,
-                wait_max=self.longest,
-                wait_jitter=self.first,
-            ):
-                with attempt:
-                    tries = attempt.num
-                    return action()
-        except (MovedError, PassingError) as error:
-            gave_up = f"Gave up after {tries} {'try' if tries == 1 else 'tries'}"
-            raise PublishError(f"{error}\n{gave_up}; {known()}; {self._again()}") from error
-        except PublishError as error:
-            if known() == NOTHING:
-                raise
-            raise PublishError(f"{error}\nBefore that a commit was sent: {known()}; {self._again()}") from error
-        raise AssertionError("stamina gives a result or raises")
+        tries, begin = 0, time.monotonic()
+        while True:
+            tries += 1
+            try:
+                return action()
+            except (MovedError, PassingError) as error:
+                pause = self._pause(error, tries, time.monotonic() - begin)
+                if pause is None:
+                    gave_up = f"Gave up after {tries} {'try' if tries == 1 else 'tries'}"
+                    raise PublishError(f"{error}\n{gave_up}; {known()}; {self._again()}") from error
+                self.say(f"{error}; trying again in {pause:.1f} s")
+            except PublishError as error:
+                if known() == NOTHING:
+                    raise
+                raise PublishError(f"{error}\nBefore that a commit was sent: {known()}; {self._again()}") from error
+            time.sleep(pause)
 
     def _again(self) -> str:
         if not self.resume:
             return "try again later"
         return f"to go on, which finds out and repeats nothing:\n  {self.resume}"
 
-    def _pause(self, error: Exception) -> bool | float:
+    def _pause(self, error: MovedError | PassingError, tries: int, passed: float) -> float | None:
+        """Seconds until the next try; None where there is none."""
+        if tries >= self.attempts:
+            return None
         if isinstance(error, PassingError) and error.pause is not None:
-            return error.pause if error.pause <= self.most_asked else False
-        return isinstance(error, MovedError | PassingError)
+            return error.pause if error.pause <= self.most_asked else None
+        pause = min(self.longest, self.first * 2.0 ** (tries - 1)) + random.uniform(0, self.first)  # noqa: S311
+        if isinstance(error, PassingError) and not error.reached and passed + pause > self.unreached:
+            return None
+        return pause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_an_image_that_is_in_no_manifest_is_published_all_the_same_and_not_overw
 
 def test_failed_cases_are_left_out_and_named(place: Place, tmp_path: Path) -> None:
     directory = artifact(tmp_path / "gt", {"a": b"a", "bad": None})
-    assert batch(directory, FOLDER).left_out == ["bad is not published: it failed: broken on purpose"]
+    assert batch(directory, FOLDER).left_out == ["bad is not published: failed: broken on purpose"]
     place.publish(directory)
     assert place.manifest().cases.keys() == {"a"}
 
@@ -157,6 +158,13 @@ def test_what_a_manifest_names_is_published_only_as_it_names_it(place: Place, tm
         ({}, "a/../../b", "is no directory of the data repository"),
         ({}, ".git/hooks", "is no directory of the data repository"),
         ({}, "a\\b", "is no directory of the data repository"),
+        ({}, "a/./b", "is no directory of the data repository"),
+        ({}, "a//b", "is no directory of the data repository"),
+        ({}, "a/.GIT", "is no directory of the data repository"),
+        ({}, "a/nul.txt", "is no directory of the data repository"),
+        ({}, "a/b. ", "is no directory of the data repository"),
+        ({}, "a\nb", "is no directory of the data repository"),
+        ({"mode": "native"}, "", "of mode native, and holds cases of diffusers"),
     ],
 )
 def test_what_does_not_belong_into_a_directory_is_refused(
@@ -176,6 +184,112 @@ def test_the_mode_has_its_directory_and_moved_cases_may_go_to_their_kinds_or_to_
     assert set(batch(moved, "mine/").folders) == {"mine"}
 
 
+@pytest.mark.parametrize("mode", ["official", "native"])
+@pytest.mark.parametrize("source", ["official", "native", "smoke", "all", "check", "sglang"])
+def test_the_directory_is_never_that_of_another_mode(tmp_path: Path, mode: str, source: str) -> None:
+    directory = artifact(tmp_path / "gt", {"a": b"a"}, source, mode=mode)
+    if (mode, source) == ("native", "sglang"):
+        assert set(batch(directory).folders) == {"diffusion-ci/consistency_gt/sglang_generated"}
+    else:
+        with pytest.raises(PublishError, match=f"of mode {mode}, and holds cases of {source}"):
+            batch(directory)
+
+
+HOSTILE = ("../../../../evil/x", "..", ".", ".git", "", "x" * 201, "a\\b", "a\nb", "\x1b[2J", "con", "nul.png", "a. ")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("place_of_name", ["source", "gpu", "id", "file", "on", "host", "input"])
+def test_no_name_of_a_manifest_becomes_a_path_of_somebody_elses(tmp_path: Path, name: str, place_of_name: str) -> None:
+    directory = artifact(tmp_path / "gt", {"a": b"a"})
+    data = json.loads((directory / NAME).read_text())
+    case = data["cases"]["a"]
+    match place_of_name:
+        case "source":
+            case["source"] = name
+        case "gpu":
+            case["gpu"]["kind"] = name
+        case "file":
+            case["files"][0]["name"] = name
+        case "id":
+            data["cases"] = {name: case | {"case": {"id": name}}}
+        case "on":
+            data["run"]["selection"]["on"] = name
+        case "host":
+            data["run"]["host"]["gpu"] = name
+        case "input":
+            case["inputs"] = [{"path": f"inputs/{name}/x", "sha256": "0" * 64}]
+    (directory / NAME).write_text(json.dumps(data))
+    with pytest.raises(ArtifactError, match="is no manifest of this version"):
+        batch(directory, per_platform=True)
+
+
+def test_what_the_folder_of_a_gpu_kind_hides_is_not_published_unless_that_is_wanted(
+    place: Place, tmp_path: Path
+) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a", "b": b"b"}), per_platform=True)
+    before = place.commits()
+    later = artifact(tmp_path / "two", {"a": b"another a", "b": b"b", "c": b"c"})
+    with pytest.raises(PublishError) as refused:
+        place.publish(later)
+    hidden = f"{FOLDER}/a_1gpu.png is hidden by {FOLDER}/h100/a_1gpu.png, where readers look first"
+    assert str(refused.value).splitlines()[-1] == hidden
+    assert "--per-platform" in str(refused.value)
+    assert place.commits() == before
+    done = place.publish(later, allow_hidden=True)
+    assert hidden in done.notes
+    assert place.files()[f"{FOLDER}/h100/a_1gpu.png"] == b"a"
+
+
+def test_native_gt_that_readers_find_as_official_gt_first_is_named(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a"}), target="")
+    done = place.publish(artifact(tmp_path / "two", {"a": b"native a"}, "sglang", mode="native"), target="")
+    base = "diffusion-ci/consistency_gt"
+    hidden = f"{base}/sglang_generated/a_1gpu.png is hidden by {base}/official_generated/a_1gpu.png"
+    assert done.notes == (f"{hidden}, where readers look first",)
+
+
+@pytest.mark.parametrize("name", ["OTHER_1gpu.png", "Other_1GPU.PNG"])
+def test_a_file_that_is_another_one_on_some_systems_is_refused(place: Place, tmp_path: Path, name: str) -> None:
+    directory = artifact(tmp_path / "gt", {"other": b"ours"})
+    manifest = Manifest.model_validate_json((directory / NAME).read_text())
+    record = manifest.cases["other"].model_copy(update={"files": [file_record(name, b"ours")]})
+    write(directory, manifest.model_copy(update={"cases": {"other": record}}))
+    (directory / "other_1gpu.png").rename(directory / name)
+    with pytest.raises(PublishError, match=f"{FOLDER}/{name} and {FOLDER}/other_1gpu.png, which is published"):
+        place.publish(directory)
+
+
+def test_ids_that_are_one_on_some_systems_are_refused_in_a_manifest_and_against_what_is_published(
+    place: Place, tmp_path: Path
+) -> None:
+    both = artifact(tmp_path / "both", {"a": b"a", "bb": b"b"})
+    (both / NAME).write_text((both / NAME).read_text().replace('"bb"', '"A"'))
+    with pytest.raises(ArtifactError, match="a and A are one case where upper and lower case are the same"):
+        batch(both, FOLDER)
+    place.publish(artifact(tmp_path / "one", {"a": b"a"}))
+    with pytest.raises(PublishError, match="where upper and lower case are the same"):
+        place.publish(artifact(tmp_path / "two", {"A": b"b"}))
+
+
+FORGED = "x\n\nSigned-off-by: nobody\r\x0bReviewed-by: nobody\u2028Co-authored-by: nobody\x1b[2J"
+
+
+def test_nothing_that_is_written_into_the_message_looks_like_a_trailer(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"old"}))
+    directory = artifact(tmp_path / "gt", {"a": b"a", "b": b"b"})
+    data = json.loads((directory / NAME).read_text())
+    data["run"]["tool"]["version"] = FORGED
+    data["cases"]["a"]["versions"] = {"torch": FORGED}
+    data["cases"]["a"]["gpu"]["name"] = FORGED
+    (directory / NAME).write_text(json.dumps(data))
+    place.publish(directory, accept={"a": FORGED}, run=FORGED, ref=FORGED)
+    lines = place.message().splitlines()
+    assert not [line for line in lines if line.startswith(("Signed", "Reviewed", "Co-authored"))]
+    assert [line for line in lines if line.startswith("Diffusion-GT-Manifest: ")] == lines[-1:]
+    assert "\x1b" not in place.message()
+
+
 def test_an_artifact_without_a_finished_case_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="nothing to publish"):
         batch(artifact(tmp_path / "gt", {"a": None}), FOLDER)
@@ -185,7 +299,7 @@ def test_an_artifact_without_a_finished_case_is_no_success(tmp_path: Path) -> No
 
 def test_a_manifest_that_this_version_cannot_read_is_not_overwritten(place: Place, tmp_path: Path) -> None:
     push(place.bare, {f"{FOLDER}/{NAME}": b'{"schema_version": 9}'})
-    with pytest.raises(PublishError, match="is no manifest of this version"):
+    with pytest.raises(PublishError, match=r"made by a newer version of diffusion-gt[^$]*it would be overwritten"):
         place.publish(artifact(tmp_path / "gt", {"a": b"a"}))
 
 

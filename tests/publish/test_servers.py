@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 import traceback
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-import stamina
 
 from ci.artifact.manifest import NAME
 from ci.errors import PublishError
 from ci.publish.retry import Patience
 from tests.support.git_server import Fault, GitServer, bare, git, push
-from tests.support.publishers import FOLDER, OTHERS, Place, artifact, go
+from tests.support.publishers import FOLDER, QUICK, Place, artifact, go
 
 
 @pytest.mark.parametrize("status", [503, 429])
@@ -38,10 +40,9 @@ def test_an_answer_that_was_lost_after_the_server_took_the_commit_gives_that_com
 
 def test_a_pause_that_the_server_asks_for_is_kept(http: Place, tmp_path: Path) -> None:
     http.faults.append(Fault("info/refs", 429, headers={"Retry-After": "1"}))
-    waits: list[tuple[float, str]] = []
-    stamina.instrumentation.set_on_retry_hooks([lambda d: waits.append((d.wait_for, str(d.caused_by)))])
-    http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
-    assert waits == [(1.0, f"{http.url}: the server answered 429")]
+    lines: list[str] = []
+    http.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=replace(QUICK, say=lines.append))
+    assert lines == [f"{http.url}: the server answered 429; trying again in 1.0 s"]
 
 
 def test_a_pause_that_is_too_long_is_said_and_not_kept(http: Place, tmp_path: Path) -> None:
@@ -77,14 +78,58 @@ def _never(artifact: Path, published: Path) -> None:
     raise AssertionError("the gate was asked")
 
 
-def test_a_hook_that_declines_is_an_error_with_its_words_and_is_not_tried_again(tmp_path: Path) -> None:
-    repository = bare(tmp_path / "data.git", OTHERS)
-    hook = repository / "hooks" / "pre-receive"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\nexit 1\n")
-    hook.chmod(0o755)
-    with pytest.raises(PublishError, match="pre-receive hook declined"):
-        go(artifact(tmp_path / "gt", {"a": b"a"}), str(repository))
+def decline(repository: Path, hook: str, words: str) -> None:
+    """Let a repository's hook refuse every push."""
+    file = repository / "hooks" / hook
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\necho '{words}'\nexit 1\n")
+    file.chmod(0o755)
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "update"])
+@pytest.mark.parametrize("name", ["http", "path"])
+def test_a_hook_that_declines_is_an_error_with_the_servers_words_and_is_not_tried_again(
+    request: pytest.FixtureRequest, tmp_path: Path, name: str, hook: str
+) -> None:
+    place: Place = request.getfixturevalue(name)
+    decline(place.bare, hook, "only signed commits, see https://rules\x1b[2J")
+    before, lines = place.commits(), list[str]()
+    with pytest.raises(PublishError, match=r"does not take the commit: .*hook declined; check the rules") as refused:
+        place.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=replace(QUICK, say=lines.append))
+    assert "  the server: only signed commits, see https://rules" in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+    assert "not known" not in str(refused.value)
+    assert (lines, place.commits()) == ([], before)
+
+
+RULES = "Repository rule violations found\n\nCommits must have verified signatures.\n\n"
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_rules_of_a_branch_on_github_are_said_in_githubs_words(github: Place, tmp_path: Path, status: int) -> None:
+    github.faults.append(Fault("git/refs", status, times=99, method="POST|PATCH", message=RULES))
+    lines: list[str] = []
+    with pytest.raises(PublishError, match="does not take the commit") as refused:
+        github.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=replace(QUICK, say=lines.append))
+    assert "Repository rule violations found; Commits must have verified signatures." in str(refused.value)
+    assert "not known" not in str(refused.value)
+    assert lines == []
+
+
+def test_commits_by_githubs_api_have_the_form_that_github_signs(
+    github: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "somebody")
+    done = github.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    author = git("-C", str(github.bare), "log", "-1", "--format=%an <%ae>", done.commit)
+    assert author == "github-actions[bot] <bot@github>"  # whom GitHub names where the request names nobody
+
+
+def test_what_a_proxy_answers_is_no_traceback(github: Place, tmp_path: Path) -> None:
+    github.faults.append(Fault("", 200, times=99))
+    patience = Patience(attempts=2, first=0.01)
+    with pytest.raises(PublishError, match="is no JSON"):
+        github.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=patience)
 
 
 def test_a_first_commit_can_be_made_in_an_empty_repository(tmp_path: Path, server: GitServer) -> None:
@@ -125,11 +170,42 @@ def test_what_is_no_address_is_refused_with_what_one_looks_like(tmp_path: Path, 
         go(artifact(tmp_path / "gt", {"a": b"a"}), url)
 
 
-def test_a_server_that_nobody_listens_at_is_tried_again_and_then_named(tmp_path: Path) -> None:
-    patience = Patience(attempts=2, first=0.01, longest=0.02)
-    for url in ("http://127.0.0.1:9/x.git", "git://127.0.0.1:9/x.git"):
-        with pytest.raises(PublishError, match=r"(?i)refused[^$]*Gave up after 2 tries"):
-            go(artifact(tmp_path / "gt", {"a": b"a"}), url, patience=patience)
+@pytest.mark.parametrize(
+    ("url", "way"),
+    [
+        ("http://127.0.0.1:9/x.git", "git"),
+        ("git://127.0.0.1:9/x.git", "git"),
+        ("http://nowhere.invalid/x.git", "git"),
+        ("git://nowhere.invalid/x.git", "git"),
+        ("https://127.0.0.1:9/owner/x", "github-api"),
+    ],
+)
+def test_a_server_that_nobody_listens_at_is_given_up_within_20_seconds_and_each_pause_is_told(
+    tmp_path: Path, url: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, lines = [0.0], list[str]()
+    monkeypatch.setattr(
+        "ci.publish.retry.time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda s: _pass(now, s))
+    )
+    with pytest.raises(PublishError, match=r"Gave up after [3-5] tries; nothing was published") as given_up:
+        go(artifact(tmp_path / "gt", {"a": b"a"}), url, way=way, patience=Patience(say=lines.append))
+    assert now[0] < 10  # and no more than one try of 10 s without an answer comes on top
+    assert len(lines) in (2, 3, 4)
+    assert all(re.fullmatch(r"[\w:/.]+: .*; trying again in \d\.\d s", line) for line in lines)
+    assert " object at 0x" not in str(given_up.value)
+
+
+def _pass(now: list[float], seconds: float) -> None:
+    now[0] += seconds
+
+
+def test_pauses_are_told_on_a_terminal_in_words_alone(
+    served: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.faults.append(Fault(".*", 503, times=2))
+    served.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert [record.levelname for record in caplog.records if "trying again" in record.message] == ["WARNING"] * 2
+    assert not [record for record in caplog.records if "stamina" in record.message + record.name]
 
 
 @pytest.mark.parametrize("fault", [None, Fault("receive-pack", 500, times=2), Fault("POST|upload-pack", 403)])
@@ -161,11 +237,11 @@ def test_what_was_sent_before_the_right_was_taken_away_is_said_to_be_unknown(htt
     http.faults += [Fault("git-receive-pack$", 502, method="POST"), Fault("upload-pack", 403, times=100)]
     http.faults[1].times = 0
 
-    def take_away(details: stamina.instrumentation.RetryDetails) -> None:
+    def take_away(line: str) -> None:
         http.faults[1].times = 100
 
-    stamina.instrumentation.set_on_retry_hooks([take_away])
+    patience = replace(QUICK, say=take_away)
     with pytest.raises(
         PublishError, match=r"403[^$]*Before that a commit was sent: it is not known whether commit [0-9a-f]{40}"
     ):
-        http.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+        http.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=patience)

@@ -57,6 +57,22 @@ def test_what_was_there_what_is_written_and_what_is_removed(
         assert trees.files(store, after, folder) == there
 
 
+@given(before=several, folder=names)
+def test_a_folder_is_listed_with_everything_below_it(before: dict[str, bytes], folder: str) -> None:
+    store = MemoryObjectStore()
+    root = put(store, None, dict(before))
+    below = {path: blob_id(data) for path, data in before.items() if path.startswith(f"{folder}/")}
+    assert trees.files(store, root, folder) == below
+
+
+@pytest.mark.parametrize(
+    "path", ["../a", "a/../b", "/a", "a//b", "a/.git/b", "a/.GIT", "a\\b", "a/nul", "a/b\n", "a/b.", ""]
+)
+def test_a_tree_holds_no_name_that_a_checkout_cannot(path: str) -> None:
+    with pytest.raises(PublishError, match="is not written to the data repository"):
+        put(MemoryObjectStore(), None, {path: b"x"})
+
+
 def test_a_file_is_no_folder() -> None:
     store = MemoryObjectStore()
     root = put(store, None, {"a": b"a file"})

@@ -39,7 +39,7 @@ class FakeGithub:
             r"GET (?P<who>\w+) ": self._about,
             r"GET \w+ git/ref/heads/(?P<branch>.+)": self._ref,
             r"GET \w+ git/commits/(?P<sha>\w{40})": self._commit,
-            r"GET \w+ git/trees/(?P<sha>\w{40})": self._tree,
+            r"GET \w+ git/trees/(?P<sha>\w{40})(?P<recursive>\?recursive=1)?": self._tree,
             r"GET \w+ git/blobs/(?P<sha>\w{40})": self._blob,
             r"GET \w+ compare/(?P<base>\w{40})\.\.\.(?P<head>\w{40})": self._compare,
             r"POST writer git/blobs": self._make_blob,
@@ -73,7 +73,7 @@ class FakeGithub:
         self.asked.append(f"{method} {route}")
         fault = self._fault_for(method, route)
         if fault is not None and not fault.late:
-            return fault.status, {"message": "planted"}, fault.headers
+            return fault.status, _planted(fault), fault.headers
         who = {self.token: "writer", self.reader: "reader"}.get(token)
         if who is None:
             return 401, {"message": "Bad credentials"}, {}
@@ -81,7 +81,7 @@ class FakeGithub:
             found = re.fullmatch(pattern, f"{method} {who} {route}")
             if found:
                 status, said = action(body, **found.groupdict())
-                return (fault.status, {"message": "planted"}, fault.headers) if fault else (status, said, {})
+                return (fault.status, _planted(fault), fault.headers) if fault else (status, said, {})
         return (403 if method != "GET" else 404), {"message": "Resource not accessible by personal access token"}, {}
 
     def _fault_for(self, method: str, route: str) -> Fault | None:
@@ -107,8 +107,9 @@ class FakeGithub:
     def _commit(self, _: dict[str, Any], sha: str) -> Answer:
         return 200, {"sha": sha, "tree": {"sha": self._git("rev-parse", f"{sha}^{{tree}}")}}
 
-    def _tree(self, _: dict[str, Any], sha: str) -> Answer:
-        entries = [line.split(maxsplit=3) for line in self._git("ls-tree", sha).splitlines()]
+    def _tree(self, _: dict[str, Any], sha: str, recursive: str | None) -> Answer:
+        flags = ["-r", "-t"] if recursive else []
+        entries = [line.split(maxsplit=3) for line in self._git("ls-tree", *flags, sha).splitlines()]
         listed = [{"mode": mode, "type": kind, "sha": each, "path": path} for mode, kind, each, path in entries]
         return 200, {"sha": sha, "tree": listed, "truncated": False}
 
@@ -140,9 +141,11 @@ class FakeGithub:
         return 201, {"sha": tree}
 
     def _make_commit(self, body: dict[str, Any]) -> Answer:
-        author, committer = body["author"], body["committer"]
-        env = {f"GIT_AUTHOR_{part.upper()}": author[part] for part in ("name", "email", "date")}
-        env |= {f"GIT_COMMITTER_{part.upper()}": committer[part] for part in ("name", "email", "date")}
+        assert not {"author", "committer", "signature"} & body.keys()  # GitHub would not sign it
+        roles = [f"GIT_{role}" for role in ("AUTHOR", "COMMITTER")]
+        env = {f"{role}_NAME": "github-actions[bot]" for role in roles} | {
+            f"{role}_EMAIL": "bot@github" for role in roles
+        }
         parents = [word for parent in body["parents"] for word in ("-p", parent)]
         sha = self._git("commit-tree", body["tree"], *parents, stdin=body["message"].encode(), env=env)
         return 201, {"sha": sha}
@@ -167,6 +170,10 @@ class FakeGithub:
 
     def _git(self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
         return git("-C", str(self.bare), *arguments, stdin=stdin, env=env)
+
+
+def _planted(fault: Fault) -> Any:
+    return {"message": fault.message} if fault.status >= 400 else None
 
 
 class _Http(ThreadingHTTPServer):
@@ -199,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length)) if length else {}
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         status, said, headers = self.server.owner.answer(self.command, self.path, token, body)
-        text = json.dumps(said).encode()
+        text = b"<html>" if said is None else json.dumps(said).encode()
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(text))}.items():
             self.send_header(name, value)

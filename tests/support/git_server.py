@@ -27,6 +27,7 @@ class Fault:
     method: str = "GET|POST"
     late: bool = False  # the request is carried out first, and the answer is lost
     headers: dict[str, str] = field(default_factory=dict)
+    message: str = "planted"
 
 
 @dataclass

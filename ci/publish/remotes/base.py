@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from ...catalogue.fields import relative_path
+from ...errors import PublishError
+
+CONNECT = 10  # seconds for a connection
+PASSING = frozenset({408, 425, 429, *range(500, 600)})  # HTTP statuses of a server that may answer later
+
 
 @dataclass(frozen=True)
 class Head:
@@ -15,7 +21,7 @@ class Head:
 
     commit: str | None  # None: the repository is empty
     new: bool  # the branch is not there; a commit makes it, on top of the default branch
-    files: Mapping[str, str]  # git blob ids by path, of what lies in the folders that were asked for
+    files: Mapping[str, str]  # git blob ids by path, of what lies below the folders that were asked for
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,17 @@ class MovedError(Exception):
     """The branch is not where it was when it was looked at: somebody else was faster."""
 
 
+class RefusedError(PublishError):
+    """The server does not take the commit, in its own words: the branch is where it was, and asking again is no use."""
+
+
 class PassingError(Exception):
     """The server gave no answer, or asks to be asked later."""
 
-    def __init__(self, message: str, pause: float | None = None) -> None:
+    def __init__(self, message: str, pause: float | None = None, *, reached: bool = True) -> None:
         super().__init__(message)
         self.pause = pause  # seconds that the server asked for
+        self.reached = reached  # False: nothing answers there at all
 
 
 class Remote(Protocol):
@@ -59,12 +70,28 @@ class Remote(Protocol):
         """Make a commit on top of `on`, where no branch has it yet; None removes a file. Raises PassingError."""
 
     def advance(self, on: Head, commit: str) -> None:
-        """Let the branch go from `on` to the commit that was made, or not at all. Raises MovedError, PassingError."""
+        """Let the branch go from `on` to the commit that was made, or not at all.
+
+        Raises MovedError or RefusedError where the server did not do it, PassingError where nobody knows.
+        """
 
     def holds(self, commit: str) -> bool:
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
 
 
+def seconds(header: str | None) -> float | None:
+    """The pause that a Retry-After header asks for; None where it names none, or a date."""
+    return float(header) if header is not None and header.isdecimal() and header.isascii() else None
+
+
 def blob_id(content: bytes) -> str:
     """The id that git gives a file's content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def parts_of(path: str) -> tuple[str, ...]:
+    """The folders and the name of a file that is written. Raises PublishError for what no checkout could hold."""
+    try:
+        return tuple(relative_path(path).split("/"))
+    except ValueError as error:
+        raise PublishError(f"{path!r} is not written to the data repository: expected {error}") from None

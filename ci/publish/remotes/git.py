@@ -19,14 +19,14 @@ from dulwich.pack import UnpackedObject, pack_objects_to_data
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from ...errors import PublishError
+from ...errors import PublishError, printable
 from . import trees
-from .base import Author, Head, MovedError
+from .base import Author, Head, MovedError, RefusedError
 from .transport import connect, translated
 
 _HEAD = Ref(b"HEAD")
 _SEEN = Ref(b"refs/heads/seen")  # in the temporary repository: what the server need not send again
-_FINAL = ("declined", "denied", "protected", "prohibited", "not allowed", "permission")  # in a refusal of a push
+_MOVED = ("lock ref", "failed to lock", "failed to update", "fast-forward", "fetch first", "stale", "already exists")
 
 logging.getLogger("dulwich").setLevel(logging.ERROR)  # it warns of servers that cannot filter, which is no news
 
@@ -119,13 +119,16 @@ class GitRemote:
         def data(*_: Any, **__: Any) -> tuple[int, Iterator[UnpackedObject]]:
             return pack_objects_to_data([(each, None) for each in self._made.get(new, [])])
 
+        remarks: list[bytes] = []
         with translated(self._url):
-            result = self._client.send_pack(self._path.encode(), update, data)
+            result = self._client.send_pack(self._path.encode(), update, data, remarks.append)
         refusal = (result.ref_status or {}).get(self._ref)
-        if refusal and any(word in refusal.lower() for word in _FINAL):
-            raise PublishError(f"{self._url} refuses the commit: {refusal}; check the rules of branch {self.branch}")
-        if refusal:
+        if refusal and any(sign in refusal.lower() for sign in _MOVED):
             raise MovedError(f"the server says of branch {self.branch}: {refusal}")
+        if refusal:
+            words = [printable(line).strip() for line in b"".join(remarks).decode(errors="replace").splitlines()]
+            head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
+            raise RefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
 
     def holds(self, commit: str) -> bool:
         """As `Remote` says."""

@@ -13,12 +13,11 @@ from urllib.parse import quote, urlsplit
 
 import httpx  # what dagger-io brings already; the few routes need no client of their own
 
-from ...errors import PublishError
-from .base import Author, Head, MovedError, PassingError, blob_id
-from .transport import PASSING, seconds
+from ...errors import PublishError, printable
+from .base import CONNECT, PASSING, Head, MovedError, PassingError, RefusedError, blob_id, parts_of, seconds
 
 API = "https://api.github.com"
-TIMEOUT = httpx.Timeout(60, connect=30)  # seconds
+TIMEOUT = httpx.Timeout(60, connect=CONNECT)  # seconds
 _HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
@@ -29,9 +28,9 @@ _HEADERS = {
 class GithubRemote:
     """See `Remote`. A context manager, since it keeps a connection."""
 
-    def __init__(self, url: str, branch: str = "", token: str = "", author: Author | None = None) -> None:
+    def __init__(self, url: str, branch: str = "", token: str = "") -> None:
         self.branch = branch
-        self._url, self._author = url, author or Author()
+        self._url = url
         self._name = _repository(url)
         self._known: dict[str, bytes] = {}  # what lies on the server already, by blob id: is not sent twice
         self._head: str | None = None
@@ -82,14 +81,14 @@ class GithubRemote:
         return found
 
     def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
-        """As `Remote` says: on the server, where no branch has it yet."""
+        """As `Remote` says: on the server, where no branch has it yet.
+
+        GitHub signs a commit that names no author and no committer, where an app's token makes it.
+        """
         entries = [self._entry(path, content) for path, content in changes.items()]
         base = self._ask("GET", f"git/commits/{on.commit}")["tree"]["sha"]
         tree = self._ask("POST", "git/trees", {"base_tree": base, "tree": entries})["sha"]
-        when = self._author.when.strftime("%Y-%m-%dT%H:%M:%SZ")
-        author = {"name": self._author.name, "email": self._author.email, "date": when}
-        commit = {"message": message, "tree": tree, "parents": [on.commit], "author": author, "committer": author}
-        return str(self._ask("POST", "git/commits", commit)["sha"])
+        return str(self._ask("POST", "git/commits", {"message": message, "tree": tree, "parents": [on.commit]})["sha"])
 
     def advance(self, on: Head, commit: str) -> None:
         """As `Remote` says: the API moves a branch forward only, and so refuses one that others have moved."""
@@ -97,9 +96,14 @@ class GithubRemote:
             answer = self._answer("POST", "git/refs", {"ref": f"refs/heads/{self.branch}", "sha": commit})
         else:
             answer = self._answer("PATCH", f"git/refs/heads/{quote(self.branch)}", {"sha": commit, "force": False})
-        said = _message(answer)
-        if answer.status_code in (409, 422) and _is_moved(said):
-            raise MovedError(f"the server says of branch {self.branch}: {said}")
+        reason = _message(answer)
+        if answer.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY) and _is_moved(reason):
+            raise MovedError(f"the server says of branch {self.branch}: {reason}")
+        if answer.is_client_error:
+            raise RefusedError(
+                f"{self._url} does not take the commit ({answer.status_code}): {reason}; check the rules of branch "
+                f"{self.branch}, and what the token may do"
+            )
         self._checked(answer)
 
     def holds(self, commit: str) -> bool:
@@ -126,12 +130,13 @@ class GithubRemote:
             if below[0]["type"] != "tree":
                 raise PublishError(f"{folder}: {part} is a file in the data repository; choose another directory")
             tree = below[0]["sha"]
-        listing = self._ask("GET", f"git/trees/{tree}")
+        listing = self._ask("GET", f"git/trees/{tree}?recursive=1")
         if listing.get("truncated"):
             raise PublishError(f"{folder} holds more files than GitHub's API lists; use --via git")
         return {f"{folder}/{entry['path']}": entry["sha"] for entry in listing["tree"] if entry["type"] != "tree"}
 
     def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
+        parts_of(path)
         sha = None if content is None else blob_id(content)
         if content is not None and sha is not None and sha not in self._known:
             blob = {"content": base64.b64encode(content).decode(), "encoding": "base64"}
@@ -146,7 +151,8 @@ class GithubRemote:
         try:
             answer = self._http.request(method, route, json=body)
         except httpx.TransportError as error:
-            raise PassingError(f"{self._url}: {str(error) or type(error).__name__}") from error
+            reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise PassingError(f"{self._url}: {str(error) or type(error).__name__}", reached=reached) from error
         pause = _pause(answer)
         if answer.status_code in PASSING or pause is not None:
             raise PassingError(f"{self._url}: the server answered {answer.status_code}", pause)
@@ -154,10 +160,13 @@ class GithubRemote:
 
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_success:
-            found: dict[str, Any] = answer.json()
-            return found
+            try:
+                content: dict[str, Any] = answer.json()
+            except ValueError:
+                raise PassingError(f"{self._url}: the answer is no JSON; is there a proxy on the way?") from None
+            return content
         advice = "check the address, and that GT_PUBLISH_TOKEN may write there"
-        raise PublishError(f"{self._url}: the server answered {answer.status_code}: {_message(answer)}; {advice}")
+        raise RefusedError(f"{self._url}: the server answered {answer.status_code}: {_message(answer)}; {advice}")
 
 
 def _repository(url: str) -> str:
@@ -178,19 +187,22 @@ def _pause(answer: httpx.Response) -> float | None:
     """The pause that a rate limit asks for; GitHub answers 403 or 429, with either of two headers."""
     if answer.status_code not in (httpx.codes.FORBIDDEN, httpx.codes.TOO_MANY_REQUESTS):
         return None
-    told = seconds(answer.headers.get("Retry-After"))
-    if told is None and answer.headers.get("X-RateLimit-Remaining") == "0":
-        told = max(0.0, float(answer.headers.get("X-RateLimit-Reset", 0)) - time.time()) + 1
-    return told
+    pause = seconds(answer.headers.get("Retry-After"))
+    if pause is None and answer.headers.get("X-RateLimit-Remaining") == "0":
+        pause = max(0.0, (seconds(answer.headers.get("X-RateLimit-Reset")) or 0) - time.time()) + 1
+    return pause
 
 
 def _message(answer: httpx.Response) -> str:
+    """GitHub's words: the rules of a branch that speak against a commit stand in the message, one a line."""
     try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
+        content = answer.json()
+        errors = [each if isinstance(each, str) else each.get("message", "") for each in content.get("errors", [])]
+        return printable("; ".join(line for line in [*content["message"].splitlines(), *errors] if line.strip()))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return answer.reason_phrase
 
 
-def _is_moved(said: str) -> bool:
-    signs = ("fast forward", "already exists", "does not exist", "conflict", "update failed")
-    return any(sign in said.lower() for sign in signs)
+def _is_moved(reason: str) -> bool:
+    signs = ("fast forward", "fast-forward", "already exists", "does not exist", "conflict", "is at", "lock ref")
+    return any(sign in reason.lower() for sign in signs)

@@ -23,5 +23,5 @@ def opened(
         case "github-api":
             from .github import GithubRemote  # noqa: PLC0415
 
-            return GithubRemote(url, branch, token, author)
+            return GithubRemote(url, branch, token)
     raise PublishError(f"no way is named {way!r}; {near(way, WAYS)}")

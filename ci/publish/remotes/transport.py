@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +22,16 @@ from dulwich.config import StackedConfig
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
 
 from ...errors import PublishError
-from .base import PassingError
+from .base import CONNECT, PASSING, PassingError, RefusedError, seconds
 
 # Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
-TIMEOUT: Any = urllib3.Timeout(connect=30, read=180)
+TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
 USER = "x-access-token"  # GitHub's name for whoever has a token; other servers look at the token alone
 SCHEMES = ("https", "http", "ssh", "git", "file")
-PASSING = frozenset({408, 425, 429, *range(500, 600)})
-_LASTING = ("permission denied", "does not appear to be a git", "not found", "could not resolve", "access denied")
+_CUT = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)  # of a connection that there was
+_UNANSWERED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+_LASTING = ("permission denied", "does not appear to be a git", "not found", "access denied", "verification failed")
+_UNREACHED = ("could not resolve", "connection refused", "timed out", "no route", "unreachable")  # as ssh says it
 
 
 class AnsweredError(Exception):
@@ -51,11 +55,6 @@ class _Answers(AuthCallbackPoolManager):
             answer.close()
             raise AnsweredError(answer.status, seconds(answer.headers.get("Retry-After")))
         return answer
-
-
-def seconds(told: str | None) -> float | None:
-    """The pause that a Retry-After header asks for; None where it gives none, or a date."""
-    return float(told) if told is not None and told.isdigit() else None
 
 
 def connect(url: str, token: str, user: str) -> tuple[GitClient, str]:
@@ -89,13 +88,13 @@ def translated(url: str) -> Iterator[None]:
     except AnsweredError as error:
         if error.status in PASSING:
             raise PassingError(f"{url}: {error}", error.pause) from error
-        raise PublishError(_refused(url, error.status)) from error
+        raise RefusedError(_refused(url, error.status)) from error
     except NotGitRepository:
-        raise PublishError(_refused(url, 404)) from None
+        raise RefusedError(_refused(url, 404)) from None
     except (GitProtocolError, SendPackError) as error:
         raise _meaning(url, error) from error
-    except (ConnectionError, TimeoutError) as error:
-        raise PassingError(f"{url}: {error.strerror or error}") from error
+    except (ConnectionError, TimeoutError, socket.gaierror) as error:
+        raise PassingError(f"{url}: {error.strerror or error}", reached=isinstance(error, _CUT)) from error
     except OSError as error:
         raise PublishError(f"{url}: {error.strerror or error}; is git (for a path) or ssh installed here?") from error
 
@@ -106,22 +105,26 @@ def _meaning(url: str, error: GitProtocolError | SendPackError) -> PassingError 
     if isinstance(error, SendPackError):
         return PassingError(f"{url}: the server could not take the files: {text}")
     if isinstance(error, HangupException):
-        lasting = any(sign in str(error).lower() for sign in _LASTING)
-        return (
-            PublishError(f"{url}: {text}; check the address and the right to write") if lasting else PassingError(text)
-        )
+        if any(sign in str(error).lower() for sign in _LASTING):
+            return PublishError(f"{url}: {text}; check the address and the right to write")
+        return PassingError(f"{url}: {text}", reached=not any(sign in str(error).lower() for sign in _UNREACHED))
     if not isinstance(error.__cause__, urllib3.exceptions.HTTPError):
         return PublishError(f"{url}: {text}")
     reason = getattr(error.__cause__, "reason", None) or error.__cause__
     if isinstance(reason, urllib3.exceptions.SSLError):
         return PublishError(f"{url}: its certificate is not trusted here: {reason}")
-    return PassingError(f"{url}: {reason}")
+    return PassingError(f"{url}: {_plain(reason)}", reached=not isinstance(reason, _UNANSWERED))
+
+
+def _plain(reason: Exception) -> str:
+    """Without the connection object that urllib3 begins its messages with."""
+    return re.sub(r"^<?\w*Connection\w*\([^)]*\)>?: ", "", str(reason))
 
 
 def _refused(url: str, status: int) -> str:
-    told = {
+    advice = {
         401: "the token is missing or wrong; set GT_PUBLISH_TOKEN to one that may write there",
         403: "the token may not write there; set GT_PUBLISH_TOKEN to one that may",
         404: "there is no such repository, or the token may not see it; check the address and GT_PUBLISH_TOKEN",
     }
-    return f"{url}: the server answered {status}: {told.get(status, 'check the address')}"
+    return f"{url}: the server answered {status}: {advice.get(status, 'check the address')}"

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 
 from ...errors import PublishError
+from .base import parts_of
 
 _FILE, _FOLDER = 0o100644, 0o040000
 
 
 def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, str]:
-    """The blob ids of the files that lie in a folder, by their whole path; none where the folder is not there."""
+    """The blob ids of the files that lie below a folder, by their whole path; none where the folder is not there."""
     tree = _tree(store, root)
     for part in PurePosixPath(folder).parts:
         below = _below(store, tree, part, folder)
         if below is None:
             return {}
         tree = below
-    return {f"{folder}/{item.path.decode()}": item.sha.decode() for item in tree.items() if not stat.S_ISDIR(item.mode)}
+    return dict(_below_all(store, tree, folder))
+
+
+def _below_all(store: BaseObjectStore, tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
+    for item in tree.items():
+        path = f"{folder}/{item.path.decode(errors='replace')}"
+        if stat.S_ISDIR(item.mode):
+            yield from _below_all(store, _tree(store, item.sha), path)
+        else:
+            yield path, item.sha.decode()
 
 
 def changed(
@@ -31,7 +41,7 @@ def changed(
     """The tree with these files written or (None) removed, and the trees that are new; folders left empty go."""
     tree = Tree() if root is None else _tree(store, root)
     new: list[ShaFile] = []
-    _change(store, tree, {PurePosixPath(path).parts: blob for path, blob in changes.items()}, new)
+    _change(store, tree, {parts_of(path): blob for path, blob in changes.items()}, new)
     new.append(tree)
     return tree.id, new
 
