@@ -137,7 +137,8 @@ def finished(run: Generation, places: Places) -> Outcome:
     answer = subprocess.run(
         [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
     )
-    outcomes: dict[str, Ending] = {event["case"]: event for event in map(json.loads, answer.stdout.splitlines())}
+    events: Iterable[Event] = map(json.loads, answer.stdout.splitlines())
+    outcomes: dict[str, Ending] = {event["case"]: event for event in events if event["event"] in ENDS}
     for case in run.cases:
         outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
     return _outcome(run, places, outcomes)
@@ -167,29 +168,36 @@ def _interrupted(outcomes: Mapping[str, Ending]) -> bool:
 
 def identity() -> dict[str, Any]:
     """The digests of the runner's code and of this Python environment, and what versions it has."""
-    found: dict[str, Any] = _said("environment")
-    return found
+    environment: dict[str, Any] = _answer("environment")
+    return environment
 
 
 def checkout(folder: Path) -> str:
     """What an engine's checkout is: `commit:…`, or a digest of its content. Raises GtError."""
-    found: str = _said("checkout", str(folder.resolve()))
-    return found
+    identity: str = _answer("checkout", str(folder.resolve()))
+    return identity
 
 
 def newest(repos: Sequence[str]) -> dict[str, dict[str, str]]:
     """The newest commit of each repository of the hub (`commit`), or why there is none (`error`). Raises GtError."""
-    found: dict[str, dict[str, str]] = _said("newest", "-", given=json.dumps(repos))
-    return found
+    commits: dict[str, dict[str, str]] = _answer("newest", "-", text=json.dumps(repos), quiet=False)
+    return commits
 
 
-def _said(*command: str, given: str = "") -> Any:
-    """What a step of the runner answers to what it is given."""
-    asked = [sys.executable, "-m", "gt_runner", *command]
-    # Its folder, not just PYTHONPATH: in a Dagger module's container that folder's name has a colon in it.
-    answer = subprocess.run(asked, input=given, cwd=RUNNER, env=_env(), capture_output=True, text=True, check=False)
+def _answer(*command: str, text: str = "", quiet: bool = True) -> Any:
+    """The answer of a step of the runner to `text`; unless `quiet`, its lines for people go to standard error."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "gt_runner", *command],
+        input=text,
+        cwd=RUNNER,  # not just PYTHONPATH: in a Dagger module's container that folder's name has a colon in it
+        env=_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if quiet else None,
+        text=True,
+        check=False,
+    )
     if answer.returncode:
-        last = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
+        last = (answer.stderr or "").strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
         raise GtError(f"the runner does not answer ({last[0]}); its environment may be incomplete: run `uv sync`")
     return json.loads(answer.stdout)
 

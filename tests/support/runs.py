@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,13 @@ class Runner:
             **changes,
         }
 
-    def start(self, spec: dict[str, Any]) -> subprocess.Popen[str]:
-        """Start a run."""
+    def start(self, spec: dict[str, Any], prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Start a run; `prefix` is a command that starts its own arguments."""
         file = self.folder / "run.json"
         file.write_text(json.dumps(spec))
         path = os.pathsep.join([str(FAULTY), str(ROOT / "containers" / "runner")])
         return subprocess.Popen(
-            [sys.executable, "-m", "gt_runner", "run", str(file)],
+            [*prefix, sys.executable, "-m", "gt_runner", "run", str(file)],
             env={**os.environ, "PYTHONPATH": path, **self.env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -40,9 +40,15 @@ def _once(case: Case) -> None:
     flag.touch()
 
 
+def _flag(case: Case) -> None:
+    Path(case["call"]["flag"]).touch()
+    time.sleep(3600)
+
+
 MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
     "raise": _raise,
     "once": _once,
+    "flag": _flag,
     "hang": lambda _: time.sleep(3600),
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda _: os._exit(7),
