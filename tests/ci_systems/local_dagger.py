@@ -17,7 +17,6 @@ from pathlib import Path
 GT = Path(sys.executable).parent / "gt"
 SECRETS = ("HF_TOKEN", "GT_PUBLISH_TOKEN")
 ELSEWHERE = {"--insecure-hosts", "--max-minutes", "--on"}  # of hosts and engines, which are not here
-NAMES = {"--ci-run": "--run"}
 DELIVERED = 1  # with which the local command says that what it wrote is not all good; a function gives it all the same
 
 
@@ -51,7 +50,7 @@ def _local(options: list[str]) -> Iterator[str]:
         elif value == "true":
             yield name
         elif name not in ELSEWHERE and value != "false" and not value.startswith("env:"):
-            yield f"{NAMES.get(name, name)}={value}"
+            yield option
     if ids:
         yield f"--case-ids={' '.join(ids)}"
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,28 @@ from typing import Any
 import pytest
 import yaml
 
-from ci.artifact import folder as artifact
 from ci.main import DiffusionGt
 from tests.ci_systems.github import GitHub, Ran, load
+from tests.ci_systems.stand_in import VERSION, StandIn
 from tests.conftest import ROOT
-from tests.support.records import manifest, results
 
 ACTION = load(ROOT / "action.yml")
-VERSION = json.loads((ROOT / "dagger.json").read_text())["engineVersion"]
 TOKEN, PUBLISH_TOKEN = "hf_of_this_test", "publish_token_of_this_test"
 PUBLISH = {"publish": "https://git.example/data", "publish_token": "${{ secrets.PUBLISH }}"}
+GENERATE = {  # inputs that only `generate` takes
+    "previous": "old gt",
+    "fresh": "true",
+    "max_minutes": "90",
+    "hf_token": "${{ secrets.HF }}",
+    "hosts": "h100=tls://a:1, h200=tls://b:2\n5090=tls://c:3",
+    "fleet": "fleet.yaml",
+    "tls_ca": "CA\nlines",
+    "tls_cert": "CERT",
+    "tls_key": "KEY",
+    "insecure_hosts": "true",
+    "engine": "../sglang",
+    "engine_ref": "v1 or so",
+}
 # Each of these ends the run where the stand-ins see it; the others are for the real CLI and services to refuse.
 CHECKED = {"official", "case-ids", "source-group", "cases", "per-case", "output", "gpu", "artifact-name"}
 HOSTILE = [
@@ -43,21 +53,19 @@ class Acted:
     """What the action did."""
 
     ran: Ran
-    folder: Path
+    machine: StandIn
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """The calls of the Dagger CLI: verb, options, and the environment."""
-        log = self.folder / "calls.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return self.machine.calls
 
     @property
     def verbs(self) -> list[str]:
-        return [call["verb"] for call in self.calls]
+        return self.machine.verbs
 
     def options(self, verb: str) -> list[str]:
-        (call,) = [call for call in self.calls if call["verb"] == verb]
-        return list(call["options"])
+        (options,) = self.machine.options(verb)
+        return options
 
     @property
     def result(self) -> str:
@@ -70,32 +78,16 @@ class Acted:
         return told
 
 
-def program(path: Path, text: str) -> None:
-    path.write_text(f"#!/bin/bash\n{text}\n")
-    path.chmod(0o755)
+@dataclass(frozen=True)
+class Machine(StandIn):
+    """A runner machine."""
 
-
-@dataclass
-class Machine:
-    """A runner machine on which programs are what the test says, and an artifact that `generate` will give."""
-
-    folder: Path
     github: GitHub
 
     def __post_init__(self) -> None:
-        (self.folder / "bin").mkdir(parents=True)
-        stand_in = shlex.join([sys.executable, str(ROOT / "tests" / "ci_systems" / "stand_in_dagger.py")])
-        program(self.folder / "dagger", f'exec {stand_in} "$@"')
-        shutil.copy(self.folder / "dagger", self.folder / "bin")
-        self.makes({"smoke_t2i": "ok", "smoke_t2v": "ok"})
-
-    def makes(self, statuses: dict[str, str]) -> None:
-        shutil.rmtree(self.folder / "gt", ignore_errors=True)
-        good = [name for name, status in statuses.items() if status == "ok"]
-        artifact.write(self.folder / "gt", manifest(statuses), results(self.folder / "results", *good))
-
-    def has(self, name: str, text: str) -> None:
-        program(self.folder / "bin" / name, text)
+        super().__post_init__()
+        shutil.copy(self.folder / "bin" / "dagger", self.folder)  # what Dagger's script installs
+        self.gives({"smoke_t2i": "ok", "smoke_t2v": "ok"})
 
     def run(self, before: str = "true", version: str = VERSION, **inputs: str) -> Acted:
         """Run a workflow of one job: a script, and the action. `_` in an input's name stands for `-`."""
@@ -109,7 +101,7 @@ class Machine:
         job = {"runs-on": "ubuntu-latest", "steps": steps}
         text = yaml.safe_dump({"on": "workflow_dispatch", "jobs": {"job": job}})
         secrets = {"HF": TOKEN, "PUBLISH": PUBLISH_TOKEN}
-        return Acted(self.github.run(text, secrets=secrets, env=self.env(version)), self.folder)
+        return Acted(self.github.run(text, secrets=secrets, env=self.env(version)), self)
 
     def env(self, version: str = VERSION) -> dict[str, str]:
         """The environment of the machine."""
@@ -140,7 +132,7 @@ def test_a_run_gives_the_artifact_its_counts_its_matrix_and_a_table_of_cases(mac
 
 
 def test_a_failed_case_makes_the_step_red_after_the_artifact_is_whole_and_told(machine: Machine) -> None:
-    machine.makes({"smoke_t2i": "ok", "smoke_t2v": "failed"})
+    machine.gives({"smoke_t2i": "ok", "smoke_t2v": "failed"})
     acted = machine.run(source_group="smoke", artifact_name="gt", **PUBLISH)
     assert (acted.ran.status, acted.result) == (1, "failure")
     assert acted.ran.result("gt", "verdict") == "failure"
@@ -160,18 +152,7 @@ def test_inputs_become_arguments_word_for_word(machine: Machine) -> None:
         on="5090",
         per_case="true",
         output="out/gt",
-        previous="old gt",
-        fresh="true",
-        max_minutes="90",
-        hf_token="${{ secrets.HF }}",
-        hosts="h100=tls://a:1, h200=tls://b:2\n5090=tls://c:3",
-        fleet="fleet.yaml",
-        tls_ca="CA\nlines",
-        tls_cert="CERT",
-        tls_key="KEY",
-        insecure_hosts="true",
-        engine="../sglang",
-        engine_ref="v1 or so",
+        **GENERATE,
     )
     selected = ["--official=true", "--source-group=diffusers", "--on=rtx5090", "--per-case=true"]
     selected += ['--case-ids="a"', '--case-ids="b"', '--case-ids="c"', "--cases=my cases"]
@@ -182,18 +163,7 @@ def test_inputs_become_arguments_word_for_word(machine: Machine) -> None:
 def test_what_generate_gets_is_named_by_the_module(machine: Machine) -> None:
     acted = machine.run(
         source_group="smoke",
-        previous="old gt",
-        fresh="true",
-        max_minutes="90",
-        hf_token="${{ secrets.HF }}",
-        hosts="h100=tls://a:1, h200=tls://b:2\n5090=tls://c:3",
-        fleet="fleet.yaml",
-        tls_ca="CA\nlines",
-        tls_cert="CERT",
-        tls_key="KEY",
-        insecure_hosts="true",
-        engine="../sglang",
-        engine_ref="v1 or so",
+        **GENERATE,
     )
     assert acted.result == "success", acted.ran.log()
     selected = ["--official=false", "--source-group=smoke", "--on=needed", "--per-case=false"]
@@ -306,7 +276,7 @@ def test_the_cli_of_the_modules_version_is_installed_by_the_official_script(mach
     if not there:
         (machine.folder / "bin" / "dagger").unlink()
     install = 'mkdir -p "$BIN_DIR" && cp "$GT_DAGGER/dagger" "$BIN_DIR" && echo "asked for $DAGGER_VERSION"'
-    machine.has("curl", f"printf '%s\\n' \"$@\" > $GT_DAGGER/asked; echo '{install}'")
+    machine.program("curl", f"printf '%s\\n' \"$@\" > $GT_DAGGER/asked; echo '{install}'")
     acted = machine.run(version=there or VERSION, source_group="smoke")
     assert acted.result == "success", acted.ran.log()
     assert "https://dl.dagger.io/dagger/install.sh" in (machine.folder / "asked").read_text().split()
@@ -316,7 +286,7 @@ def test_the_cli_of_the_modules_version_is_installed_by_the_official_script(mach
 
 
 def test_a_cli_of_that_version_is_taken_as_it_is(machine: Machine) -> None:
-    machine.has("curl", "touch $GT_DAGGER/asked")
+    machine.program("curl", "touch $GT_DAGGER/asked")
     assert machine.run(source_group="smoke").result == "success"
     assert not (machine.folder / "asked").exists()
 
@@ -326,7 +296,7 @@ def test_a_cli_of_that_version_is_taken_as_it_is(machine: Machine) -> None:
     [("auto", "true", "1"), ("auto", "exit 9", ""), ("true", "exit 9", "1"), ("false", "true", "")],
 )
 def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: str, driver: str, told: str) -> None:
-    machine.has("nvidia-smi", driver)
+    machine.program("nvidia-smi", driver)
     acted = machine.run(source_group="smoke", gpu=gpu)
     assert {call["env"]["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] for call in acted.calls} == {told}
     assert len(acted.calls) == 4
@@ -364,7 +334,7 @@ def test_this_repositorys_checks_run_the_action_of_the_checkout(machine: Machine
     ci = ROOT / ".github" / "workflows" / "ci.yml"
     ran = machine.github.run(ci, event="push", job="action", env=machine.env())
     assert ran.jobs == {"action": "success"}, ran.log()
-    acted = Acted(ran, machine.folder)
+    acted = Acted(ran, machine)
     assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
     assert "--on=cpu" in acted.options("generate")
     assert (ran.artifact("smoke") / "manifest.json").exists()

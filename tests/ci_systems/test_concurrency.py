@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -84,6 +85,9 @@ def test_an_input_that_a_caller_leaves_out_counts_as_empty(expressions: Expressi
 def test_the_command_and_the_dagger_function_give_the_same_key(gt: Gt) -> None:
     typed: dict[str, Any] = {"ref": "refs/heads/main", "official_case_ids": "a b", "official": True}
     key = concurrency_key(WorkflowInputs(**typed))
-    assert DiffusionGt().concurrency_key(**typed) == key
+    values = dict.fromkeys(("output_name", "case_ids", "source_group", "publish_target_dir"), "") | {
+        "all_inputs": False
+    }
+    assert asyncio.run(DiffusionGt().concurrency_key(**values, **typed)) == key
     options = ("--ref", "refs/heads/main", "--official-case-ids", "a b", "--official")
     assert gt("concurrency-key", *options).stdout == f"{key}\n"

@@ -17,7 +17,8 @@ from ci.catalogue.selection import Selection, select
 from ci.errors import GtError
 from ci.plan import gitlab, jobs
 from tests.ci_systems.conftest import tool
-from tests.ci_systems.other import CASES, MODULE, VERSION, Machine
+from tests.ci_systems.other import CASES, MODULE, Machine
+from tests.ci_systems.stand_in import VERSION
 from tests.conftest import ROOT
 
 TEMPLATE = ROOT / "templates" / "gt.yml"

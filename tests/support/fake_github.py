@@ -13,11 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from tests.support.git_server import Fault, git
+from tests.support.http_server import Handler, Http, next_fault
 
 Answer = tuple[int, Any]
 
@@ -33,7 +33,7 @@ class FakeGithub:
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._http = _Http(self)
+        self._http = Http(self, _Handler)
         self._lock = threading.Lock()
         self._routes: dict[str, Callable[..., Answer]] = {
             r"GET (?P<who>\w+) ": self._about,
@@ -59,19 +59,13 @@ class FakeGithub:
 
     @contextmanager
     def serving(self) -> Iterator[FakeGithub]:
-        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with self._http.serving():
             yield self
-        finally:
-            self._http.shutdown()
-            thread.join()
-            self._http.server_close()
 
     def answer(self, method: str, path: str, token: str, body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         route = path.removeprefix("/repos/owner/data").removeprefix("/")
         self.asked.append(f"{method} {route}")
-        fault = self._fault_for(method, route)
+        fault = next_fault(self.faults, method, route)
         if fault is not None and not fault.late:
             return fault.status, _planted(fault), fault.headers
         who = {self.token: "writer", self.reader: "reader"}.get(token)
@@ -83,14 +77,6 @@ class FakeGithub:
                 status, said = action(body, **found.groupdict())
                 return (fault.status, _planted(fault), fault.headers) if fault else (status, said, {})
         return (403 if method != "GET" else 404), {"message": "Resource not accessible by personal access token"}, {}
-
-    def _fault_for(self, method: str, route: str) -> Fault | None:
-        with self._lock:
-            for fault in self.faults:
-                if fault.times > 0 and re.fullmatch(fault.method, method) and re.search(fault.path, route):
-                    fault.times -= 1
-                    return fault
-        return None
 
     def _about(self, _: dict[str, Any], who: str) -> Answer:
         permissions = {"pull": True, "push": who == "writer"}
@@ -176,39 +162,10 @@ def _planted(fault: Fault) -> Any:
     return {"message": fault.message} if fault.status >= 400 else None
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, owner: FakeGithub) -> None:
-        self.owner = owner
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Http
-
-    def do_GET(self) -> None:
-        self._respond()
-
-    def do_POST(self) -> None:
-        self._respond()
-
-    def do_PATCH(self) -> None:
-        self._respond()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """The log of requests is `FakeGithub.asked`."""
-
-    def _respond(self) -> None:
+class _Handler(Handler):
+    def respond(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
         body = json.loads(self.rfile.read(length)) if length else {}
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        status, said, headers = self.server.owner.answer(self.command, self.path, token, body)
-        text = b"<html>" if said is None else json.dumps(said).encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(text))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(text)
+        status, answer, headers = self.server.owner.answer(self.command, self.path, token, body)
+        self.send(status, headers, json.dumps(answer).encode())

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
+
+from tests.support.http_server import Handler, Http, next_fault
 
 LFS_FROM = 1000  # bytes
 
@@ -61,24 +61,19 @@ class Server:
         self.files: dict[str, bytes] = {}
         self.log: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         self.faults: list[Fault] = []
-        self._lock = threading.Lock()
         self.down = False
-        self._http = _Http(self, host)
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+        self._http = Http(self, _Handler, host)
 
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self._http.server_port}"
 
     def start(self) -> None:
-        self._thread.start()
+        self._http.thread.start()
 
     def stop(self) -> None:
         self.down = True
-        if self._thread.is_alive():
-            self._http.shutdown()
-            self._thread.join()
-            self._http.server_close()
+        self._http.stop()
 
     def plant(self, fault: Fault) -> None:
         self.faults.append(fault)
@@ -90,14 +85,6 @@ class Server:
     def answer(self, path: str, headers: dict[str, str]) -> Answer:  # for FakeHub
         body = self.files.get(path)
         return Answer(status=404) if body is None else Answer(body)
-
-    def fault_for(self, method: str, path: str) -> Fault | None:
-        with self._lock:
-            for fault in self.faults:
-                if fault.times > 0 and re.fullmatch(fault.method, method) and re.search(fault.path, path):
-                    fault.times -= 1
-                    return fault
-        return None
 
 
 @dataclass
@@ -191,43 +178,22 @@ def _sibling(name: str, body: bytes, *, blobs: bool) -> dict[str, object]:
     return sibling
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, owner: Server, host: str) -> None:
-        self.owner = owner
-        super().__init__((host, 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
-    server: _Http
-
-    def do_GET(self) -> None:
-        self._respond(body=True)
-
-    def do_HEAD(self) -> None:
-        self._respond(body=False)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class calls it so
-        """The log of requests is `Server.log`."""
-
-    def _respond(self, *, body: bool) -> None:
+class _Handler(Handler):
+    def respond(self) -> None:
         owner = self.server.owner
         headers = {key.lower(): value for key, value in self.headers.items()}
         owner.log.append((self.command, self.path, headers))
         if owner.down:  # a connection that was kept alive
             self.close_connection = True
             return
-        fault = owner.fault_for(self.command, self.path) or Fault("", 0)
+        fault = next_fault(owner.faults, self.command, self.path) or Fault("", 0)
         answer = Answer(status=fault.status) if fault.status else owner.answer(self.path, headers)
         whole = answer.body if fault.body is None else fault.body
         first = int(found[1]) if (found := re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))) else 0
         if first:
             answer.status = 206
             answer.headers["Content-Range"] = f"bytes {first}-{len(whole) - 1}/{len(whole)}"
-        self._send(answer, fault, whole[first:], body=body)
+        self._send(answer, fault, whole[first:], body=self.command == "GET")
 
     def _send(self, answer: Answer, fault: Fault, content: bytes, *, body: bool) -> None:
         self.send_response(answer.status)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.support.http_server import Handler, Http, next_fault
 
 WRITE = "git-receive-pack"
 
@@ -45,8 +44,7 @@ class GitServer:
     arguments: set[str] = field(default_factory=set)  # command lines on this machine while it answered, if watching
 
     def __post_init__(self) -> None:
-        self._http = _Http(self)
-        self._lock = threading.Lock()
+        self._http = Http(self, _Handler, self.address)
 
     @property
     def url(self) -> str:
@@ -60,24 +58,10 @@ class GitServer:
         """What git says, in the bare repository."""
         return git("-C", str(folder or self.bare), *arguments)
 
-    def fault_for(self, method: str, path: str) -> Fault | None:
-        with self._lock:
-            for fault in self.faults:
-                if fault.times > 0 and re.fullmatch(fault.method, method) and re.search(fault.path, path):
-                    fault.times -= 1
-                    return fault
-        return None
-
     @contextmanager
     def serving(self) -> Iterator[GitServer]:
-        thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with self._http.serving():
             yield self
-        finally:
-            self._http.shutdown()
-            thread.join()
-            self._http.server_close()
 
 
 def git(*arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
@@ -120,34 +104,13 @@ def push(repository: Path, files: dict[str, bytes], branch: str = "main") -> str
     return git("-C", str(work), "rev-parse", "HEAD")
 
 
-class _Http(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, owner: GitServer) -> None:
-        self.owner = owner
-        super().__init__((owner.address, 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: _Http
-
-    def do_GET(self) -> None:
-        self._respond()
-
-    def do_POST(self) -> None:
-        self._respond()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """The log of requests is `GitServer.asked`."""
-
-    def _respond(self) -> None:
+class _Handler(Handler):
+    def respond(self) -> None:
         owner, body = self.server.owner, self._body()
         owner.asked.append(f"{self.command} {self.path}")
         if owner.watching:
             owner.arguments |= _command_lines()
-        fault = owner.fault_for(self.command, self.path)
+        fault = next_fault(owner.faults, self.command, self.path)
         user = self._user()
         if fault is not None and not fault.late:
             return self._send(fault.status, fault.headers, b"planted")
@@ -198,12 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.server.owner.sent.append(len(body))
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.send(status, headers, body)
 
 
 def _command_lines() -> set[str]:
