@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from ci.plan.host import ANY, CPU, Host, this_host
+from ci.catalogue.gpus import ANY, CPU
+from ci.plan.host import Host, this_host
 
 from . import generation, planning, plot, subject
 from .generation import Generation

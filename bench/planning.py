@@ -12,11 +12,11 @@ from typing import Any
 
 from ci.catalogue import files
 from ci.catalogue.files import Catalogue
+from ci.catalogue.gpus import GPU_KINDS
 from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersCase
 from ci.catalogue.selection import Selection, select
 from ci.plan import jobs
-from ci.plan.host import GPU_KINDS
 
 from .subject import OFFICIAL, write_cases
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ..catalogue import gpus
 from ..catalogue.fields import ALL
 from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
 from ..errors import ArtifactError, near
-from ..plan import host, matrix
+from ..plan import matrix
 from . import manifest as manifests
 from .manifest import Manifest
 from .records import CaseRecord, HostRecord, RemoteRecord, RunRecord, instant, timeless, unfinished
@@ -113,7 +114,7 @@ def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
     return RunRecord(
         tool=_one(delivered, "versions of diffusion-gt", lambda run: run.tool),
         selection=selection,
-        host=HostRecord(gpu=host.CPU, gpu_name=None, engine=None),
+        host=HostRecord(gpu=gpus.CPU, gpu_name=None, engine=None),
         hosts=[record for part in delivered for record in _hosts(part)],
         moves=[move for run in runs for move in run.moves],
         started=min((run.started for run in runs), key=instant),

@@ -176,6 +176,9 @@ class GpuRecord(Part):
     kind: PathName
     name: str | None
     memory_bytes: int | None
+    multiprocessors: int | None = Field(
+        None, description="Streaming multiprocessors: CUDA's noise depends on their number. Null: not known."
+    )
 
 
 class PeakMemory(Part):

@@ -12,13 +12,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..catalogue.fields import SMOKE
+from ..catalogue.gpus import ANY, CPU
 from ..catalogue.model import Case, EngineFile, model_of
 from ..catalogue.native import ServingEngine
 from ..catalogue.selection import Selection
 from ..errors import ReproduceError, near
 from ..plan import jobs
 from ..plan.generation import Generation
-from ..plan.host import ANY, CPU, Host
+from ..plan.host import Host
 from ..plan.jobs import Job
 from .manifest import Manifest
 from .records import CaseRecord, RunRecord
@@ -161,10 +162,21 @@ def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
     kind = record.gpu.kind if record.gpu is not None else None
     if kind not in (None, CPU, here.host.kind):
         yield f"made on {kind}, here is {here.host.kind}"
+    elif record.gpu is not None and kind != CPU and record.gpu.name is not None:
+        then, now = (
+            _card(record.gpu.name, record.gpu.multiprocessors),
+            _card(here.host.gpu_name, here.host.multiprocessors),
+        )
+        if then != now:
+            yield f"made on {then}, here is {now}"
     if "engine" in record.case and record.code is not None and here.engine not in (None, record.code.identity):
         yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.engine)}"
     if record.runner != here.runner:
         yield f"made by the runner's code {_short(record.runner)}, here it is {_short(here.runner)}"
+
+
+def _card(name: str, multiprocessors: int | None) -> str:
+    return name if multiprocessors is None else f"{name} with {multiprocessors} multiprocessors"
 
 
 def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Here) -> Iterator[str]:

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from . import gpus
 
 NAME_LENGTH = 100  # bytes of a name: what is made of names still fits into a file name of 255 bytes
 FILE_LENGTH = 200
@@ -47,9 +49,23 @@ FileName = Annotated[str, AfterValidator(lambda text: path_name(text, FILE_LENGT
 RelativePath = Annotated[str, AfterValidator(relative_path)]
 FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else relative_path(text))]
 
-GpuKind = Literal["any", "h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090"]
+
+def _gpu_kind(kind: str) -> str:
+    mistake = gpus.mistake(kind)
+    if mistake is not None or kind == gpus.CPU:
+        raise ValueError(mistake or "a GPU kind or any: without a GPU, a case runs where --on cpu asks for it")
+    return kind
+
+
 # YAML reads 5090 as a number; the kind is a name.
-NeededGpu = Annotated[GpuKind, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
+NeededGpu = Annotated[
+    str,
+    BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind),
+    AfterValidator(_gpu_kind),
+    WithJsonSchema(
+        {"anyOf": [{"enum": [gpus.ANY, *gpus.GPU_KINDS]}, {"type": "string", "pattern": f"^{gpus.SLICE.pattern}$"}]}
+    ),
+]
 
 # The two modes, and the two groups that no case carries: every case of a mode, and the cases for trying out.
 OFFICIAL, NATIVE, ALL, SMOKE = "official", "native", "all", "smoke"

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from ..catalogue import documents
+from ..catalogue import documents, gpus
 from ..catalogue.fields import NeededGpu, Strict
 from ..errors import FleetError, HostError, near
-from .host import ANY, GPU_KINDS
 
 SCHEMES = ("tls", "tcp")
 
@@ -83,8 +82,8 @@ def named(given: Iterable[str]) -> list[FleetHost]:
     hosts, wrong = [], []
     for text in given:
         kind, _, address = text.strip().partition("=")
-        if kind not in (ANY, *GPU_KINDS):
-            wrong.append(f"{text!r} names no GPU kind; {near(kind, (ANY, *GPU_KINDS))}")
+        if kind == gpus.CPU or gpus.mistake(kind) is not None:
+            wrong.append(f"{text!r} names no GPU kind; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")
             continue
         try:
             hosts.append(FleetHost(urlsplit(_address(address)).netloc, address, kind))

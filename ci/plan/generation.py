@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection
 from ..errors import GtError
@@ -56,14 +57,16 @@ class Generation:
 
         `base` is where the folder of its case file lies, if it was moved; `host` runs it, if not the generation's own.
         """
-        kind = hosts.kind_used(job, host or self.host)
+        machine = host or self.host
+        kind = hosts.kind_used(job, machine)
         contained = {} if image is None else {"image": image}
         return {
             "name": job.name,
             "source": job.source,
-            "device": "cpu" if kind == hosts.CPU else "cuda",
+            "device": "cpu" if kind == gpus.CPU else "cuda",
             "gpu_kind": kind,
             "gpus": job.gpus,
+            **({} if kind == gpus.CPU or machine.card is None else {"card": machine.card}),
             "cases": [{**case.data(), "base": str(base or case.file.parent.resolve())} for case in job.cases],
             **contained,
         }

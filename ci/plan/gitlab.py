@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from ..catalogue import gpus
 from ..errors import GtError
-from . import host, matrix
+from . import matrix
 
 FIXED = Path(__file__).with_name("gitlab.yml")
 MOST = 100_000  # bytes of the matrix in one variable; Linux takes 128 KiB of each string of an environment
@@ -43,7 +44,7 @@ def _job(entry: Entry) -> dict[str, Any]:
         "GT_JOB": _as_it_is(entry.job),
         "GT_JOB_CASES": _as_it_is(",".join(entry.cases)),
     }
-    if entry.gpu in (host.ANY, host.CPU):
+    if entry.gpu in (gpus.ANY, gpus.CPU):
         return {"extends": ".generate", "variables": variables}
     variables["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] = "1"  # for an engine that the CLI starts
     return {"extends": ".generate", "variables": variables, "tags": [entry.runner]}

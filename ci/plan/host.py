@@ -6,16 +6,12 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import get_args
 
-from ..catalogue.fields import GpuKind
+from ..catalogue import gpus
+from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
-from ..errors import HostError, near
+from ..errors import HostError
 from .jobs import Job
-
-CPU = "cpu"
-ANY = "any"
-GPU_KINDS = tuple(kind for kind in get_args(GpuKind) if kind != ANY)
 
 
 @dataclass(frozen=True)
@@ -26,6 +22,12 @@ class Host:
     gpus: int = 0
     memory_gb: float = 0.0  # of the smallest GPU, in 1e9 bytes
     gpu_name: str = ""
+    multiprocessors: int | None = None  # of a GPU; None where only nvidia-smi answered, which does not say
+
+    @property
+    def card(self) -> dict[str, str | int | None] | None:
+        """What decides bits besides the kind, as the runner reads it."""
+        return {"name": self.gpu_name, "multiprocessors": self.multiprocessors} if self.gpus else None
 
     @property
     def device(self) -> str:
@@ -33,7 +35,19 @@ class Host:
         return "cuda" if self.gpus else "cpu"
 
 
-QUERY = ("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits")
+# CUDA's own driver, which names slices of a card and counts multiprocessors; nvidia-smi where there is none to ask.
+# The attribute's number is CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT of cuda.h.
+PROBE = """\
+import ctypes as c
+d = c.CDLL("libcuda.so.1")
+n, s, m, t = c.c_int(), c.create_string_buffer(99), c.c_int(), c.c_size_t()
+assert not d.cuInit(0) and not d.cuDeviceGetCount(c.byref(n)) and n.value
+for i in range(n.value):
+    d.cuDeviceGetName(s, 99, i), d.cuDeviceTotalMem_v2(c.byref(t), i), d.cuDeviceGetAttribute(c.byref(m), 16, i)
+    print(s.value.decode(), t.value // 2**20, m.value, sep=", ")
+"""
+SMI = "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits"
+QUERY = ("sh", "-c", f'python3 -c "$0" 2>/dev/null || {SMI}', PROBE)
 
 
 def this_host() -> Host:
@@ -48,25 +62,19 @@ def this_host() -> Host:
 
 def host_of(answer: str) -> Host:
     """The host whose driver gave this answer to QUERY."""
-    rows = [line.rsplit(",", 1) for line in answer.splitlines() if "," in line]
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines() if "," in line]
     if not rows:
         return Host(CPU)
-    name = rows[0][0].strip()
-    mebibytes = min(float(memory) for _, memory in rows)
-    return Host(kind_of(name), len(rows), mebibytes * 2**20 / 1e9, name)
-
-
-def kind_of(gpu_name: str) -> str:
-    """The GPU kind of a name such as `NVIDIA H100 80GB HBM3`; the name itself, in lower case, if it is none of ours."""
-    words = gpu_name.lower().replace("-", " ").split()
-    return next((kind for kind in GPU_KINDS if kind in words), " ".join(words))
+    (name, _, *multiprocessors), mebibytes = rows[0], min(float(row[1]) for row in rows)
+    count = int(multiprocessors[0]) if multiprocessors else None
+    return Host(gpus.kind_of(name), len(rows), mebibytes * 2**20 / 1e9, name, count)
 
 
 def known(kind: str | None) -> None:
     """Raises HostError for a GPU kind that is none of ours."""
-    kinds = {*GPU_KINDS, CPU, ANY}
-    if kind is not None and kind not in kinds:
-        raise HostError(f"no GPU kind is named {kind!r}; {near(kind, kinds)}")
+    mistake = None if kind is None else gpus.mistake(kind)
+    if mistake is not None:
+        raise HostError(mistake)
 
 
 def place(cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hint: str = "") -> None:
@@ -82,20 +90,20 @@ def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint
     `on` moves cases to that kind (`any`: to whatever is here). Raises HostError for a kind that is none of ours.
     """
     known(on)
-    offered = {ANY, CPU, host.kind}  # a machine with a GPU can run on its CPU too
-    problems = [problem for case in cases if (problem := _problem(case, host, on, offered))]
+    problems = [problem for case in cases if (problem := _problem(case, host, on))]
     if not problems:
         return []
     offer = host.gpu_name or "no GPU"
-    advice = "--on any runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
+    here = host.kind if gpus.SLICE.fullmatch(host.kind) else ANY
+    advice = f"--on {here} runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
     head = f"{name} offers {host.kind} ({offer}); {advice}:"
     return [line for line in (head, *problems, hint) if line]
 
 
-def _problem(case: Case, host: Host, on: str | None, offered: set[str]) -> str | None:
+def _problem(case: Case, host: Host, on: str | None) -> str | None:
     needs = case.spec.needs
     kind = on or needs.gpu
-    if kind not in offered:
+    if kind != CPU and not suits(kind, host.kind):  # a machine with a GPU can run on its CPU too
         return f"  {case.id} needs {kind}"
     if kind != CPU and host.gpus and needs.gpus > host.gpus:
         return f"  {case.id} needs {needs.gpus} GPUs, there are {host.gpus}"

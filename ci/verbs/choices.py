@@ -46,8 +46,23 @@ class GpuKind(enum.Enum):
     H100 = "h100"
     """NVIDIA H100."""
 
+    H100_NVL = "h100-nvl"
+    """NVIDIA H100 NVL."""
+
+    H100_PCIE = "h100-pcie"
+    """NVIDIA H100 PCIe."""
+
+    H100_SXM = "h100-sxm"
+    """NVIDIA H100 SXM."""
+
     H200 = "h200"
     """NVIDIA H200."""
+
+    H200_NVL = "h200-nvl"
+    """NVIDIA H200 NVL."""
+
+    H200_SXM = "h200-sxm"
+    """NVIDIA H200 SXM."""
 
     B200 = "b200"
     """NVIDIA B200."""
@@ -60,6 +75,12 @@ class GpuKind(enum.Enum):
 
     A100 = "a100"
     """NVIDIA A100."""
+
+    A100_PCIE = "a100-pcie"
+    """NVIDIA A100 PCIe."""
+
+    A100_SXM = "a100-sxm"
+    """NVIDIA A100 SXM."""
 
     L40S = "l40s"
     """NVIDIA L40S."""

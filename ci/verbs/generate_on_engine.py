@@ -11,10 +11,11 @@ import dagger
 from dagger import dag
 from typing_extensions import Doc
 
+from ..catalogue.gpus import CPU
 from ..catalogue.model import Case
 from ..plan import fleet as fleets
 from ..plan.fleet import FleetHost
-from ..plan.host import CPU, Host
+from ..plan.host import Host
 from ..run import recipes, session, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images

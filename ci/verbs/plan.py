@@ -17,6 +17,7 @@ from typing_extensions import Doc
 from ..catalogue import files
 from ..catalogue.fields import ALL
 from ..catalogue.files import Catalogue
+from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
@@ -80,7 +81,7 @@ class Plan(Chosen):
     def place(self, job: jobs.Job) -> str:
         """Where a job would run."""
         here = host.this_host()
-        fits = job.gpu in (host.ANY, host.CPU, here.kind) and job.gpus <= max(1, here.gpus)
+        fits = (job.gpu == CPU or suits(job.gpu, here.kind)) and job.gpus <= max(1, here.gpus)
         return "this machine" if fits else f"none here ({job.runner_label} in CI)"
 
 
@@ -89,7 +90,7 @@ class PlanOnEngine(Plan):
 
     def place(self, job: jobs.Job) -> str:
         """Where a job would run."""
-        return "this engine" if job.gpu in (host.ANY, host.CPU) else f"this engine, if it has {job.gpu}"
+        return "this engine" if job.gpu in (ANY, CPU) else f"this engine, if it has {job.gpu}"
 
 
 @dataclass(frozen=True, kw_only=True)

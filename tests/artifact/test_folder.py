@@ -15,11 +15,12 @@ import pytest
 from ci.artifact import folder
 from ci.artifact.manifest import NAME, Manifest, read
 from ci.artifact.verdict import verdict
+from ci.catalogue.gpus import CPU
 from ci.catalogue.model import Case
 from ci.catalogue.selection import Selection
 from ci.errors import ArtifactError
 from ci.plan.generation import Generation
-from ci.plan.host import CPU, Host
+from ci.plan.host import Host
 from tests.support.factory import case
 from tests.support.records import content, file_record, manifest, results
 

@@ -153,7 +153,7 @@ class GitHub:
 
     def _labels(self, text: str) -> set[str]:
         """Every runner label that the workflow or a matrix of ours can name: all of them are this machine."""
-        from ci.plan.host import GPU_KINDS  # noqa: PLC0415
+        from ci.catalogue.gpus import GPU_KINDS  # noqa: PLC0415
 
         ours = {f"{count}-gpu-{kind}" for kind in (*GPU_KINDS, "cpu") for count in (1, 2, 4, 8)}
         return {"ubuntu-latest", *ours, *re.findall(r"runs-on: *([\w.-]+) *$", text, re.MULTILINE)}

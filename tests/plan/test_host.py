@@ -17,22 +17,6 @@ CPU = Host("cpu")
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("NVIDIA H100 80GB HBM3", "h100"),
-        ("NVIDIA H200", "h200"),
-        ("NVIDIA GB200", "gb200"),
-        ("NVIDIA A100-SXM4-80GB", "a100"),
-        ("NVIDIA GeForce RTX 5090", "5090"),
-        ("NVIDIA L40S", "l40s"),
-        ("NVIDIA RTX A6000", "nvidia rtx a6000"),
-    ],
-)
-def test_a_gpus_name_tells_its_kind(name: str, kind: str) -> None:
-    assert host.kind_of(name) == kind
-
-
-@pytest.mark.parametrize(
     ("printed", "expected"),
     [
         (

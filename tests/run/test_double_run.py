@@ -13,12 +13,13 @@ from PIL import Image
 
 from ci.artifact.records import CaseRecord
 from ci.artifact.verdict import bad
+from ci.catalogue.gpus import CPU
 from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersCase
 from ci.catalogue.selection import Selection
 from ci.plan import jobs
 from ci.plan.generation import Generation
-from ci.plan.host import CPU, Host
+from ci.plan.host import Host
 from ci.run import on_machine
 from ci.run.on_machine import Outcome, Places
 from gt_runner.supervise import second_run

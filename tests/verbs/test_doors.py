@@ -12,8 +12,8 @@ import typer
 
 from ci import ROOT, cli
 from ci.catalogue.files import Catalogue
+from ci.catalogue.gpus import ANY, CPU, GPU_KINDS
 from ci.main import DiffusionGt
-from ci.plan.host import ANY, CPU, GPU_KINDS
 from ci.verbs.choices import GpuKind, Source
 from gt_runner.sources import SOURCES
 

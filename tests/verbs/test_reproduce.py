@@ -17,10 +17,11 @@ from ci.artifact.replay import Here, again, pinned
 from ci.artifact.replay_report import reproduction
 from ci.catalogue.fields import Input
 from ci.catalogue.files import CASES, Catalogue
+from ci.catalogue.gpus import CPU
 from ci.catalogue.model import Case
 from ci.catalogue.native import EngineCase
 from ci.errors import ReproduceError
-from ci.plan.host import CPU, Host
+from ci.plan.host import Host
 from ci.publish.merge import merge
 from ci.run import on_machine
 from gt_runner.environment import runner_digest

@@ -16,8 +16,9 @@ import anyio
 import dagger
 from dagger import dag
 
+from ...catalogue.gpus import suits
 from ...plan.fleet import FleetHost
-from ...plan.host import ANY, QUERY, host_of
+from ...plan.host import QUERY, Host, host_of
 from ..on_engine import PREVIOUS
 from .dispatch import HostFaultError
 
@@ -55,15 +56,23 @@ class Remote:
     """A host that has answered."""
 
     host: FleetHost
-    kind: str  # as its driver says; cpu where it has none
-    gpus: int
-    gpu_name: str
+    machine: Host  # as its driver says; of kind cpu where it has none
     engine: str  # version
 
     @property
     def name(self) -> str:
         """For people."""
         return self.host.name
+
+    @property
+    def kind(self) -> str:
+        """The GPU kind."""
+        return self.machine.kind
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs it has."""
+        return self.machine.gpus
 
 
 @dataclass(frozen=True)
@@ -101,17 +110,18 @@ class Nested:
         if version != self._version:
             raise HostFaultError(f"its engine is {version}, and this one {self._version}; they must be of one version")
         query = ["container", "from", "--address", self.reference, "with-env-variable"]
-        query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "experimental-with-all-gp-us"]
+        query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "with-env-variable"]
+        query += ["--name", "NVIDIA_DRIVER_CAPABILITIES", "--value", "compute,utility", "experimental-with-all-gp-us"]
         try:
             found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", listed(QUERY), "stdout"))
         except HostFaultError as error:
             if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
                 raise
             found = host_of("")  # no GPU support, or no driver
-        if host.kind not in (ANY, found.kind):
+        if not suits(host.kind, found.kind):
             has = found.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
-        return Remote(host, found.kind, found.gpus, found.gpu_name, version)
+        return Remote(host, found, version)
 
     async def generate(self, remote: Remote, label: str, call: Call) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import anyio
 
-from ...plan.host import ANY, CPU
+from ...catalogue import gpus
+from ...catalogue.gpus import CPU
 from ...plan.jobs import Job
 from .split import cut
 
@@ -100,7 +101,7 @@ def suits(job: Job, host: Place) -> bool:
     """Whether a job may go to a host."""
     if job.gpu == CPU:
         return True
-    return job.gpus <= max(1, host.gpus) and job.gpu in (ANY, host.kind)
+    return job.gpus <= max(1, host.gpus) and gpus.suits(job.gpu, host.kind)
 
 
 def homeless(jobs: Iterable[Job], hosts: Sequence[Place]) -> list[Job]:

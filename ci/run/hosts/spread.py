@@ -124,7 +124,7 @@ class Spread:
 
     def _host(self, remote: Remote | None) -> Host:
         """Where a job went, as its results are keyed."""
-        return self._generation.host if remote is None else Host(remote.kind, remote.gpus, gpu_name=remote.gpu_name)
+        return self._generation.host if remote is None else remote.machine
 
     def _credit(self, remote: Remote, cases: Iterable[str]) -> None:
         self._ran.setdefault(remote.name, []).extend(cases)
@@ -189,7 +189,7 @@ class Spread:
         """The hosts that ran something, for the manifest."""
         return [
             RemoteRecord(
-                name=name, gpu=remote.kind, gpu_name=remote.gpu_name or None, engine=remote.engine, cases=cases
+                name=name, gpu=remote.kind, gpu_name=remote.machine.gpu_name or None, engine=remote.engine, cases=cases
             )
             for name, cases in self._ran.items()
             for remote in [self._remotes[name]]

@@ -104,6 +104,13 @@ class Image(TypedDict):
     recipe: NotRequired[str]  # where it was built: base digest, lock files, runner code
 
 
+class Card(TypedDict):
+    """A GPU beyond its kind: CUDA's noise depends on the number of multiprocessors."""
+
+    name: str  # as the driver says
+    multiprocessors: int | None  # None where the driver was asked by nvidia-smi, which does not say
+
+
 class Job(TypedDict):
     """Cases of one source and GPU kind; official ones of one model, which one process loads once for them all."""
 
@@ -111,6 +118,7 @@ class Job(TypedDict):
     source: str
     device: str  # "cuda" or "cpu"
     gpu_kind: str  # of the host; part of every case's key
+    card: NotRequired[Card]  # of the host, where it has a GPU; part of the key too
     gpus: int
     image: NotRequired[Image]  # absent: a run without containers
     cases: list[Case]

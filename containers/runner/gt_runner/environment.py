@@ -103,14 +103,14 @@ def _driver() -> str | None:
     return next(iter(_driver_says("driver_version")), None)
 
 
-def gpu() -> tuple[str | None, int | None]:
+def gpu() -> tuple[str | None, int | None, int | None]:
     """Name and memory in bytes of the first visible GPU, as the driver says: for whom may not hold it himself."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
     said = _driver_says("name,memory.total", *(["-i", first] if first else []))
     if not said:
-        return None, None
+        return None, None, None
     name, _, mebibytes = said[0].rpartition(",")
-    return name.strip(), int(mebibytes) * 2**20
+    return name.strip(), int(mebibytes) * 2**20, None  # nvidia-smi does not count multiprocessors
 
 
 def _driver_says(what: str, *which: str) -> list[str]:

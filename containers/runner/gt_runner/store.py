@@ -23,7 +23,7 @@ ABANDONED = 86_400  # seconds after which nobody works on a half-made result any
 
 
 def case_key(case: Case, fetched: Fetched, job: Job) -> str:
-    """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU kind.
+    """Digest of everything that decides a result: case, weights, inputs, code, runner, environment and GPU.
 
     The environment of a job in a container is its image; the fetch phase then runs in another one.
     """
@@ -36,7 +36,7 @@ def case_key(case: Case, fetched: Fetched, job: Job) -> str:
             "inputs": [file["sha256"] for file in fetched["inputs"]],
             "runner": runner_digest(),
             "environment": image.get("digest") or image.get("recipe") or environment.of(case).digest,
-            "gpu": job["gpu_kind"],
+            "gpu": [job["gpu_kind"], job.get("card")],
         }
     )
 

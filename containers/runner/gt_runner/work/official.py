@@ -63,7 +63,7 @@ class OfficialWorker(Worker):
             "image": self._job.get("image"),
             "global_rng_used": advanced,
             "isolation": self._isolation,
-            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"], torch_state.gpu),
+            "gpu": record.gpu(self._job, torch_state.gpu),
             "peak_memory": record.peak_memory(torch_state.peak_gpu_bytes() if on_gpu else None),
             "process": record.process(self._task["nonce"]),
         }

@@ -15,7 +15,8 @@ from typing import Any
 from PIL import Image
 
 from .. import environment
-from ..contract import Case, Prepared
+from ..contract import Case, Job, Prepared
+from ..errors import SourceError
 from . import torch_state
 
 Record = dict[str, Any]
@@ -82,10 +83,22 @@ def process(nonce: str | None) -> Record:
     return {"id": PROCESS, "started": STARTED, "nonce": nonce}
 
 
-def gpu(device: str, kind: str, query: Callable[[], tuple[str | None, int | None]]) -> Record:
-    """The kind that ran the case, and name and bytes of the GPU as `query` gives them."""
-    name, memory = query() if device == "cuda" else (None, None)
-    return {"kind": kind, "name": name, "memory_bytes": memory}
+def gpu(job: Job, query: Callable[[], tuple[str | None, int | None, int | None]]) -> Record:
+    """The kind that ran the case, and the GPU's name, bytes and multiprocessors as `query` gives them.
+
+    Raises SourceError where that is another card than the one that the result's key names.
+    """
+    name, memory, multiprocessors = query() if job["device"] == "cuda" else (None, None, None)
+    card = job.get("card")
+    if card is not None:
+        known = card["multiprocessors"], multiprocessors
+        if name != card["name"] or (None not in known and len(set(known)) > 1):
+            raise SourceError(
+                f"the case was planned for {card['name']} with {known[0]} multiprocessors, and ran on {name} with "
+                f"{known[1]}; start it again, or restrict CUDA_VISIBLE_DEVICES to cards of one kind"
+            )
+        multiprocessors = multiprocessors or card["multiprocessors"]
+    return {"kind": job["gpu_kind"], "name": name, "memory_bytes": memory, "multiprocessors": multiprocessors}
 
 
 def peak_memory(gpu_bytes: int | None, who: int = resource.RUSAGE_SELF) -> Record:

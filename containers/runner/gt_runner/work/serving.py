@@ -52,7 +52,7 @@ class ServingWorker(Worker):
             "initial_latent": noise.unknown("the serving engine draws it, in a process of its own"),
             "image": self._job.get("image"),
             "isolation": ISOLATION,
-            "gpu": record.gpu(self._job["device"], self._job["gpu_kind"], environment.gpu),
+            "gpu": record.gpu(self._job, environment.gpu),
             "peak_memory": record.peak_memory(None, resource.RUSAGE_CHILDREN),
             "process": record.process(self._task["nonce"]),
         }

@@ -38,13 +38,13 @@ def peak_gpu_bytes() -> int | None:
     return int(torch.cuda.max_memory_allocated()) if torch else None
 
 
-def gpu() -> tuple[str | None, int | None]:
-    """Name and memory in bytes of the GPU, as torch says."""
+def gpu() -> tuple[str | None, int | None, int | None]:
+    """Name, memory in bytes and multiprocessors of the GPU, as torch says."""
     torch = _torch()
     if not torch:
-        return None, None
+        return None, None, None
     properties = torch.cuda.get_device_properties(0)
-    return properties.name, properties.total_memory
+    return properties.name, properties.total_memory, properties.multi_processor_count
 
 
 def cuda_version() -> str | None:

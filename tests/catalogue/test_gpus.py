@@ -1,0 +1,51 @@
+"""The promises of GPU kinds: a card's name tells its kind with its form, and a need is met by what makes the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci.catalogue import gpus
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA H100 PCIe", "h100-pcie"),
+        ("NVIDIA H100 NVL", "h100-nvl"),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "h100-mig-1g.10gb"),
+        ("NVIDIA H200", "h200"),
+        ("NVIDIA H200 NVL", "h200-nvl"),
+        ("NVIDIA GB200", "gb200"),
+        ("NVIDIA A100-SXM4-80GB", "a100"),
+        ("NVIDIA A100-PCIE-40GB", "a100-pcie"),
+        ("NVIDIA A100 80GB PCIe", "a100-pcie"),
+        ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", "a100-mig-3g.20gb"),
+        ("NVIDIA GeForce RTX 5090", "5090"),
+        ("NVIDIA L40S", "l40s"),
+        ("NVIDIA RTX A6000", "nvidia rtx a6000"),
+    ],
+)
+def test_a_cards_name_tells_its_kind_and_form(name: str, kind: str) -> None:
+    assert gpus.kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("need", "kinds"),
+    [
+        ("h100", {"h100", "h100-pcie", "h100-nvl"}),
+        ("h100-sxm", {"h100"}),
+        ("h100-pcie", {"h100-pcie"}),
+        ("h200", {"h200"}),
+        ("any", {"h100", "h100-pcie", "h100-nvl", "h200", "cpu"}),
+        ("h100-mig-1g.10gb", {"h100-mig-1g.10gb"}),
+    ],
+)
+def test_a_need_is_met_by_its_forms_and_a_slice_of_a_card_by_its_name_alone(need: str, kinds: set[str]) -> None:
+    offered = ("h100", "h100-pcie", "h100-nvl", "h200", "cpu", "h100-mig-1g.10gb", "h100-mig-2g.20gb")
+    assert {kind for kind in offered if gpus.suits(need, kind)} == kinds
+
+
+@pytest.mark.parametrize("kind", ["h10", "h100-sx", "h100-mig", "h100-mig-", "h100-mig-../x", "H100", ""])
+def test_a_kind_that_is_none_is_named(kind: str) -> None:
+    assert (gpus.mistake(kind) or "").startswith(f"no GPU kind is named {kind!r}")
