@@ -163,10 +163,8 @@ def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
     if kind not in (None, CPU, here.host.kind):
         yield f"made on {kind}, here is {here.host.kind}"
     elif record.gpu is not None and kind != CPU and record.gpu.name is not None:
-        then, now = (
-            _card(record.gpu.name, record.gpu.multiprocessors),
-            _card(here.host.gpu_name, here.host.multiprocessors),
-        )
+        then = _card(record.gpu.name, record.gpu.multiprocessors)
+        now = _card(here.host.gpu_name, here.host.multiprocessors)
         if then != now:
             yield f"made on {then}, here is {now}"
     if "engine" in record.case and record.code is not None and here.engine not in (None, record.code.identity):

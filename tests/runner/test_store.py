@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -13,10 +14,8 @@ from gt_runner.work import record
 
 CASE = cast("Case", {"id": "a", "source": "smoke", "model": {}, "base": "/x"})
 FETCHED = cast("Fetched", {"repositories": {}, "code": None, "code_identity": None, "inputs": []})
-SXM, PCIE = (
-    {"name": "NVIDIA H100 80GB HBM3", "multiprocessors": 132},
-    {"name": "NVIDIA H100 PCIe", "multiprocessors": 114},
-)
+NAME, OTHER = "NVIDIA H100 80GB HBM3", "NVIDIA H100 PCIe"
+SXM, PCIE = {"name": NAME, "multiprocessors": 132}, {"name": OTHER, "multiprocessors": 114}
 
 
 def job(kind: str, card: dict[str, Any] | None) -> Job:
@@ -36,9 +35,13 @@ def test_the_kind_the_cards_name_and_its_multiprocessors_are_part_of_the_key() -
     assert case_key(CASE, FETCHED, job("h100", dict(SXM))) == keys[0]
 
 
+def answering(name: str, count: int | None) -> Callable[[], tuple[str | None, int | None, int | None]]:
+    return lambda: (name, 80, count)
+
+
 def test_a_case_that_ran_on_another_card_than_its_key_names_fails() -> None:
-    assert record.gpu(job("h100", SXM), lambda: (SXM["name"], 80, 132))["multiprocessors"] == 132
-    assert record.gpu(job("h100", SXM), lambda: (SXM["name"], 80, None))["multiprocessors"] == 132
-    for name, count in ((PCIE["name"], 132), (SXM["name"], 114)):
+    for counted in (132, None):  # nvidia-smi does not count
+        assert record.gpu(job("h100", SXM), answering(NAME, counted))["multiprocessors"] == 132
+    for name, count in ((OTHER, 132), (NAME, 114)):
         with pytest.raises(SourceError, match="planned for NVIDIA H100 80GB HBM3 with 132 multiprocessors"):
-            record.gpu(job("h100", SXM), lambda name=name, count=count: (name, 80, count))
+            record.gpu(job("h100", SXM), answering(name, count))
