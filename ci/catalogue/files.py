@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import ROOT
 from ..errors import CatalogueError, GtError, Mistake
-from . import documents, inputs
+from . import documents, inputs, reading
 from .documents import Validated
 from .fields import NATIVE
 from .model import Case, EngineFile, model_of
@@ -57,7 +56,7 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     seen: inputs.Seen | None = {} if with_inputs else None
     for path in paths:
         try:
-            file = documents.read(path.name, _content(path), MODEL)
+            file = documents.read(path.name, reading.content(path, MOST_BYTES), MODEL)
         except documents.Mistaken as error:
             mistakes.extend(error.mistakes)
         except ValueError as error:
@@ -67,20 +66,6 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     if mistakes:
         raise CatalogueError(mistakes)
     return catalogue
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a file. Raises ValueError with what was expected where it is none, or not to be read."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe would wait for its writer
-            raise ValueError("a regular file")
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"a file that can be read ({error.strerror})") from None
-    if not 0 < len(data) <= MOST_BYTES:
-        raise ValueError(f"1 byte to {MOST_BYTES >> 20} MiB of cases")
-    return data
 
 
 def _taken(

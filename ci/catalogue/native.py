@@ -92,7 +92,7 @@ class EngineCase(Strict):
     )
     output: Annotated[EngineImage | EngineVideo, Field(discriminator="kind")]
     definition: dict[str, JsonValue] = Field(
-        default_factory=dict, description="The case as the engine's tests define it; what `gt cases diff` compares."
+        default_factory=dict, description="What the serving engine's tests say of it, for a reader."
     )
     notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
     open: dict[Line, Line] = Field(
