@@ -11,7 +11,7 @@ from ..errors import CatalogueError, GtError, Mistake
 from . import documents, inputs, reading
 from .documents import Validated
 from .fields import NATIVE
-from .model import Case, EngineFile, model_of
+from .model import Case, ServingFile, model_of
 
 CASES = ROOT / "cases"
 MODEL = documents.Model(model_of, "cases")
@@ -25,7 +25,7 @@ class Catalogue:
     cases: dict[str, Case]  # official ones, and those for trying out
     unavailable: dict[str, str]  # ids that are known to have no official reference, with the reason
     native: dict[str, Case] = field(default_factory=dict)
-    unavailable_native: dict[str, str] = field(default_factory=dict)  # ids that no engine makes here, and why
+    unavailable_native: dict[str, str] = field(default_factory=dict)  # ids that no serving engine makes here, and why
 
     def of(self, mode: str) -> Mapping[str, Case]:
         """The cases that a run of this mode chooses from."""
@@ -38,7 +38,7 @@ class Catalogue:
 
     @property
     def native_groups(self) -> set[str]:
-        """The same of native cases; the name of an engine is a group too."""
+        """The same of native cases; the name of a serving engine is a group too."""
         return _groups(self.native) | {case.source for case in self.native.values()}
 
 
@@ -72,7 +72,7 @@ def _taken(
     catalogue: Catalogue, file: Validated, path: Path, ids: dict[str, tuple[str, str]], seen: inputs.Seen | None
 ) -> Iterator[Mistake]:
     """Put a file's cases into the catalogue, and name what is wrong beside the files before it."""
-    serving = file.model.engine if isinstance(file.model, EngineFile) else None
+    serving = file.model.engine if isinstance(file.model, ServingFile) else None
     known = catalogue.cases if serving is None else catalogue.native
     for name, spec in file.model.cases.items():
         same, where = ids.setdefault(name.casefold(), (name, path.name))
@@ -84,7 +84,7 @@ def _taken(
             )
             yield file.mistake(("cases", name), expected)
         case = known[name] = Case(
-            name, file.model.source, spec, getattr(file.model, "code", None), path, engine=serving
+            name, file.model.source, spec, getattr(file.model, "code", None), path, serving=serving
         )
         for key, expected in inputs.mistakes(case.inputs, path.parent, seen) if seen is not None else ():
             yield file.mistake(("cases", name, "inputs", *key.split(".")), expected)

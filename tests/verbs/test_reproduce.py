@@ -18,7 +18,7 @@ from ci.artifact.replay_report import reproduction
 from ci.catalogue.fields import Input
 from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.model import Case
-from ci.catalogue.native import EngineCase
+from ci.catalogue.native import ServingCase
 from ci.errors import ReproduceError
 from ci.plan.host import CPU, Host
 from ci.publish.merge import merge
@@ -53,7 +53,7 @@ def recorded(catalogue: Catalogue, name: str, **changes: Any) -> CaseRecord:
 
 
 def inputs(case: Case) -> list[Input]:
-    return [] if isinstance(case.spec, EngineCase) else case.spec.inputs
+    return [] if isinstance(case.spec, ServingCase) else case.spec.inputs
 
 
 def of(*records: CaseRecord, mode: str = "official") -> Manifest:

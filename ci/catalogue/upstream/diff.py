@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import DefinitionsError
 from ..files import Catalogue
 from ..model import Case
-from ..native import EngineCase
+from ..native import ServingCase
 from . import checkout as checkouts
 from . import recorded as records
 from . import texts
@@ -156,10 +156,10 @@ def defined(ours: Catalogue, checkout: Path) -> Mapping[str, Definition]:
 def _tasks(ours: Catalogue) -> Tasks:
     """The task of each case that takes the parameters that all cases of a task share."""
     specs = {name: case.spec for name, case in ours.native.items()}
-    definitions = {name: spec.definition for name, spec in specs.items() if isinstance(spec, EngineCase)}
+    definitions = {name: spec.definition for name, spec in specs.items() if isinstance(spec, ServingCase)}
     shared = {name: definition.get("default_sampling_params") for name, definition in definitions.items()}
     return {name: list(tasks) for name, tasks in shared.items() if isinstance(tasks, dict)}
 
 
 def _suite(case: Case) -> str:
-    return case.spec.suite if isinstance(case.spec, EngineCase) else ""
+    return case.spec.suite if isinstance(case.spec, ServingCase) else ""

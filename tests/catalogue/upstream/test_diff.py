@@ -11,7 +11,7 @@ import pytest
 
 from ci.catalogue import files as catalogues
 from ci.catalogue.files import Catalogue
-from ci.catalogue.native import EngineCase
+from ci.catalogue.native import ServingCase
 from ci.catalogue.upstream import recorded
 from ci.catalogue.upstream.diff import differences
 from ci.errors import DefinitionsError
@@ -227,8 +227,8 @@ def test_the_command_exits_as_diff_does(ours: Path, tmp_path: Path, gt: Gt) -> N
     assert "Traceback" not in wrong.stderr
 
 
-def native_of(catalogue: Catalogue) -> dict[str, EngineCase]:
-    return {name: case.spec for name, case in catalogue.native.items() if isinstance(case.spec, EngineCase)}
+def native_of(catalogue: Catalogue) -> dict[str, ServingCase]:
+    return {name: case.spec for name, case in catalogue.native.items() if isinstance(case.spec, ServingCase)}
 
 
 def test_our_native_cases_are_those_of_the_facts_less_those_left_out_with_a_reason(catalogue: Catalogue) -> None:
