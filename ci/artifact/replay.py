@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ..catalogue.fields import SMOKE
 from ..catalogue.gpus import ANY, CPU
-from ..catalogue.model import Case, EngineFile, model_of
+from ..catalogue.model import Case, ServingFile, model_of
 from ..catalogue.native import ServingEngine
 from ..catalogue.selection import Selection
 from ..errors import ReproduceError, near
@@ -135,9 +135,9 @@ def _case(name: str, record: CaseRecord, here: Here) -> Case:
             f"{name}: this version does not know the case as the manifest has it ({'.'.join(map(str, where['loc']))}: "
             f"{where['msg']}); check out the tool's commit that the manifest names"
         ) from None
-    engine = file.engine if isinstance(file, EngineFile) else None
+    engine = file.engine if isinstance(file, ServingFile) else None
     code = getattr(file, "code", None)
-    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", engine=engine)
+    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", serving=engine)
 
 
 def _missing(record: CaseRecord, here: Here) -> Iterator[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import ROOT
 from ..errors import CatalogueError, GtError, Mistake
-from . import documents, inputs
+from . import documents, inputs, reading
 from .documents import Validated
 from .fields import NATIVE
-from .model import Case, EngineFile, model_of
+from .model import Case, ServingFile, model_of
 
 CASES = ROOT / "cases"
 MODEL = documents.Model(model_of, "cases")
@@ -26,7 +25,7 @@ class Catalogue:
     cases: dict[str, Case]  # official ones, and those for trying out
     unavailable: dict[str, str]  # ids that are known to have no official reference, with the reason
     native: dict[str, Case] = field(default_factory=dict)
-    unavailable_native: dict[str, str] = field(default_factory=dict)  # ids that no engine makes here, and why
+    unavailable_native: dict[str, str] = field(default_factory=dict)  # ids that no serving engine makes here, and why
 
     def of(self, mode: str) -> Mapping[str, Case]:
         """The cases that a run of this mode chooses from."""
@@ -39,7 +38,7 @@ class Catalogue:
 
     @property
     def native_groups(self) -> set[str]:
-        """The same of native cases; the name of an engine is a group too."""
+        """The same of native cases; the name of a serving engine is a group too."""
         return _groups(self.native) | {case.source for case in self.native.values()}
 
 
@@ -57,7 +56,7 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     seen: inputs.Seen | None = {} if with_inputs else None
     for path in paths:
         try:
-            file = documents.read(path.name, _content(path), MODEL)
+            file = documents.read(path.name, reading.content(path, MOST_BYTES), MODEL)
         except documents.Mistaken as error:
             mistakes.extend(error.mistakes)
         except ValueError as error:
@@ -69,25 +68,11 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     return catalogue
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a file. Raises ValueError with what was expected where it is none, or not to be read."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe would wait for its writer
-            raise ValueError("a regular file")
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"a file that can be read ({error.strerror})") from None
-    if not 0 < len(data) <= MOST_BYTES:
-        raise ValueError(f"1 byte to {MOST_BYTES >> 20} MiB of cases")
-    return data
-
-
 def _taken(
     catalogue: Catalogue, file: Validated, path: Path, ids: dict[str, tuple[str, str]], seen: inputs.Seen | None
 ) -> Iterator[Mistake]:
     """Put a file's cases into the catalogue, and name what is wrong beside the files before it."""
-    serving = file.model.engine if isinstance(file.model, EngineFile) else None
+    serving = file.model.engine if isinstance(file.model, ServingFile) else None
     known = catalogue.cases if serving is None else catalogue.native
     for name, spec in file.model.cases.items():
         same, where = ids.setdefault(name.casefold(), (name, path.name))
@@ -99,7 +84,7 @@ def _taken(
             )
             yield file.mistake(("cases", name), expected)
         case = known[name] = Case(
-            name, file.model.source, spec, getattr(file.model, "code", None), path, engine=serving
+            name, file.model.source, spec, getattr(file.model, "code", None), path, serving=serving
         )
         for key, expected in inputs.mistakes(case.inputs, path.parent, seen) if seen is not None else ():
             yield file.mistake(("cases", name, "inputs", *key.split(".")), expected)

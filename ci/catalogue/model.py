@@ -13,13 +13,13 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter
 
 from .fields import ALL, MODES, CaseBase, Code, Id, Input, Line, SourceName, Strict, TinyModel
-from .native import EngineCase, ServingEngine
+from .native import ServingCase, ServingEngine
 from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
 
 IMAGES = ("torch", "fetch", "check", "compare")  # of ours, beside those of the sources
 RESERVED = (*OFFICIAL_SOURCES, *MODES, ALL, *IMAGES)
 
-AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | EngineCase
+AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | ServingCase
 C = TypeVar("C", bound=CaseBase)
 
 
@@ -65,29 +65,29 @@ def _of_their_own(name: str) -> str:
     return name
 
 
-class EngineFile(Strict):
-    """Native cases of one engine. It is the key `engine` that makes a file one of these."""
+class ServingFile(Strict):
+    """Native cases of one serving engine. The key `engine` makes a file one of these."""
 
     version: Literal[1] = Field(description="Version of this file format.")
     source: Annotated[SourceName, AfterValidator(_of_their_own)] = Field(
-        description="A name for the engine; none of our own sources."
+        description="A name for the serving engine; none of our own sources."
     )
     engine: ServingEngine
-    cases: dict[Id, EngineCase] = Field(min_length=1)
+    cases: dict[Id, ServingCase] = Field(min_length=1)
     unavailable: dict[Id, Line] = Field(
-        default_factory=dict, description="Cases of the engine that cannot be made here, and why."
+        default_factory=dict, description="Cases of the serving engine that cannot be made here, and why."
     )
 
 
 OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
-AnyFile = OurFile | EngineFile
+AnyFile = OurFile | ServingFile
 
-_ours, _engines = TypeAdapter[Any](OurFile), TypeAdapter[Any](EngineFile)
+_ours, _serving = TypeAdapter[Any](OurFile), TypeAdapter[Any](ServingFile)
 
 
 def model_of(content: object) -> TypeAdapter[Any]:
     """The model that validates a case file of this content."""
-    return _engines if isinstance(content, dict) and "engine" in content else _ours
+    return _serving if isinstance(content, dict) and "engine" in content else _ours
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Case:
     spec: AnyCase
     code: Code | None
     file: Path  # where it stands; relative inputs start from its folder
-    engine: ServingEngine | None = field(default=None, kw_only=True)  # that makes it, if it is native
+    serving: ServingEngine | None = field(default=None, kw_only=True)  # what makes it, if it is native
 
     @property
     def model(self) -> str:
@@ -124,7 +124,7 @@ class Case:
     @property
     def inputs(self) -> list[Input]:
         """Its input images; a native case names its own to the serving engine."""
-        return [] if isinstance(self.spec, EngineCase) else self.spec.inputs
+        return [] if isinstance(self.spec, ServingCase) else self.spec.inputs
 
     @property
     def assumed(self) -> bool:
@@ -137,6 +137,6 @@ class Case:
         data |= self.spec.model_dump(mode="json", exclude_unset=True)
         if self.code is not None:
             data["code"] = self.code.model_dump(mode="json")
-        if self.engine is not None:
-            data["engine"] = self.engine.model_dump(mode="json", exclude_unset=True)
+        if self.serving is not None:
+            data["engine"] = self.serving.model_dump(mode="json", exclude_unset=True)
         return data

@@ -1,4 +1,4 @@
-"""Native cases: the engine that makes them, and what they let a case say."""
+"""Native cases: the serving engine that makes them, and what it lets a case say."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from .fields import FolderPath, GroupName, Id, Line, Needs, RepoName, Repository, Strict
 
-ASSUMED_MINUTES = 5.0  # where an engine's case has no estimate: upstream's 300 s
+ASSUMED_MINUTES = 5.0  # of a native case without an estimate: upstream's 300 s
 
 GitRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")]
 VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -38,7 +38,7 @@ OfCase = Annotated[str, AfterValidator(lambda text: _template(text, PER_CASE))]
 
 
 class ServingEngine(Strict):
-    """The engine that native cases are made by: its checkout, and the command that makes one case.
+    """The serving engine that makes native cases: its checkout, and the command that makes one case.
 
     In templates, {engine} is the checkout's folder, {case}, {suite} and {model} are the case's, and {out} is an empty
     folder for its files.
@@ -56,7 +56,7 @@ class ServingEngine(Strict):
     )
 
 
-class EngineNeeds(Needs):
+class ServingNeeds(Needs):
     """As everywhere; the minutes may be left out."""
 
     minutes: float = Field(
@@ -64,35 +64,36 @@ class EngineNeeds(Needs):
     )
 
 
-class EngineImage(Strict):
-    """One image, as the engine encoded it: `<case>_<name_gpus>gpu.<format>`."""
+class ServingImage(Strict):
+    """One image, as the serving engine encoded it: `<case>_<name_gpus>gpu.<format>`."""
 
     kind: Literal["image"]
     format: Literal["jpg", "png", "webp"]
     name_gpus: int = Field(ge=1, description="The GPU number in the file name.")
 
 
-class EngineVideo(Strict):
-    """Three frames, as the engine took them: `<case>_<name_gpus>gpu_frame_{0,mid,last}.png`."""
+class ServingVideo(Strict):
+    """Three frames, as the serving engine took them: `<case>_<name_gpus>gpu_frame_{0,mid,last}.png`."""
 
     kind: Literal["video"]
     format: Literal["png"]
     name_gpus: int = Field(ge=1, description="The GPU number in the file names.")
 
 
-class EngineCase(Strict):
-    """A native case: the tested engine itself makes it, by what its own tests define under the same id."""
+class ServingCase(Strict):
+    """A native case: the serving engine makes it, by what its own tests define under the same id."""
 
     suite: Id = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
-    model: Repository = Field(description="What the engine loads; it fetches that itself.")
-    needs: EngineNeeds
+    model: Repository = Field(description="What the serving engine loads; it fetches that itself.")
+    needs: ServingNeeds
     groups: list[GroupName] = Field(default_factory=list)
     arguments: list[OfCase] = Field(
-        default_factory=list, description="Follow the engine's command, where its own tests do not define the case."
+        default_factory=list,
+        description="Follow the command, where the serving engine's own tests do not define the case.",
     )
-    output: Annotated[EngineImage | EngineVideo, Field(discriminator="kind")]
+    output: Annotated[ServingImage | ServingVideo, Field(discriminator="kind")]
     definition: dict[str, JsonValue] = Field(
-        default_factory=dict, description="The case as the engine's tests define it; what `gt cases diff` compares."
+        default_factory=dict, description="What the serving engine's tests say of it, for a reader."
     )
     notes: list[Line] = Field(default_factory=list, description="What a reader of the reference must know.")
     open: dict[Line, Line] = Field(

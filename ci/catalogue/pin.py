@@ -30,24 +30,24 @@ class Open:
     start: int
     end: int
     written: str = "{}"  # what takes the place of start..end, with {} for the value
-    given: str | None = None  # the value, where the same case names it in another place
+    known: str | None = None  # the value, where the same case names it in another place
 
 
 def open_revisions(text: str) -> list[Open]:
     """The repositories of a case file that have no revision. One that several cases share is there once."""
-    found: dict[int, Open] = {}
+    spots: dict[int, Open] = {}
     for name, case in _items(_child(yaml.compose(text), "cases")):
         places = dict(_places(case))
-        given = {
+        known = {
             repo.value: revision.value
             for node in places.values()
             if (repo := _child(node, "repo")) and (revision := _child(node, "revision")) and not _is_null(revision)
         }
         for where, node in places.items():
-            spot = _revision(text, node, ("cases", name, *where), given)
+            spot = _revision(text, node, ("cases", name, *where), known)
             if spot is not None:
-                found.setdefault(spot.start, spot)
-    return list(found.values())
+                spots.setdefault(spot.start, spot)
+    return list(spots.values())
 
 
 def open_digest(text: str) -> list[Open]:
@@ -61,7 +61,7 @@ def open_digest(text: str) -> list[Open]:
 
 def written(text: str, spots: Iterable[Open], values: Mapping[str, str]) -> str:
     """The text with the values that are known. Raises PinError rather than change anything else."""
-    known = [(spot, value) for spot in spots if (value := spot.given or values.get(spot.what)) is not None]
+    known = [(spot, value) for spot in spots if (value := spot.known or values.get(spot.what)) is not None]
     new = text
     for spot, value in sorted(known, key=lambda each: -each[0].start):
         new = new[: spot.start] + spot.written.format(value) + new[spot.end :]
@@ -77,14 +77,14 @@ def pin(path: Path, find: Find, resolve: Callable[[list[str]], Mapping[str, str]
     """Pin what is open in a file; returns a line for each value. `resolve` leaves out what cannot be resolved."""
     text = path.read_bytes().decode("utf-8")
     spots = find(text)
-    values = resolve(sorted({spot.what for spot in spots if spot.given is None})) if spots else {}
+    values = resolve(sorted({spot.what for spot in spots if spot.known is None})) if spots else {}
     new = written(text, spots, values)
     if new != text:
         partial = path.with_name(f".{path.name}.partial")
         partial.write_bytes(new.encode())
         partial.replace(path)
-    told = {spot.what: spot.given or values.get(spot.what) for spot in spots}
-    return [f"{path.name}: {what} is pinned to {value}" for what, value in told.items() if value is not None]
+    pins = {spot.what: spot.known or values.get(spot.what) for spot in spots}
+    return [f"{path.name}: {what} is pinned to {value}" for what, value in pins.items() if value is not None]
 
 
 def case_files(folder: Path) -> list[Path]:
@@ -102,13 +102,13 @@ def _places(case: yaml.Node) -> Iterator[tuple[Where, yaml.Node]]:
         yield ("loras", number), entry
 
 
-def _revision(text: str, node: yaml.Node, where: Where, given: Mapping[str, str]) -> Open | None:
+def _revision(text: str, node: yaml.Node, where: Where, known: Mapping[str, str]) -> Open | None:
     repo, revision = _child(node, "repo"), _child(node, "revision")
     if not isinstance(node, yaml.MappingNode) or repo is None or not (revision is None or _is_null(revision)):
         return None
-    at, value = (*where, "revision"), given.get(repo.value)
+    at, value = (*where, "revision"), known.get(repo.value)
     if revision is not None:
-        return Open(repo.value, at, revision.start_mark.index, revision.end_mark.index, given=value)
+        return Open(repo.value, at, revision.start_mark.index, revision.end_mark.index, known=value)
     end = repo.end_mark.index
     if node.flow_style:
         return Open(repo.value, at, end, end, ", revision: {}", value)

@@ -40,7 +40,7 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     """The selected cases, in the catalogue's order.
 
     Raises SelectionError for an unknown group or id, an id outside of the mode or group, an id that is known to have no
-    reference in the mode (with the reason), native cases of two engines, and where nothing is left.
+    reference in the mode (with the reason), native cases of two serving engines, and where nothing is left.
     """
     candidates = _candidates(catalogue, selection)
     wrong = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
@@ -50,10 +50,10 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     if not candidates:
         raise SelectionError(_nothing(catalogue, selection))
     cases = [case for name, case in candidates.items() if name in chosen]
-    engines = sorted({case.source for case in cases if case.engine is not None})
-    if len(engines) > 1:
+    serving = sorted({case.source for case in cases if case.serving is not None})
+    if len(serving) > 1:
         raise SelectionError(
-            f"native cases of {' and '.join(engines)} are selected, and a run has one engine; "
+            f"native cases of {' and '.join(serving)} are selected, and a run has one serving engine; "
             "name cases of one of them with --case-ids, or a folder with its cases alone with --cases"
         )
     return cases
@@ -74,7 +74,7 @@ def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case
     return {
         name: case
         for name, case in cases.items()
-        if case.source != SMOKE and group in (ALL, *case.spec.groups, *([case.source] if case.engine else []))
+        if case.source != SMOKE and group in (ALL, *case.spec.groups, *([case.source] if case.serving else []))
     }
 
 

@@ -77,10 +77,10 @@ class FleetHost:
             return False
 
 
-def named(given: Iterable[str]) -> list[FleetHost]:
-    """Hosts given as KIND=ADDRESS. Raises HostError with all that are wrong."""
+def named(options: Iterable[str]) -> list[FleetHost]:
+    """Hosts of options like KIND=ADDRESS. Raises HostError with all that are wrong."""
     hosts, wrong = [], []
-    for text in given:
+    for text in options:
         kind, _, address = text.strip().partition("=")
         if kind == gpus.CPU or gpus.mistake(kind) is not None:
             wrong.append(f"{text!r} names no GPU kind; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")

@@ -29,12 +29,12 @@ def pipeline(text: str, tag: str) -> str:
     Raises GtError where the text is no matrix, or has more cases than a variable holds.
     """
     entries = matrix.entries(text, Entry)
-    wanted = json.dumps({"include": [entry.model_dump(include={"job", "case_ids"}) for entry in entries]})
-    if len(wanted) > MOST:
+    variable = json.dumps({"include": [entry.model_dump(include={"job", "case_ids"}) for entry in entries]})
+    if len(variable) > MOST:
         raise GtError(f"{len(entries)} jobs are too many for one pipeline; select fewer cases")
     jobs: dict[str, Any] = yaml.safe_load(FIXED.read_text(encoding="utf-8"))
     jobs[".gt"]["tags"] = [tag]
-    jobs["collect"]["variables"] = {"GT_MATRIX": _as_it_is(wanted)}
+    jobs["collect"]["variables"] = {"GT_MATRIX": _as_it_is(variable)}
     jobs |= {f"generate {entry.job}": _job(entry) for entry in entries}
     return json.dumps(jobs, indent=1) + "\n"  # which is YAML too
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..catalogue.model import Case
-from ..catalogue.native import EngineCase
+from ..catalogue.native import ServingCase
 from ..errors import GtError
 
 # The labels of sgl-project/sglang's runners where they are not `<gpus>-gpu-<kind>`.
@@ -29,7 +29,7 @@ MAX_PARTS = 10
 class Job:
     """Cases of one source and GPU kind that run on a host one after the other.
 
-    Official ones are of one model, which one process loads once; native ones are a part of a suite of their engine.
+    Official ones are of one model, which one process loads once; native ones are a part of a suite.
     """
 
     name: str
@@ -58,7 +58,7 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
     groups: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
         gpu = on or case.spec.needs.gpu
-        together = case.spec.suite if isinstance(case.spec, EngineCase) and not per_case else case.model
+        together = case.spec.suite if isinstance(case.spec, ServingCase) and not per_case else case.model
         key = (case.source, together, gpu, str(case.spec.needs.gpus), case.id if per_case else "")
         groups.setdefault(key, []).append(case)
     parts: Counter[tuple[str, str]] = Counter()
@@ -67,9 +67,9 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
 
 
 def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:
-    """One job, or the parts of a suite; `parts` counts those that were given, by source and suite."""
+    """One job, or the parts of a suite; `parts` counts those before, by source and suite."""
     source, together, gpu, gpus, alone = key
-    if alone or not isinstance(cases[0].spec, EngineCase):
+    if alone or not isinstance(cases[0].spec, ServingCase):
         yield Job(alone or _name(*key[:-1]), source, together, gpu, int(gpus), tuple(cases))
         return
     known = {case.id: case for case in cases}

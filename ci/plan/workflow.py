@@ -1,4 +1,7 @@
-"""What a workflow needs before anything runs, by the rules of the seed: concurrency key and publish directory."""
+"""What a CI run needs before anything runs: its concurrency key and its publish directory.
+
+Both follow the workflow `diffusion-ci-gt-gen.yml` of sgl-project/sglang, so that one can take the other's place.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
+from ..catalogue.fields import OFFICIAL, path_name_mistake, relative_path
+from ..catalogue.model import RESERVED
+from ..errors import GtError
+
 PARENT = "diffusion-ci/consistency_gt"
-ENGINE = "sglang"  # whose native GT a workflow's run makes, by the seed
+SERVING = "sglang"  # whose native GT that workflow makes
 
 
 @dataclass(frozen=True)
 class WorkflowInputs:
     """The inputs of a workflow run, as they were typed."""
 
-    ref: str = ""  # of the CI run, not of the engine
+    ref: str = ""  # of the CI run, not of the serving engine
     output_name: str = ""
     case_ids: str = ""
     official_case_ids: str = ""
@@ -26,7 +33,7 @@ class WorkflowInputs:
 def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
     """Name runs of which a newer one cancels the older.
 
-    The seed's key holds the first input that is not empty, so two different runs with one output name cancel each
+    That workflow's key holds the first input that is not empty, so two different runs with one output name cancel each
     other; `all_inputs` gives a key over all of them instead.
     """
     if all_inputs:
@@ -43,9 +50,16 @@ def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
     return f"diffusion-ci-gt-gen-{inputs.ref}-{first}"
 
 
-def publish_target(inputs: WorkflowInputs, engine: str = ENGINE) -> str:
-    """The directory of the data repository that a run publishes to; an explicit one wins.
+def publish_target(inputs: WorkflowInputs, serving: str = SERVING) -> str:
+    """The directory of the data repository that a run publishes to: an explicit one, else that of the mode.
 
-    Native GT is that of its engine alone: another one's goes into another directory.
+    Each serving engine has a directory of its own for native GT. Raises GtError where the name or the path is none.
     """
-    return inputs.publish_target_dir or f"{PARENT}/{'official' if inputs.official else engine}_generated"
+    if inputs.publish_target_dir:
+        try:
+            return relative_path(inputs.publish_target_dir.rstrip("/"))
+        except ValueError as error:
+            raise GtError(f"{inputs.publish_target_dir!r} is no publish directory: expected {error}") from None
+    if not inputs.official and (path_name_mistake(serving) or serving in RESERVED):
+        raise GtError(f"{serving!r} is no name of a serving engine; name a directory with --publish-target-dir")
+    return f"{PARENT}/{OFFICIAL if inputs.official else serving}_generated"

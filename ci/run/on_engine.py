@@ -120,7 +120,7 @@ class Engine:
                 self._workers[job.source] = await self._image(job)
 
     async def _image(self, job: Job) -> Image:
-        engine, checkout = job.cases[0].engine, self._settings.engine
+        engine, checkout = job.cases[0].serving, self._settings.engine
         if engine is None or checkout is None:
             return await self._images.image(job.source)
         return await self._images.of_engine(job.source, engine, checkout)
@@ -163,7 +163,7 @@ class Engine:
     async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
         ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
         container = self._workers[job.source].container
-        native = job.cases[0].engine is not None  # an engine fetches for itself
+        native = job.cases[0].serving is not None  # an engine fetches for itself
         worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)

@@ -75,7 +75,7 @@ class Places:
     def check(self, cases: Iterable[Case]) -> None:
         """Raises GtError where the cache cannot be written, or a serving engine's checkout is needed and not named."""
         check_writable(self.cache, CACHE_ADVICE)
-        serving = next((case.engine for case in cases if case.engine is not None), None)
+        serving = next((case.serving for case in cases if case.serving is not None), None)
         if serving is not None and self.engine is None:
             raise GtError(
                 f"these cases are made by {serving.repo} itself: name a checkout of it with --engine DIR, such as from "

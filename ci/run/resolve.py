@@ -27,7 +27,7 @@ async def pinned(
     await cases.export(str(folder))
     texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
     spots = {name: open_revisions(text) for name, text in texts.items()}
-    repos = sorted({spot.what for found in spots.values() for spot in found if spot.given is None})
+    repos = sorted({spot.what for found in spots.values() for spot in found if spot.known is None})
     commits = await _newest(repos, (await built.image(recipes.FETCH)).container, token, endpoint) if repos else {}
     result = dag.directory()
     for name, text in texts.items():

@@ -119,7 +119,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
 
     async def _checkout(self, cases: Iterable[Case], built: Images) -> Checkout | None:
         """The checkout of the serving engine that makes the cases, if they are native ones."""
-        serving = next((case.engine for case in cases if case.engine is not None), None)
+        serving = next((case.serving for case in cases if case.serving is not None), None)
         directory = None if self.engine is None else self.engine.directory
         return None if serving is None else await built.checkout(serving, directory, self.engine_ref)
 

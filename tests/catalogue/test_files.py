@@ -134,8 +134,8 @@ def place_huge(path: Path) -> None:
         (place_folder, "expected a regular file"),
         (place_dangling, "expected a file that can be read (No such file or directory)"),
         (place_loop, "expected a file that can be read (Too many levels of symbolic links)"),
-        (place_empty, "expected 1 byte to 16 MiB of cases"),
-        (place_huge, "expected 1 byte to 16 MiB of cases"),
+        (place_empty, "expected a file of 1 byte to 16 MiB"),
+        (place_huge, "expected a file of 1 byte to 16 MiB"),
     ],
 )
 def test_what_is_no_file_is_a_mistake_beside_all_others(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ci.catalogue import files as catalogues
 from ci.catalogue.files import Catalogue
 from ci.catalogue.model import RESERVED, Case, model_of
-from ci.catalogue.native import PER_CASE, EngineCase, ServingEngine
+from ci.catalogue.native import PER_CASE, ServingCase, ServingEngine
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
 from ci.plan.jobs import MAX_SECONDS, SEVERAL, matrix, partition, plan
@@ -38,8 +38,8 @@ def native_body(suite: str = "1-gpu", gpu: str = "h100", gpus: int = 1, **needs:
 
 
 def native(name: str, source: str = "sglang", **changes: Any) -> Case:
-    spec = EngineCase.model_validate(native_body(**changes))
-    return Case(name, source, spec, None, Path("x.yaml"), engine=ServingEngine.model_validate(ENGINE))
+    spec = ServingCase.model_validate(native_body(**changes))
+    return Case(name, source, spec, None, Path("x.yaml"), serving=ServingEngine.model_validate(ENGINE))
 
 
 def write(folder: Path, source: str = "sglang", engine: dict[str, Any] | None = None, **cases: Any) -> Path:
@@ -77,7 +77,7 @@ def test_each_mode_selects_its_own_cases_whatever_ids_they_share(modes: list[tup
                 select(known, Selection(mode))
 
 
-def test_native_cases_of_two_engines_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
+def test_native_cases_of_two_serving_engines_are_refused_until_one_is_chosen(tmp_path: Path) -> None:
     write(tmp_path, one=native_body())
     known = catalogues.load(write(tmp_path, "vllm-omni", two=native_body()))
     with pytest.raises(SelectionError, match="native cases of sglang and vllm-omni are selected"):
@@ -128,8 +128,8 @@ def test_a_mistake_in_a_native_case_is_named_with_case_and_key(tmp_path: Path) -
 @given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5))
 def test_any_text_is_an_argument_as_it_is_once_its_braces_are_written_twice(texts: list[str]) -> None:
     escaped = [text.replace("{", "{{").replace("}", "}}") for text in texts]
-    spec = EngineCase.model_validate(native_body() | {"arguments": escaped})
-    case = Case("one", "sglang", spec, None, Path("x.yaml"), engine=ServingEngine.model_validate(ENGINE))
+    spec = ServingCase.model_validate(native_body() | {"arguments": escaped})
+    case = Case("one", "sglang", spec, None, Path("x.yaml"), serving=ServingEngine.model_validate(ENGINE))
     made = runner.arguments(case.data(), {"engine": "/e", "out": "/o"})  # type: ignore[arg-type]
     assert made == ["make", "one", *texts]
 
@@ -200,7 +200,7 @@ def test_a_native_case_comes_back_from_its_own_data() -> None:
     data = native("one", minutes=2).data()
     file = {"version": 1, "source": data.pop("source"), "engine": data.pop("engine"), "cases": {data.pop("id"): data}}
     parsed = model_of(file).validate_python(file)
-    assert (parsed.cases["one"], parsed.engine) == (native("one", minutes=2).spec, native("one").engine)
+    assert (parsed.cases["one"], parsed.engine) == (native("one", minutes=2).spec, native("one").serving)
 
 
 def test_native_gt_of_another_engine_does_not_go_into_sglangs_directory(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_native_gt_of_another_engine_does_not_go_into_sglangs_directory(tmp_path
     assert publish_target(WorkflowInputs(), "vllm-omni") == f"{base}/vllm-omni_generated"
     for sources, folder in ((["sglang"], "sglang_generated"), (["vllm-omni"], "vllm-omni_generated")):
         assert list(batch(artifact(tmp_path / folder, sources)).folders) == [f"{base}/{folder}"]
-    with pytest.raises(PublishError, match="native GT of one engine"):
+    with pytest.raises(PublishError, match="native GT of one serving engine"):
         batch(artifact(tmp_path / "both", ["sglang", "vllm-omni"]))
 
 

@@ -99,7 +99,7 @@ def test_a_repository_that_several_cases_share_is_pinned_once_and_one_that_has_a
 def test_a_case_that_names_a_repository_twice_gets_one_revision_for_both() -> None:
     text = "cases:\n  a:\n    model: {repo: o/m, revision: abc}\n    loras:\n      - {repo: o/m, file: x}\n"
     (spot,) = open_revisions(text)
-    assert spot.given == "abc"
+    assert spot.known == "abc"
     assert "- {repo: o/m, revision: abc, file: x}" in written(text, [spot], {})
 
 

@@ -20,4 +20,4 @@ def test_the_module_tells_what_the_local_command_tells(call: Call, gt: Gt, tmp_p
 
     refused = call("cases-diff", *where, "--must-match")
     assert refused.status == 1
-    assert "dropped  fox_t2i: no suite of the engine defines it" in refused.message
+    assert "dropped  fox_t2i: no suite defines it" in refused.message

@@ -1,4 +1,4 @@
-"""The rules of the seed's workflow, exactly."""
+"""The promises of concurrency keys and publish directories: those of sglang's own workflow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci.errors import GtError
 from ci.plan.workflow import WorkflowInputs, concurrency_key, publish_target
 
 words = st.text("abc /_-", max_size=6)
@@ -30,7 +31,7 @@ def test_the_key_over_all_inputs_differs_whenever_an_input_does(one: WorkflowInp
     assert same == (one == other)
 
 
-def test_the_seeds_key_lets_two_runs_of_one_output_name_meet() -> None:
+def test_the_workflows_key_lets_two_runs_of_one_output_name_meet() -> None:
     one = WorkflowInputs(ref="main", output_name="out", case_ids="a")
     assert concurrency_key(one) == concurrency_key(replace(one, case_ids="b"))
     assert concurrency_key(one, all_inputs=True) != concurrency_key(replace(one, case_ids="b"), all_inputs=True)
@@ -41,3 +42,18 @@ def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
     assert publish_target(WorkflowInputs(official=True)) == f"{base}/official_generated"
     assert publish_target(WorkflowInputs(official=False)) == f"{base}/sglang_generated"
     assert publish_target(WorkflowInputs(official=True, publish_target_dir="mine/here")) == "mine/here"
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/x", "a/../../b", "a//b", ".git", "a/.git/hooks", "a\\b", "con", "a\nb", "x" * 300]
+)
+def test_an_explicit_directory_lies_in_the_repository(path: str) -> None:
+    with pytest.raises(GtError, match="is no publish directory"):
+        publish_target(WorkflowInputs(publish_target_dir=path))
+
+
+@pytest.mark.parametrize("serving", ["official", "native", "all", "diffusers", "../x", "", "nul", "a/b"])
+def test_native_gt_has_the_directory_of_its_serving_engine_and_no_other(serving: str) -> None:
+    with pytest.raises(GtError, match="is no name of a serving engine"):
+        publish_target(WorkflowInputs(), serving)
+    assert publish_target(WorkflowInputs(official=True), serving).endswith("/official_generated")

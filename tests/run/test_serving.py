@@ -355,7 +355,7 @@ def test_the_case_files_of_the_documentation_are_valid_and_make_jobs(gt: Gt, tmp
 
 
 def test_the_documentation_shows_our_own_engine_as_it_is(catalogue: Catalogue) -> None:
-    shown, ours = documented(0), catalogue.native["qwen_image_t2i"].engine
+    shown, ours = documented(0), catalogue.native["qwen_image_t2i"].serving
     assert ours is not None
     assert {name: shown["engine"][name] for name in ("repo", "ref", "install", "command", "folder")} == {
         name: getattr(ours, name) for name in ("repo", "ref", "install", "command", "folder")

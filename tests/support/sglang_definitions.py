@@ -5,6 +5,8 @@ Running any of its files raises, and leaves a file behind: nothing of an engine 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -196,73 +198,13 @@ FILES = {
     WORKFLOW: MATRIX,
 }
 
-PYTHON = "str(Path(__file__).parent / 'configs' / 'fox.yaml')"
-EDIT = {"prompt": "a red fox in snow", "image_path": "https://example.org/fox.jpg"}
-QUICK = {
-    "prompt": '{"subject":"a red fox","box":[1,2]}',
-    "output_size": "64x64",
-    "output_format": "png",
-    "extras": {"seed": 7, "steps": 8},
-}
-# What these files say, worked out by hand: what reading must give.
-DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "fox_t2i": (
-        "1-gpu",
-        {
-            "server_args": {"model_path": "toys/fox"},
-            "default_sampling_params": {
-                "T2I": {"prompt": "a red fox", "output_size": "64x64"},
-                "I2I": EDIT,
-                "TI2I": EDIT,
-            },
-        },
-    ),
-    "fox_edit": (
-        "1-gpu",
-        {
-            "server_args": {"model_path": "toys/fox", "extras": ["--config", {"python": PYTHON}]},
-            "sampling_params": EDIT,
-        },
-    ),
-    "fox_local": (
-        "1-gpu",
-        {
-            "server_args": {"model_path": "toys/fox"},
-            "sampling_params": {
-                "prompt": "a red fox",
-                "output_size": "64x64",
-                "image_path": {"python": "os.getenv('FOX_IMAGE') or 'fox.jpg'"},
-            },
-        },
-    ),
-    "fox_quick": (
-        "1-gpu",
-        {
-            "server_args": {
-                "model_path": "toys/quick",
-                "modality": "image",
-                "extras": ["--quick", "toys/quick"],
-                "env_vars": {},
-            },
-            "sampling_params": QUICK,
-            "run_consistency_check": False,
-        },
-    ),
-    "fox_2gpu": (
-        "2-gpu",
-        {
-            "server_args": {"model_path": "toys/fox", "num_gpus": 2},
-            "sampling_params": {"prompt": "a red fox", "output_size": "64x64"},
-        },
-    ),
-    "fox_b200": (
-        "1-gpu-b200",
-        {
-            "server_args": {"model_path": "toys/quick", "modality": "image", "extras": [], "env_vars": {}},
-            "sampling_params": QUICK,
-            "run_consistency_check": False,
-        },
-    ),
+SUITES = {
+    "fox_t2i": "1-gpu",
+    "fox_edit": "1-gpu",
+    "fox_local": "1-gpu",
+    "fox_quick": "1-gpu",
+    "fox_2gpu": "2-gpu",
+    "fox_b200": "1-gpu-b200",
 }
 
 
@@ -283,26 +225,36 @@ def write_ours(folder: Path) -> Path:
         {name: body() for name in ("fox_t2i", "fox_edit", "fox_2gpu")},
         unavailable={"fox_quick": "quick is a feature of the engine"},
     )
-    native = {
-        name: _native(suite, definition) for name, (suite, definition) in DEFINITIONS.items() if name != "fox_local"
-    }
-    native["fox_t2i"]["definition"]["default_sampling_params"] = {
-        "T2I": {"prompt": "a red fox", "output_size": "64x64"}
-    }
-    return write_cases(
+    native = {name: _native(suite) for name, suite in SUITES.items() if name != "fox_local"}
+    native["fox_t2i"]["definition"] = {"default_sampling_params": {"T2I": {"prompt": "a red fox"}}}
+    write_cases(
         folder,
         native,
         source="sglang",
         engine={"repo": "sgl-project/sglang", "command": ["python", "-m", "made.up", "{case}"]},
         unavailable={"fox_local": "reads a file of its own"},
     )
+    record(folder, write(folder.with_name("recorded")))
+    return folder
 
 
-def _native(suite: str, definition: dict[str, Any]) -> dict[str, Any]:
+def record(folder: Path, checkout: Path, ref: str = "v1.0") -> None:
+    """Record what a checkout defines beside the case files of a folder, as who looks after them does."""
+    command = [sys.executable, "-m", "ci.catalogue.upstream", str(checkout), ref, "--cases", str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def commit(checkout: Path, tag: str) -> None:
+    """Put what lies in a checkout into its history, under a tag."""
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", tag], ["tag", "-a", tag, "-m", tag]):
+        git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *command]
+        subprocess.run(git, cwd=checkout, check=True, capture_output=True)
+
+
+def _native(suite: str) -> dict[str, Any]:
     return {
         "suite": suite,
         "model": {"repo": "toys/fox"},
         "needs": {"gpu": "h100", "gpus": 1},
         "output": {"kind": "image", "format": "jpg", "name_gpus": 1},
-        "definition": {**definition},
     }

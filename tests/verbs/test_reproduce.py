@@ -19,7 +19,7 @@ from ci.catalogue.fields import Input
 from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.gpus import CPU
 from ci.catalogue.model import Case
-from ci.catalogue.native import EngineCase
+from ci.catalogue.native import ServingCase
 from ci.errors import ReproduceError
 from ci.plan.host import Host
 from ci.publish.merge import merge
@@ -54,7 +54,7 @@ def recorded(catalogue: Catalogue, name: str, **changes: Any) -> CaseRecord:
 
 
 def inputs(case: Case) -> list[Input]:
-    return [] if isinstance(case.spec, EngineCase) else case.spec.inputs
+    return [] if isinstance(case.spec, ServingCase) else case.spec.inputs
 
 
 def of(*records: CaseRecord, mode: str = "official") -> Manifest:

@@ -1,9 +1,9 @@
-"""What an engine's own tests define otherwise than our case files: cases added, changed and dropped since then."""
+"""What sglang's test suites define otherwise than when our case files were last compared with them."""
 
 from __future__ import annotations
 
-import json
-import textwrap
+import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,141 +11,155 @@ from typing import Any
 
 from ...errors import DefinitionsError
 from ..files import Catalogue
-from ..native import EngineCase
-from . import suites
-from .suites import Definition
+from ..model import Case
+from ..native import ServingCase
+from . import checkout as checkouts
+from . import recorded as records
+from . import texts
+from .recorded import Recorded, digest
+from .texts import Definition, Tasks
 
-SGLANG = "sglang"  # the source whose engine defines its cases in the way that is read
-NONE: Any = object()  # the key is not there
-SHARED = "default_sampling_params"
+GONE = "no suite defines it"
+SGLANG = "sglang"  # the source whose serving engine defines its cases in the way that is read
 
 
 @dataclass(frozen=True)
 class Change:
-    """One key of a definition: what our file says, and what the engine says now."""
+    """The text that defined a case, where the checkout's history holds it, and the text that does now."""
 
-    key: str
-    old: Any = NONE
-    new: Any = NONE
+    old: str | None
+    new: str
 
-    def __str__(self) -> str:
-        return f"{self.key}: {_shown(self.old)} → {_shown(self.new)}"
+    def lines(self) -> list[str]:
+        """The difference, for a person; the new text where the old one is not at hand."""
+        if self.old is None:
+            return self.new.splitlines()
+        difference = difflib.unified_diff(self.old.splitlines(), self.new.splitlines(), lineterm="", n=1)
+        return [line for line in difference if not line.startswith(("---", "+++", "@@"))]
 
-    def data(self) -> dict[str, Any]:
-        """As JSON; a side that lacks the key is left out."""
-        sides = {"old": self.old, "new": self.new}
-        return {"key": self.key} | {side: value for side, value in sides.items() if value is not NONE}
+    def data(self) -> dict[str, str | None]:
+        """As JSON."""
+        return {"old": self.old, "new": self.new}
 
 
 @dataclass
 class Cases:
-    """Differences in the cases of one mode: why one is called added or dropped, and what changed in one that stayed."""
+    """Differences in the cases of one mode: why one is called added or dropped, and the texts of one that changed."""
 
     added: dict[str, str] = field(default_factory=dict)
-    changed: dict[str, list[Change]] = field(default_factory=dict)
+    changed: dict[str, Change] = field(default_factory=dict)
     dropped: dict[str, str] = field(default_factory=dict)
 
     def lines(self) -> Iterator[str]:
-        """For a person."""
+        """For a person. Cases that changed in the same lines, as by a text that they share, stand together."""
         yield from (f"  added    {name}: {why}" for name, why in self.added.items())
-        for name, changes in self.changed.items():
-            yield f"  changed  {name}"
-            yield from (f"    {change}" for change in changes)
+        together: dict[tuple[str, ...], list[str]] = {}
+        for name, change in self.changed.items():
+            together.setdefault(tuple(change.lines()), []).append(name)
+        for lines, names in together.items():
+            yield f"  changed  {', '.join(names)}"
+            yield from (f"    {line}".rstrip() for line in lines)
         yield from (f"  dropped  {name}: {why}" for name, why in self.dropped.items())
 
     def data(self) -> dict[str, Any]:
         """As JSON."""
-        changed = {name: [change.data() for change in changes] for name, changes in self.changed.items()}
+        changed = {name: change.data() for name, change in self.changed.items()}
         return {"added": self.added, "changed": changed, "dropped": self.dropped}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Differences:
-    """All of them. `unread` names what could not be read in the engine's suites, so that a case may be missing."""
+    """All of them, and what they are differences to."""
 
     official: Cases
     native: Cases
-    unread: list[str]
+    repo: str
+    ref: str
 
     def __bool__(self) -> bool:
-        return any(self.lines())
+        return any(any(self.data()[mode].values()) for mode in ("official", "native"))
 
     def lines(self) -> Iterator[str]:
         """For a person."""
         for mode, cases in (("official", self.official), ("native", self.native)):
             lines = list(cases.lines())
             yield from [f"{mode} cases:", *lines] if lines else []
-        if self.unread:
-            yield "not read in the engine's suites, so that a case may be missing:"
-        yield from (f"  {textwrap.shorten(text, 200)}" for text in self.unread)
+        changes = [*self.official.changed.values(), *self.native.changed.values()]
+        if any(change.old is None for change in changes):
+            what = self.ref if re.fullmatch(r"[0-9a-f]{40}", self.ref) else f"tag {self.ref}"
+            yield "a text without + and - is the new one: the old one is not in the checkout's history;"
+            yield f"`git fetch --depth 1 https://github.com/{self.repo} {what}` in the checkout gets it"
 
     def data(self) -> dict[str, Any]:
         """As JSON."""
-        return {"official": self.official.data(), "native": self.native.data(), "unread": self.unread}
+        since = {"repo": self.repo, "ref": self.ref}
+        return {"official": self.official.data(), "native": self.native.data(), "since": since}
 
 
 def differences(ours: Catalogue, checkout: Path) -> Differences:
-    """Compare our cases with the definitions in a checkout of sglang.
+    """Compare the definitions in a checkout of sglang with those that are recorded beside our native cases.
 
-    Official cases are compared by the definitions that stand in our native cases of the same ids. Where the checkout
-    holds a matrix of official cases, what that says counts too. Raises DefinitionsError where nothing can be compared.
+    Where the checkout holds a matrix of official cases, what that says counts too. Raises DefinitionsError where
+    nothing can be compared.
     """
-    native_cases = [case for case in ours.native.values() if case.source == SGLANG]
-    known = {case.id: case.spec for case in native_cases if isinstance(case.spec, EngineCase)}
-    if not known:
+    native = {name: case for name, case in ours.native.items() if case.source == SGLANG}
+    if not native:
         raise DefinitionsError(f"the case files hold no native case of {SGLANG}, so there is nothing to compare with")
-    theirs = suites.read(checkout, sorted({spec.suite for spec in known.values()}))
-    official, native = Cases(), Cases()
-    ids = {name for name, case in ours.cases.items() if case.official}
-    settled = ids | ours.unavailable.keys()
-    for name, spec in known.items():
-        found = theirs.case(name)
-        if found is None:
-            native.dropped[name] = f"no suite of the engine defines it; it was in {spec.suite}"
-        elif changes := list(_changes(spec.suite, spec.definition, *found)):
-            (official if name in ids else native).changed[name] = changes
-    seen = ours.native.keys() | ours.unavailable_native.keys()  # when our files were written
-    for suite, cases in theirs.suites.items():
-        new = {name: f"new in suite {suite}" for name in cases if name not in seen}
-        native.added |= new
-        official.added |= {name: f"{why}, without an official case" for name, why in new.items() if name not in settled}
-    official.dropped |= {name: "no suite of the engine defines it" for name in sorted(ids) if theirs.case(name) is None}
-    if theirs.official is not None:
-        official.added |= dict.fromkeys(sorted(theirs.official - ids), "new in the official matrix")
-        official.dropped |= dict.fromkeys(sorted(ids - theirs.official), "no longer in the official matrix")
-    return Differences(official, native, list(theirs.unread))
+    recorded = records.read(next(iter(native.values())).file.parent)
+    now = defined(ours, checkout)
+    changes = _changes(ours, checkout, recorded, now)
+    official = {name for name, case in ours.cases.items() if case.official}
+    known = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
+    new = {name: f"new in {definition.place}" for name, definition in now.items() if name not in known}
+    settled = official | ours.unavailable.keys()
+    report = Differences(
+        Cases(
+            {name: f"{why}, without an official case" for name, why in new.items() if name not in settled},
+            {name: change for name, change in changes.items() if name in official},
+            dict.fromkeys(sorted(official - now.keys()), GONE),
+        ),
+        Cases(
+            new,
+            {name: change for name, change in changes.items() if name in native and name not in official},
+            {name: f"{GONE}; it was in {_suite(case)}" for name, case in native.items() if name not in now},
+        ),
+        recorded.repo,
+        recorded.ref,
+    )
+    matrix = texts.official_ids(checkouts.files(checkout))
+    if matrix is not None:
+        report.official.added |= dict.fromkeys(sorted(matrix - official), "new in the official matrix")
+        report.official.dropped |= dict.fromkeys(sorted(official - matrix), "no longer in the official matrix")
+    return report
 
 
-def _changes(suite: str, ours: Definition, their_suite: str, theirs: Definition) -> Iterator[Change]:
-    if suite != their_suite:
-        yield Change("suite", suite, their_suite)
-    yield from between("", ours, _of_our_tasks(ours, theirs))
+def _changes(ours: Catalogue, checkout: Path, recorded: Recorded, now: Mapping[str, Definition]) -> dict[str, Change]:
+    """The definitions of which another text is recorded, or none, each with the recorded text if the history has it."""
+    changed = {name: each for name, each in now.items() if digest(each) != recorded.definitions.get(name)}
+    read = checkouts.history(checkout, recorded.ref) if changed else None
+    earlier = {} if read is None else texts.definitions(read, _tasks(ours))
+    old = {name: each for name, each in earlier.items() if digest(each) == recorded.definitions.get(name)}
+    return {name: Change(str(old[name]) if name in old else None, str(each)) for name, each in changed.items()}
 
 
-def _of_our_tasks(ours: Definition, theirs: Definition) -> Definition:
-    """Of the parameters that cases of a task share, those of the tasks that our definition names."""
-    if not isinstance(ours.get(SHARED), Mapping) or not isinstance(theirs.get(SHARED), Mapping):
-        return theirs
-    return {**theirs, SHARED: {task: shared for task, shared in theirs[SHARED].items() if task in ours[SHARED]}}
+def defined(ours: Catalogue, checkout: Path) -> Mapping[str, Definition]:
+    """What a checkout defines. Raises DefinitionsError where it defines no case."""
+    definitions = texts.definitions(checkouts.files(checkout), _tasks(ours))
+    if not definitions:
+        raise DefinitionsError(
+            f"{checkout} has no {texts.SUITES} that defines a case; give a checkout of sgl-project/sglang (git clone "
+            "https://github.com/sgl-project/sglang), or its tests have a shape that is not known here"
+        )
+    return definitions
 
 
-def between(key: str, old: Any, new: Any) -> Iterator[Change]:
-    """The keys below `key` in which two JSON values differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and not _is_text(old) and not _is_text(new):
-        for name in dict.fromkeys([*old, *new]):
-            yield from between(f"{key}.{name}" if key else name, old.get(name, NONE), new.get(name, NONE))
-    elif (
-        old is NONE or new is NONE or json.dumps(old, sort_keys=True) != json.dumps(new, sort_keys=True)
-    ):  # 1 is not true
-        yield Change(key, old, new)
+def _tasks(ours: Catalogue) -> Tasks:
+    """The task of each case that takes the parameters that all cases of a task share."""
+    specs = {name: case.spec for name, case in ours.native.items()}
+    definitions = {name: spec.definition for name, spec in specs.items() if isinstance(spec, ServingCase)}
+    shared = {name: definition.get("default_sampling_params") for name, definition in definitions.items()}
+    return {name: list(tasks) for name, tasks in shared.items() if isinstance(tasks, dict)}
 
 
-def _shown(value: Any) -> str:
-    if value is NONE:
-        return "nothing"
-    return str(value["python"]) if _is_text(value) else json.dumps(value, ensure_ascii=False)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether it is the text of an expression that was not resolved."""
-    return isinstance(value, Mapping) and value.keys() == {"python"}
+def _suite(case: Case) -> str:
+    return case.spec.suite if isinstance(case.spec, ServingCase) else ""
