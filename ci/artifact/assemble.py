@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..catalogue.model import Case
 from ..plan.generation import Generation, now
 from .manifest import Manifest
-from .records import CaseRecord, HostRecord, MoveRecord, RemoteRecord, RunRecord, Selected, unfinished
-from .tool import tool
+from .records import CaseRecord, HostRecord, MoveRecord, RemoteRecord, RunRecord, Selected, Tool, unfinished
+from .tool import of_checkout
 
 if TYPE_CHECKING:  # the runner is not installed where this runs
     from gt_runner.events import Ending
@@ -21,15 +21,17 @@ def manifest_of(
     engine: str | None = None,
     hosts: Iterable[RemoteRecord] = (),
     moves: Iterable[MoveRecord] = (),
+    tool: Tool | None = None,
 ) -> Manifest:
     """The manifest of a run that ends now.
 
     `outcomes` holds the event that each case ended in, `engine` the version of Dagger's engine, `hosts` the hosts that
-    jobs were sent to, `moves` the jobs that went on from a host that failed.
+    jobs were sent to, `moves` the jobs that went on from a host that failed; `tool` is the diffusion-gt that ran, where
+    that is not this checkout.
     """
     return Manifest(
         run=RunRecord(
-            tool=tool(),
+            tool=tool or of_checkout(),
             selection=Selected(
                 mode=run.selection.mode,
                 source_group=run.selection.group,

@@ -81,7 +81,10 @@ def _timestamp(time: str) -> str:
 
 
 def _tool(run: RunRecord) -> Json:
-    return _resource(name="diffusion-gt", commit=run.tool.commit, annotations={"dirty": run.tool.dirty})
+    tool = run.tool
+    return _resource(
+        "diffusion-gt", tool.ref, commit=tool.commit, annotations={"dirty": tool.dirty, "source": tool.source}
+    )
 
 
 def _dependencies(record: CaseRecord) -> Iterator[Json]:

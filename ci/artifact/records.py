@@ -64,7 +64,9 @@ class Tool(Part):
     commit: Commit | None = Field(description="Of its checkout, or of the git module; null where that is not known.")
     dirty: bool | None = Field(description="Whether there were changes that no commit has; null where not known.")
     ref: str | None = Field(None, description="Of a Dagger module from git: its address and version, as asked for.")
-    source: Digest | None = Field(None, description="Of a Dagger module: a digest of its source.")
+    source: Annotated[str, Field(pattern=r"^[a-z0-9]+:[0-9a-f]+$")] | None = Field(
+        None, description="Of a Dagger module: a digest of its source, as Dagger has it."
+    )
 
 
 class Selected(Part):

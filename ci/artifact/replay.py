@@ -16,14 +16,14 @@ from ..catalogue.gpus import ANY, CPU
 from ..catalogue.model import Case, ServingFile, model_of
 from ..catalogue.native import ServingEngine
 from ..catalogue.selection import Selection
-from ..errors import ReproduceError, near
+from ..errors import ReproduceError, near, printable, reading
 from ..plan import jobs
 from ..plan.generation import Generation
 from ..plan.host import Host
 from ..plan.jobs import Job
 from .manifest import Manifest
-from .records import CaseRecord, RunRecord
-from .tool import tool
+from .records import CaseRecord, RunRecord, Tool
+from .tool import of_checkout
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Here:
     environment: str | None = None  # digest; None where a container's is not known before it runs
     image: str | None = None  # None: no containers
     engine: str | None = None  # identity of the checkout that makes native cases; None: there is none
+    tool: Tool = field(default_factory=of_checkout)
 
 
 @dataclass
@@ -87,10 +88,14 @@ def pinned(record: CaseRecord) -> dict[str, Any]:
 
 
 def engine_of(manifest: Manifest) -> tuple[ServingEngine, str] | None:
-    """The engine that made a manifest's native cases, if there are any, and its commit, or "" where it was at none."""
-    for record in manifest.cases.values():
+    """The serving engine that made a manifest's native cases, if there are any, and its commit; "" where it had none.
+
+    Raises ReproduceError where the case is none of this version.
+    """
+    for name, record in manifest.cases.items():
         if "engine" in record.case and record.code is not None:
-            return ServingEngine.model_validate(record.case["engine"]), record.code.commit or ""
+            file = _file(name, record.source, record.case)
+            return file.engine, record.code.commit or ""
     return None
 
 
@@ -123,21 +128,28 @@ def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
 
 
 def _case(name: str, record: CaseRecord, here: Here) -> Case:
-    data = pinned(record)
-    shared: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
-    spec = {key: value for key, value in data.items() if key not in ("id", "source")}
-    whole: dict[str, Any] = {"version": 1, "source": record.source, "cases": {name: spec}, **shared}
-    try:
-        file = model_of(whole).validate_python(whole)
-    except ValidationError as error:
-        where = error.errors(include_url=False)[0]
-        raise ReproduceError(
-            f"{name}: this version does not know the case as the manifest has it ({'.'.join(map(str, where['loc']))}: "
-            f"{where['msg']}); check out the tool's commit that the manifest names"
-        ) from None
+    _file(name, record.source, record.case)  # before its parts are looked at: a manifest may hold any JSON there
+    file = _file(name, record.source, pinned(record))
     engine = file.engine if isinstance(file, ServingFile) else None
     code = getattr(file, "code", None)
     return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", serving=engine)
+
+
+def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
+    """The case as a case file of its own. Raises ReproduceError for one that no case file can hold."""
+    data = dict(case)
+    shared: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
+    spec = {key: value for key, value in data.items() if key not in ("id", "source")}
+    whole: dict[str, Any] = {"version": 1, "source": source, "cases": {name: spec}, **shared}
+    try:
+        return model_of(whole).validate_python(whole)
+    except ValidationError as error:
+        mistake = error.errors(include_url=False)[0]
+        reason = printable(f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}")
+        raise ReproduceError(
+            f"{name}: this version does not know the case as the manifest has it ({reason}); check out the tool's "
+            "commit that the manifest names"
+        ) from None
 
 
 def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
@@ -148,7 +160,7 @@ def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
         path = here.inputs / given.path
         if not path.is_file():
             yield f"input {given.path} is not in {here.inputs}; --cases names the folder that it lies in"
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != given.sha256:
+        elif _sha256(path) != given.sha256:
             yield f"input {given.path} in {here.inputs} is another file: its sha256 is not {given.sha256}"
     for weights in record.weights:
         if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
@@ -178,20 +190,27 @@ def _card(name: str, multiprocessors: int | None) -> str:
 
 
 def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Here) -> Iterator[str]:
-    ours = tool()
     for name, record in records.items():
-        theirs = origin(manifest, name).tool
-        if theirs.commit is None:
-            yield "the manifest names no commit of the tool"
-        elif theirs.commit != ours.commit:
-            yield f"the tool was at commit {theirs.commit}, here it is {ours.commit or 'no checkout'}"
-        elif theirs.dirty:
-            yield f"the tool's checkout held changes that commit {theirs.commit} has not"
+        yield from _tools(origin(manifest, name).tool, here.tool)
         if here.environment is not None and record.environment != here.environment:
             yield f"the Python environment was {_short(record.environment)}, here it is {_short(here.environment)}"
         image = None if record.image is None else record.image.digest or record.image.recipe
         if here.image is None and image is not None:
             yield f"it ran in the image {_short(image)}, here without containers"
+
+
+def _tools(then: Tool, now: Tool) -> Iterator[str]:
+    """In what the diffusion-gt of a run differs from the one here, as far as both are known."""
+    if then.source is not None and then.source == now.source:
+        return
+    if then.commit is None and then.source is None:
+        yield "the manifest names neither commit nor source of the tool"
+    elif then.commit is None:
+        yield f"the tool's source was {then.source}, here it is {now.source or now.commit or 'not known'}"
+    elif then.commit != now.commit:
+        yield f"the tool was at commit {then.commit}, here it is {now.commit or now.source or 'no checkout'}"
+    elif then.dirty:
+        yield f"the tool's checkout held changes that commit {then.commit} has not"
 
 
 def _jobs(cases: Mapping[str, Case], records: Mapping[str, CaseRecord], host: Host) -> list[Job]:
@@ -204,10 +223,15 @@ def _jobs(cases: Mapping[str, Case], records: Mapping[str, CaseRecord], host: Ho
     return [job for kind, group in kinds.items() for job in jobs.plan(group, on=kind)]
 
 
-def _by_case(found: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each thing that is said, with the cases that it is said of."""
+def _sha256(path: Path) -> str:
+    with reading(path, ReproduceError):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _by_case(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each text, with the cases that it is about."""
     names: dict[str, list[str]] = {}
-    for name, text in found:
+    for name, text in texts:
         names.setdefault(text, []).append(name)
     return [f"{', '.join(cases)}: {text}" for text, cases in names.items()]
 

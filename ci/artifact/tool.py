@@ -1,4 +1,4 @@
-"""Names the diffusion-gt that runs: its version, and the commit of its checkout."""
+"""Names the diffusion-gt that runs: its version, and where its code is from."""
 
 from __future__ import annotations
 
@@ -9,26 +9,43 @@ from .. import ROOT
 from .records import Tool
 
 
-def tool() -> Tool:
-    """This diffusion-gt.
+def of_checkout() -> Tool:
+    """The diffusion-gt of this checkout; what is not known, as where there is no checkout, is None.
 
-    A commit between two releases is named by the tag before it, as 1.2.0-3-g0123abc. Where there is no tag, as in the
-    module's container, the version is the package's.
+    A commit between two releases is named by the tag before it, as 1.2.0-3-g0123abc. Where there is no tag, the version
+    is the package's.
     """
     commit = _git("rev-parse", "HEAD")
     tagged = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
+    changes = _git("status", "--porcelain")
+    version = tagged.removeprefix("v") if tagged else _package()
+    return Tool(version=version, commit=commit or None, dirty=None if not commit or changes is None else bool(changes))
+
+
+def of_module(source: str, ref: str = "", commit: str = "") -> Tool:
+    """The diffusion-gt of a Dagger module, by what Dagger knows of it.
+
+    `source` is the digest of the module's source; `ref` and `commit` name a module from git, which holds no changes.
+    """
     return Tool(
-        version=tagged.removeprefix("v") or importlib.metadata.version("diffusion-gt"),
+        version=_package(),
         commit=commit or None,
-        dirty=bool(commit and _git("status", "--porcelain")),
+        dirty=False if commit else None,
+        ref=ref or None,
+        source=source,
     )
 
 
-def _git(*arguments: str) -> str:
+def _package() -> str:
+    return importlib.metadata.version("diffusion-gt")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers; None where it does not."""
     if not (ROOT / ".git").exists():
-        return ""
+        return None
     try:
         answer = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     except OSError:  # no git here
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

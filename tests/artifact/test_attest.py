@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from ci.artifact.attest import statement, text
 from ci.artifact.manifest import NAME, Manifest
+from ci.artifact.tool import of_module
 from ci.catalogue.files import Catalogue
 from ci.errors import ArtifactError
 from ci.publish.merge import merge
@@ -43,6 +44,26 @@ def test_what_the_manifest_does_not_know_is_left_out(made: Path) -> None:
     dependencies = statement(made)["predicate"]["buildDefinition"]["resolvedDependencies"]
     (tool,) = [each for each in dependencies if each.get("name") == "diffusion-gt"]
     assert "digest" not in tool
+
+
+def test_a_dagger_module_is_named_by_what_dagger_knows_of_it(made: Path) -> None:
+    manifest = Manifest.model_validate_json((made / NAME).read_text())
+    for tool, expected in (
+        (of_module("xxh3:0123abc"), {"name": "diffusion-gt", "annotations": {"source": "xxh3:0123abc"}}),
+        (
+            of_module("sha256:0a", "https://github.com/o/r@v1.0.0", "a" * 40),
+            {
+                "name": "diffusion-gt",
+                "uri": "https://github.com/o/r@v1.0.0",
+                "digest": {"gitCommit": "a" * 40},
+                "annotations": {"dirty": False, "source": "sha256:0a"},
+            },
+        ),
+    ):
+        run = manifest.run.model_copy(update={"tool": tool})
+        (made / NAME).write_text(manifest.model_copy(update={"run": run}).text())
+        assert expected in statement(made)["predicate"]["buildDefinition"]["resolvedDependencies"]
+        FORM.validate(statement(made))
 
 
 def test_cases_keep_their_numbers(made: Path, catalogue: Catalogue) -> None:

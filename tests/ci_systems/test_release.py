@@ -117,20 +117,20 @@ def git(folder: Path, *arguments: str) -> str:
 def test_the_manifest_names_a_checkout_by_its_tag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "ROOT", tmp_path)
     installed = importlib.metadata.version("diffusion-gt")
-    assert tools.tool() == Tool(version=installed, commit=None, dirty=False)  # as in the module's container
+    assert tools.of_checkout() == Tool(version=installed, commit=None, dirty=None)  # not known
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "a")
-    assert tools.tool().version == installed
+    assert tools.of_checkout().version == installed
     git(tmp_path, "tag", "-a", "v1.2.0", "-m", "a")
     git(tmp_path, "tag", "v1")
     first = git(tmp_path, "rev-parse", "HEAD")
-    assert tools.tool() == Tool(version="1.2.0", commit=first, dirty=False)
+    assert tools.of_checkout() == Tool(version="1.2.0", commit=first, dirty=False)
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "b")
     git(tmp_path, "tag", "--force", "v1")
     (tmp_path / "new").touch()
     second = git(tmp_path, "rev-parse", "HEAD")
     abbreviated = git(tmp_path, "rev-parse", "--short", "HEAD")
-    assert tools.tool() == Tool(version=f"1.2.0-1-g{abbreviated}", commit=second, dirty=True)
+    assert tools.of_checkout() == Tool(version=f"1.2.0-1-g{abbreviated}", commit=second, dirty=True)
 
 
 def steps(job: str) -> list[dict[str, Any]]:

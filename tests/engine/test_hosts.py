@@ -85,6 +85,8 @@ def test_jobs_run_on_the_host_and_come_back_and_are_not_sent_again(other: str, v
     first, called = store.generate(*arguments)
     name = other.removeprefix("tcp://")
     assert [(host["name"], host["cases"]) for host in first["run"]["hosts"]] == [(name, ["mine"])]
+    (host,) = first["run"]["hosts"]
+    assert first["run"]["started"] <= host["started"] <= host["ended"] <= first["run"]["ended"]
     assert first["run"]["made"] == ["mine"]
     assert f"[{name} smoke-tiny--fluxpipeline-cpu] " in called.err  # every line says host and job
 

@@ -12,9 +12,19 @@ import pytest
 
 from ci import RUNNER
 from ci.artifact.manifest import NAME, Manifest
-from ci.artifact.records import CaseRecord, CodeRecord, FileRecord, GpuRecord, InputRecord, ProcessRecord, WeightsRecord
+from ci.artifact.records import (
+    CaseRecord,
+    CodeRecord,
+    FileRecord,
+    GpuRecord,
+    InputRecord,
+    ProcessRecord,
+    Tool,
+    WeightsRecord,
+)
 from ci.artifact.replay import Here, again, pinned
 from ci.artifact.replay_report import reproduction
+from ci.artifact.tool import of_module
 from ci.catalogue.fields import Input
 from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.gpus import CPU
@@ -115,6 +125,26 @@ def test_what_else_differs_from_what_the_manifest_names_is_said(catalogue: Catal
     notes = again(old.model_copy(update={"run": named}), [], here).notes
     assert any(note.startswith(f"the tool was at commit {'a' * 40}, here it is ") for note in notes)
     assert "the Python environment was 000000000000, here it is 222222222222" in notes
+
+
+def noted(catalogue: Catalogue, then: Tool, now: Tool) -> list[str]:
+    old = of(recorded(catalogue, "flux_image_t2i"))
+    run = old.run.model_copy(update={"tool": then})
+    notes = again(old.model_copy(update={"run": run}), [], replace(OURS, tool=now)).notes
+    return [note for note in notes if "tool" in note]
+
+
+def test_the_tool_is_compared_as_far_as_it_is_known(catalogue: Catalogue) -> None:
+    unknown = Tool(version="1", commit=None, dirty=None)
+    one, other = (Tool(version="1", commit=letter * 40, dirty=False) for letter in "ab")
+    module, newer = of_module("sha256:aa"), of_module("sha256:bb")
+    assert noted(catalogue, one, one) == noted(catalogue, module, module) == []
+    assert noted(catalogue, unknown, one) == ["the manifest names neither commit nor source of the tool"]
+    assert noted(catalogue, one, other) == [f"the tool was at commit {'a' * 40}, here it is {'b' * 40}"]
+    assert noted(catalogue, module, newer) == ["the tool's source was sha256:aa, here it is sha256:bb"]
+    assert noted(catalogue, module, one) == [f"the tool's source was sha256:aa, here it is {'a' * 40}"]
+    dirty = one.model_copy(update={"dirty": True})
+    assert noted(catalogue, dirty, one) == [f"the tool's checkout held changes that commit {'a' * 40} has not"]
 
 
 def test_cases_that_failed_then_are_left_out_and_said(catalogue: Catalogue) -> None:

@@ -14,7 +14,7 @@ import dagger
 from ...artifact import manifest as manifests
 from ...artifact.records import MoveRecord, RemoteRecord
 from ...plan.fleet import FleetHost
-from ...plan.generation import Generation
+from ...plan.generation import Generation, now
 from ...plan.host import Host
 from ...plan.jobs import Job
 from ..images import Checkout
@@ -78,6 +78,8 @@ class Spread:
         self._engine, self._nested, self._found = engine, nested, found
         self._remotes = {remote.name: remote for remote in found.good}
         self._ran: dict[str, list[str]] = {}
+        self._started: dict[str, str] = {}
+        self._ended: dict[str, str] = {}
         self._sent: dict[str, tuple[Job, Remote | None]] = {}
         self._places = places(found, generation.host)
         self._dispatch = Dispatch(generation.jobs, self._places)
@@ -101,11 +103,14 @@ class Spread:
             if remote is None:
                 await self._engine.run_here(job, devices, results)
                 return
+            self._started.setdefault(remote.name, now())
             try:
                 await self._run_there(unsettled(job, results), remote, devices, results)
             except HostFaultError:
                 await self._finished(job, remote, results)
                 raise
+            finally:
+                self._ended[remote.name] = now()
 
         await self._engine.plan()
         dispatched = await self._dispatch.run(run_job)
@@ -189,7 +194,13 @@ class Spread:
         """The hosts that ran something, for the manifest."""
         return [
             RemoteRecord(
-                name=name, gpu=remote.kind, gpu_name=remote.machine.gpu_name or None, engine=remote.engine, cases=cases
+                name=name,
+                gpu=remote.kind,
+                gpu_name=remote.machine.gpu_name or None,
+                engine=remote.engine,
+                cases=cases,
+                started=self._started[name],
+                ended=self._ended[name],
             )
             for name, cases in self._ran.items()
             for remote in [self._remotes[name]]
