@@ -113,6 +113,9 @@ class InputRecord(Part):
     url: str | None = None
     path: str | None = None
     sha256: Hex
+    normalised: list[str] = Field(
+        default_factory=list, description="What was not plain RGB in the file, and was made so when it was read."
+    )
 
 
 class ProcessRecord(Part):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..contract import Case, Job
-from ..errors import AccessError, FetchError, SpaceError
+from ..errors import AccessError, FetchError, InputError, SpaceError
 from ..store import Store, case_key
 from . import case_files
 from .hub import Snapshot, commit_of
@@ -16,7 +16,7 @@ from .weights import check_space, snapshots
 
 
 def obstacles(run: Any) -> list[str]:
-    """Models that are closed to the user, and a disk that is too small for what a run (see `supervisor.Run`) lacks.
+    """Models that are closed to the user, inputs that are no images or not the pinned ones, too small a disk.
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
@@ -63,5 +63,5 @@ def _look_up(snapshot: Snapshot, found: list[str]) -> bool:
 def _told(found: list[str]) -> Iterator[None]:
     try:
         yield
-    except (AccessError, SpaceError) as error:
+    except (AccessError, InputError, SpaceError) as error:
         found.extend(str(error).splitlines())

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from gt_pictures.reading import read
 
 from .. import environment
 from ..contract import Case, Prepared
@@ -41,7 +41,11 @@ def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[st
         ],
         "code": _code(case, fetched["code_identity"]),
         "inputs": [
-            {**{name: given[name] for name in ("url", "path") if name in given}, "sha256": found["sha256"]}
+            {
+                **{name: given[name] for name in ("url", "path") if name in given},
+                "sha256": found["sha256"],
+                "normalised": found.get("normalised", []),
+            }
             for given, found in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
         "passed": dict(passed),
@@ -65,8 +69,7 @@ def _code(case: Case, identity: str | None) -> Record | None:
 
 
 def _file(path: Path) -> Record:
-    with Image.open(path) as image:
-        width, height = image.size
+    width, height = read(path).size
     data = path.read_bytes()
     return {
         "name": path.name,
