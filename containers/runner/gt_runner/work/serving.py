@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import read, twins
 
 from .. import environment
 from ..contract import Case, Prepared
@@ -23,7 +24,6 @@ from . import output, record
 from .base import Worker
 
 ISOLATION = "none"  # as a record says it
-FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
 class ServingWorker(Worker):
@@ -78,26 +78,23 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 
 def _complete(case: Case, out: Path) -> list[str]:
-    """The names of the case's files. Raises CommandError where one of them is not there."""
+    """The names of the case's files. Raises CommandError where one of them is not there, or not the only one."""
     wanted, there = output.names(case), sorted(path.name for path in out.iterdir())
     missing = [name for name in wanted if not (out / name).is_file()]
     if missing:
         raise CommandError(
             f"the engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
         )
+    for names in twins(there).values():
+        if set(names) & set(wanted):
+            raise CommandError(f"the engine's command made {' and '.join(names)}: it is not known which one counts")
     return wanted
 
 
 def _taken(path: Path, folder: Path) -> Path:
-    """A copy, once it is known to be a whole image of the format that its name says."""
+    """A copy, once it is known to be a plain image of the format that its name says."""
     try:
-        with Image.open(path) as image:
-            found = image.format
-            image.load()
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise CommandError(
-            f"{path.name} of the engine is no whole image: {str(error).replace(str(path), path.name)}"
-        ) from error
-    if found != FORMATS[path.suffix]:
-        raise CommandError(f"{path.name} of the engine is {found}, and its name says {FORMATS[path.suffix]}")
+        read(path)
+    except PictureError as error:
+        raise CommandError(f"{path.name} of the engine: {error}") from error
     return shutil.copyfile(path, folder / path.name)
