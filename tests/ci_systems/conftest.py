@@ -14,10 +14,10 @@ from tests.ci_systems.github import GitHub, snapshot
 
 def tool(name: str) -> str:
     """The path of a program. Skips where it is not installed."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"no {name} on PATH; .ci/run installs it")
-    return found
+    return path
 
 
 @pytest.fixture(scope="session")

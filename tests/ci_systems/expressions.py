@@ -15,7 +15,7 @@ FILES = ("package.json", "package-lock.json", "evaluate.mjs")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Evaluation:
     """One evaluation: the keys that lead to a text of the file, and the contexts that its expressions read."""
 
     place: Sequence[str]
@@ -42,16 +42,18 @@ class Expressions:
         """What GitHub's parser has against a workflow."""
         return list(self._run(file, [])["mistakes"])
 
-    def evaluate(self, file: Path, asked: Sequence[Asked]) -> list[str]:
+    def evaluate(self, file: Path, evaluations: Sequence[Evaluation]) -> list[str]:
         """What each place comes to, as the text that GitHub makes of it."""
-        answer = self._run(file, asked)
+        answer = self._run(file, evaluations)
         assert not answer["mistakes"], answer["mistakes"]
         return list(answer["found"])
 
-    def _run(self, file: Path, asked: Sequence[Asked]) -> dict[str, Any]:
-        given = {"file": file.name, "text": file.read_text(), "asked": [vars(each) for each in asked]}
+    def _run(self, file: Path, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+        question = {"file": file.name, "text": file.read_text(), "asked": [vars(each) for each in evaluations]}
         command = ["node", str(self.folder / "evaluate.mjs")]
-        done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, input=json.dumps(question), capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer

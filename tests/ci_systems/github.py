@@ -23,7 +23,7 @@ Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ran:
+class WorkflowRun:
     """What came of a workflow. A step is named by the ids on the way to it: its own, or its action's and its own.
 
     A step without an id has its number for one, from "0".
@@ -56,8 +56,8 @@ class Ran:
 
     def outputs(self, *step: str, **part: Any) -> dict[str, str]:
         """The outputs of a step."""
-        said = [e for e in self._of(step, part) if e.get("command") == "set-output" and tuple(e["stepID"]) == step]
-        return {event["name"]: event["arg"] for event in said}
+        events = [e for e in self._of(step, part) if e.get("command") == "set-output" and tuple(e["stepID"]) == step]
+        return {event["name"]: event["arg"] for event in events}
 
     @property
     def summary(self) -> str:
@@ -94,7 +94,7 @@ class GitHub:
         env: Mapping[str, str] | None = None,
         job: str | None = None,
         timeout: float = 120,
-    ) -> Ran:
+    ) -> WorkflowRun:
         """Execute a workflow: a file of .github/workflows, or the text of one. `env` is the runner machine's."""
         services = self.folder / "services"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -134,7 +134,7 @@ class GitHub:
                 raise
         events = [json.loads(line) if line.startswith("{") else {"msg": line} for line in out.splitlines()]
         shutil.rmtree(self.folder / "cache", ignore_errors=True)
-        return Ran(process.returncode, events, services)
+        return WorkflowRun(process.returncode, events, services)
 
     def _origin(self, name: str, text: str) -> Path:
         """A git repository with the workflows: act takes its name, ref and commit for the run's."""
@@ -161,22 +161,22 @@ class GitHub:
     def _actions(self) -> dict[str, Path]:
         """A folder for each `uses:` of the workflows and of our action; one that nothing stands in for is an error."""
         files = [*(self.folder / "origin" / ".github" / "workflows").glob("*.yml"), self.repository / "action.yml"]
-        found: dict[str, Path] = {}
+        folders: dict[str, Path] = {}
         for step in (step for file in files if file.exists() for step in steps(load(file))):
             uses = step.get("uses", "./")
             name, _, _ = uses.partition("@")
             if uses.startswith("./"):
                 continue
             if name == OURS:
-                found[uses] = self.repository
+                folders[uses] = self.repository
                 continue
             service = SERVICES[name]
             unknown = set(step.get("with", {})) - set(service.inputs)
             assert not unknown, f"{uses} has no input {unknown}"
-            found[uses] = self.folder / "actions" / name
-            found[uses].mkdir(parents=True, exist_ok=True)
-            (found[uses] / "action.yml").write_text(service.action(name))
-        return found
+            folders[uses] = self.folder / "actions" / name
+            folders[uses].mkdir(parents=True, exist_ok=True)
+            (folders[uses] / "action.yml").write_text(service.action(name))
+        return folders
 
 
 def load(path: Path) -> dict[str, Any]:

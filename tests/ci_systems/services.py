@@ -59,11 +59,11 @@ def download(inputs: Inputs) -> Outputs:
     target = Path(os.environ["GITHUB_WORKSPACE"]) / inputs["path"]
     named, pattern = inputs["name"], inputs["pattern"] or "*"
     kept = HERE / "artifacts"
-    found = sorted(path for path in kept.glob("*") if fnmatch.fnmatchcase(path.name, named or pattern))
-    if named and not found:
+    folders = sorted(path for path in kept.glob("*") if fnmatch.fnmatchcase(path.name, named or pattern))
+    if named and not folders:
         sys.exit(f"Unable to download artifact(s): Artifact not found for name: {named}")
-    for path in found:
-        flat = named or inputs["merge-multiple"] == "true" or len(found) == 1
+    for path in folders:
+        flat = named or inputs["merge-multiple"] == "true" or len(folders) == 1
         shutil.copytree(path, target if flat else target / path.name, dirs_exist_ok=True)
     return {"download-path": str(target)}
 

@@ -31,12 +31,12 @@ def main() -> int:
     assert head == ["call", "-m", os.environ.get("GT_MODULE") or os.environ["GITHUB_ACTION_PATH"]], head
     with (HERE / "calls.jsonl").open("a") as log:
         log.write(json.dumps({"verb": verb, "options": options, "env": dict(os.environ)}) + "\n")
-    given = dict(option.removeprefix("--").split("=", 1) for option in options)
+    value_of = dict(option.removeprefix("--").split("=", 1) for option in options)
     breaks = HERE / "breaks"
     if breaks.exists() and breaks.read_text() in " ".join(words):
         return 1
     if verb in ("matrix", "gitlab-pipeline"):
-        with Path(given["output"]).open("w") if "output" in given else nullcontext() as out:
+        with Path(value_of["output"]).open("w") if "output" in value_of else nullcontext() as out:
             local = [option for option in options if not option.startswith("--output=")]
             return subprocess.run([GT, verb, *_local(local)], stdout=out, check=False).returncode
     if verb == "collect":
@@ -45,11 +45,11 @@ def main() -> int:
     if verb in ("verdict", "summary"):
         return subprocess.run([GT, verb, *_local(options)], check=False).returncode
     if verb == "generate":
-        shutil.copytree(HERE / "gt", given["output"], dirs_exist_ok=True)
-        _only(Path(given["output"]), _words(option for option in options if option.startswith("--case-ids=")))
+        shutil.copytree(HERE / "gt", value_of["output"], dirs_exist_ok=True)
+        _only(Path(value_of["output"]), _words(option for option in options if option.startswith("--case-ids=")))
     if verb == "compare":
-        Path(given["output"]).mkdir()
-        (Path(given["output"]) / "report.html").touch()
+        Path(value_of["output"]).mkdir()
+        (Path(value_of["output"]) / "report.html").touch()
     if verb == "publish":
         print("0123abc\nwhat was published")  # noqa: T201
     return 0
@@ -77,11 +77,11 @@ def _local(options: list[str]) -> Iterator[str]:
     for option in options:
         name, _, value = option.removeprefix("--").partition("=")
         values.setdefault(name, []).append(value)
-    for name, given in values.items():
-        if name in NOT_LOCAL or given == ["false"]:
+    for name, texts in values.items():
+        if name in NOT_LOCAL or texts == ["false"]:
             continue
-        words = _words(f"={value}" for value in given)
-        yield f"--{name}" if given == ["true"] else f"--{name}={' '.join(words)}"
+        words = _words(f"={value}" for value in texts)
+        yield f"--{name}" if texts == ["true"] else f"--{name}={' '.join(words)}"
 
 
 if __name__ == "__main__":

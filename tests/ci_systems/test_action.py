@@ -1,4 +1,4 @@
-"""action.yml, its steps executed as they stand there, with a stand-in for the Dagger CLI that keeps what it is told."""
+"""action.yml, its steps executed as they stand there, with a stand-in for the Dagger CLI that keeps its calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ci.main import DiffusionGt
-from tests.ci_systems.github import GitHub, Ran, load
+from tests.ci_systems.github import GitHub, WorkflowRun, load
 from tests.ci_systems.stand_in import VERSION, StandIn
 from tests.conftest import ROOT
 
@@ -49,10 +49,10 @@ HOSTILE = [
 
 
 @dataclass(frozen=True)
-class Acted:
+class ActionRun:
     """What the action did."""
 
-    ran: Ran
+    ran: WorkflowRun
     machine: StandIn
 
     @property
@@ -74,8 +74,8 @@ class Acted:
     @property
     def outputs(self) -> dict[str, str]:
         """The action's outputs, as a later step of the caller reads them."""
-        told: dict[str, str] = json.loads(self.ran.log("after"))
-        return told
+        outputs: dict[str, str] = json.loads(self.ran.log("after"))
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,19 @@ class Machine(StandIn):
         shutil.copy(self.folder / "bin" / "dagger", self.folder)  # what Dagger's script installs
         self.gives({"smoke_t2i": "ok", "smoke_t2v": "ok"})
 
-    def run(self, before: str = "true", version: str = VERSION, **inputs: str) -> Acted:
+    def run(self, before: str = "true", version: str = VERSION, **inputs: str) -> ActionRun:
         """Run a workflow of one job: a script, and the action. `_` in an input's name stands for `-`."""
-        given = {name.replace("_", "-"): value for name, value in inputs.items()}
-        told = {"TOLD": "${{ toJSON(steps.gt.outputs) }}"}
+        with_inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
+        environment = {"OUTPUTS": "${{ toJSON(steps.gt.outputs) }}"}
         steps = [
             {"run": before},
-            {"id": "gt", "uses": "OWNER/diffusion-gt@v1", "with": given},
-            {"id": "after", "if": "always()", "env": told, "run": 'printf %s "$TOLD"'},
+            {"id": "gt", "uses": "OWNER/diffusion-gt@v1", "with": with_inputs},
+            {"id": "after", "if": "always()", "env": environment, "run": 'printf %s "$OUTPUTS"'},
         ]
         job = {"runs-on": "ubuntu-latest", "steps": steps}
         text = yaml.safe_dump({"on": "workflow_dispatch", "jobs": {"job": job}})
         secrets = {"HF": TOKEN, "PUBLISH": PUBLISH_TOKEN}
-        return Acted(self.github.run(text, secrets=secrets, env=self.env(version)), self)
+        return ActionRun(self.github.run(text, secrets=secrets, env=self.env(version)), self)
 
     def env(self, version: str = VERSION) -> dict[str, str]:
         """The environment of the machine."""
@@ -203,9 +203,9 @@ def test_hostile_text_in_any_input_is_refused_or_one_word_and_never_run(machine:
     assert not canary.exists()
     assert acted.result == ("failure" if names[0] in CHECKED else "success"), acted.ran.log()
     for call in acted.calls:
-        given = [option.removeprefix("--").split("=", 1) for option in call["options"]]
-        assert {option for option, *_ in given} <= parameters(call["verb"]) | {"output"}
-        assert dict(given).get("official", "false") in ("false", text)
+        options = [option.removeprefix("--").split("=", 1) for option in call["options"]]
+        assert {option for option, *_ in options} <= parameters(call["verb"]) | {"output"}
+        assert dict(options).get("official", "false") in ("false", text)
     outputs = acted.outputs
     assert "pwned" not in (outputs["matrix"], outputs["case-count"])
 
@@ -245,7 +245,7 @@ def test_secrets_stand_on_no_command_line_and_in_no_log(machine: Machine) -> Non
     assert having(acted, TOKEN) == {"matrix", "generate"}
 
 
-def having(acted: Acted, secret: str) -> set[str]:
+def having(acted: ActionRun, secret: str) -> set[str]:
     """The calls that have a secret in their environment; GitHub gives a composite action no INPUT_…, act does."""
     return {
         call["verb"]
@@ -292,13 +292,13 @@ def test_a_cli_of_that_version_is_taken_as_it_is(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpu", "driver", "told"),
+    ("gpu", "driver", "support"),
     [("auto", "true", "1"), ("auto", "exit 9", ""), ("true", "exit 9", "1"), ("false", "true", "")],
 )
-def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: str, driver: str, told: str) -> None:
+def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: str, driver: str, support: str) -> None:
     machine.program("nvidia-smi", driver)
     acted = machine.run(source_group="smoke", gpu=gpu)
-    assert {call["env"]["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] for call in acted.calls} == {told}
+    assert {call["env"]["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] for call in acted.calls} == {support}
     assert len(acted.calls) == 4
 
 
@@ -334,7 +334,7 @@ def test_this_repositorys_checks_run_the_action_of_the_checkout(machine: Machine
     ci = ROOT / ".github" / "workflows" / "ci.yml"
     ran = machine.github.run(ci, event="push", job="action", env=machine.env())
     assert ran.jobs == {"action": "success"}, ran.log()
-    acted = Acted(ran, machine)
+    acted = ActionRun(ran, machine)
     assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
     assert "--on=cpu" in acted.options("generate")
     assert (ran.artifact("smoke") / "manifest.json").exists()

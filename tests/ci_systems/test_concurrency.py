@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ci.main import DiffusionGt
 from ci.plan.workflow import WorkflowInputs, concurrency_key
-from tests.ci_systems.expressions import Asked, Expressions
+from tests.ci_systems.expressions import Evaluation, Expressions
 from tests.ci_systems.github import load
 from tests.conftest import ROOT, Gt
 
@@ -43,9 +43,9 @@ def ours(ref: str, inputs: dict[str, Any]) -> str:
 
 
 def agree(expressions: Expressions, combinations: list[tuple[str, dict[str, Any]]]) -> None:
-    asked = [Asked(PLACE, {"github": {"ref": ref}, "inputs": inputs}) for ref, inputs in combinations]
-    found = expressions.evaluate(FILE, asked)
-    assert found == [ours(ref, inputs) for ref, inputs in combinations]
+    evaluations = [Evaluation(PLACE, {"github": {"ref": ref}, "inputs": inputs}) for ref, inputs in combinations]
+    keys = expressions.evaluate(FILE, evaluations)
+    assert keys == [ours(ref, inputs) for ref, inputs in combinations]
 
 
 def combinations(values: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -78,8 +78,8 @@ def test_github_finds_our_key_whatever_was_typed(expressions: Expressions) -> No
 
 
 def test_an_input_that_a_caller_leaves_out_counts_as_empty(expressions: Expressions) -> None:
-    (found,) = expressions.evaluate(FILE, [Asked(PLACE, {"github": {"ref": "r"}, "inputs": {}})])
-    assert found == concurrency_key(WorkflowInputs(ref="r"))
+    (key,) = expressions.evaluate(FILE, [Evaluation(PLACE, {"github": {"ref": "r"}, "inputs": {}})])
+    assert key == concurrency_key(WorkflowInputs(ref="r"))
 
 
 def test_the_command_and_the_dagger_function_give_the_same_key(gt: Gt) -> None:

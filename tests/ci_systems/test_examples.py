@@ -30,11 +30,11 @@ SECRETS = {"HF_TOKEN": "hf_word", "GT_PUBLISH_TOKEN": "publish_word"}
 
 
 @dataclass(frozen=True)
-class Ended:
+class Outcome:
     """How a pipeline ended."""
 
     green: bool
-    said: str
+    output: str
 
 
 @pytest.fixture
@@ -43,15 +43,15 @@ def machine(tmp_path: Path) -> Machine:
 
 
 # Each runs an example whole, with settings by the names of the examples' variables.
-Run = Callable[..., Ended]
+Run = Callable[..., Outcome]
 
 
-def shell(machine: Machine, **settings: str) -> Ended:
+def shell(machine: Machine, **settings: str) -> Outcome:
     env = {"GT_MODULE": MODULE, **SECRETS, **settings}
     ids = env.pop("GT_CASE_IDS", "")
     selected = ["--source-group=smoke", "--hf-token=env:HF_TOKEN", *([f"--case-ids={ids}"] if ids else [])]
     done = machine.run(str(SHELL), *selected, env=env)
-    return Ended(done.returncode == 0, done.stdout + done.stderr)
+    return Outcome(done.returncode == 0, done.stdout + done.stderr)
 
 
 AGENT = r"""
@@ -66,7 +66,7 @@ esac
 """
 
 
-def buildkite(machine: Machine, **settings: str) -> Ended:
+def buildkite(machine: Machine, **settings: str) -> Outcome:
     """Steps as `buildkite-agent pipeline upload` reads them, executed as its bootstrap does."""
     tool("jq")
     agent = tool("buildkite-agent")
@@ -78,7 +78,7 @@ def buildkite(machine: Machine, **settings: str) -> Ended:
     read = machine.run(agent, "pipeline", "upload", "--dry-run", str(BUILDKITE), env=build)
     pipeline = json.loads(read.stdout)
     build |= pipeline["env"] | {"GT_MODULE": MODULE}
-    steps, passed, said = deque(pipeline["steps"]), dict[str, bool](), ""
+    steps, passed, output = deque(pipeline["steps"]), dict[str, bool](), ""
     while steps:
         step = steps.popleft()
         if "wait" in step:
@@ -88,11 +88,11 @@ def buildkite(machine: Machine, **settings: str) -> Ended:
         name = step.get("key", step["label"])
         if passed.setdefault(name, _may_start(step, passed)):
             done = _step(machine, name, step, build)
-            said, passed[name] = said + done.stdout + done.stderr, done.returncode == 0
+            output, passed[name] = output + done.stdout + done.stderr, done.returncode == 0
         if (folder / "uploaded.json").exists():  # its steps come right after the one that uploads them
             steps.extendleft(reversed(json.loads((folder / "uploaded.json").read_text())["steps"]))
             (folder / "uploaded.json").unlink()
-    return Ended(all(passed.values()), said)
+    return Outcome(all(passed.values()), output)
 
 
 def _may_start(step: dict[str, Any], passed: dict[str, bool]) -> bool:
@@ -116,7 +116,7 @@ def _step(machine: Machine, name: str, step: dict[str, Any], build: dict[str, st
     return done
 
 
-def jenkins(machine: Machine, **settings: str) -> Ended:
+def jenkins(machine: Machine, **settings: str) -> Outcome:
     parameters = {"GT_OFFICIAL": False, "GT_SOURCE_GROUP": "smoke", "GT_MODULE": MODULE, **settings}
     (machine.folder / "parameters.json").write_text(json.dumps(parameters))
     credentials = {"gt-hf-token": SECRETS["HF_TOKEN"], "gt-publish-token": SECRETS["GT_PUBLISH_TOKEN"]}
@@ -127,7 +127,7 @@ def jenkins(machine: Machine, **settings: str) -> Ended:
     files = [str(machine.folder / f"{name}.json") for name in ("parameters", "credentials")]
     home = {"JAVA_HOME": str(Path(tool("java")).resolve().parents[1]), "BUILD_URL": "https://jenkins.example/1"}
     done = machine.run(tool("groovy"), stand_in, str(JENKINS), str(folder), *files, env=home)
-    return Ended(done.returncode == 0, done.stdout + done.stderr)
+    return Outcome(done.returncode == 0, done.stdout + done.stderr)
 
 
 every = pytest.mark.parametrize("run", [shell, buildkite, jenkins])
@@ -137,20 +137,20 @@ with_matrix = pytest.mark.parametrize("run", [buildkite, jenkins])
 @every
 def test_it_generates_judges_and_ends_in_a_verdict(machine: Machine, run: Run) -> None:
     ended = run(machine)
-    assert ended.green, ended.said
+    assert ended.green, ended.output
     assert set(machine.verbs) - {"matrix", "collect"} == {"generate", "summary", "check", "verdict"}
     assert machine.verbs[-1] == "verdict"
     for options in machine.options("generate"):
         assert {"--source-group=smoke", "--hf-token=env:HF_TOKEN"} <= set(options)
-    assert "### Ground truth: 3 of 3 cases" in ended.said
+    assert "### Ground truth: 3 of 3 cases" in ended.output
     assert not [call for call in machine.calls if re.search("hf_word|publish_word", json.dumps(call["options"]))]
 
 
 @with_matrix
 def test_each_job_of_the_matrix_generates_its_own_cases_and_all_are_collected(machine: Machine, run: Run) -> None:
     assert run(machine).green
-    made = [next(o for o in options if o.startswith("--case-ids=")) for options in machine.options("generate")]
-    assert sorted(made) == sorted(f"--case-ids={case}" for case in CASES)
+    selections = [next(o for o in options if o.startswith("--case-ids=")) for options in machine.options("generate")]
+    assert sorted(selections) == sorted(f"--case-ids={case}" for case in CASES)
     assert machine.verbs.index("collect") == 4
 
 
@@ -159,7 +159,7 @@ def test_a_case_that_failed_ends_red_when_all_else_is_done(machine: Machine, run
     machine.gives({"smoke_t2i": "ok", "smoke_ti2i": "failed", "smoke_t2v": "ok"})
     ended = run(machine, GT_PUBLISH=DATA)
     assert not ended.green
-    assert "### Ground truth: 2 of 3 cases" in ended.said
+    assert "### Ground truth: 2 of 3 cases" in ended.output
     assert machine.verbs[-2:] == ["publish", "verdict"]
 
 
@@ -168,7 +168,7 @@ def test_a_job_that_breaks_leaves_the_rest_whole(machine: Machine, run: Run) -> 
     machine.breaks("--case-ids=smoke_t2v")
     ended = run(machine, GT_PUBLISH=DATA)
     assert not ended.green
-    assert "### Ground truth: 2 of 3 cases" in ended.said
+    assert "### Ground truth: 2 of 3 cases" in ended.output
     assert machine.verbs[-1] == "verdict"
 
 
@@ -184,7 +184,7 @@ def test_an_artifact_that_is_not_sound_is_not_published(machine: Machine, run: R
 def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_published(machine: Machine, run: Run) -> None:
     published = f"{DATA}#main:gt"
     ended = run(machine, GT_PUBLISHED=published, GT_PUBLISH=DATA)
-    assert ended.green, ended.said
+    assert ended.green, ended.output
     assert f"--published={published}" in machine.options("check")[0]
     assert f"--published={published}" in machine.options("compare")[0]
     assert {f"--to={DATA}", "--token=env:GT_PUBLISH_TOKEN"} <= set(machine.options("publish")[0])
@@ -210,7 +210,7 @@ def test_hostile_case_ids_are_a_word_and_start_nothing(machine: Machine, run: Ru
 def test_the_script_mixes_nothing_stale_into_an_artifact(machine: Machine) -> None:
     (machine.work / "gt").mkdir()
     ended = shell(machine)
-    assert "gt is there already" in ended.said
+    assert "gt is there already" in ended.output
     assert machine.verbs == []
 
 

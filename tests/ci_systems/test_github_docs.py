@@ -21,11 +21,8 @@ SECTION = (DOCS / "ci" / "github.md").read_text().split("\n## The action\n")[1].
 
 def examples() -> list[Any]:
     """Every YAML block of our pages that uses the action."""
-    found: list[Any] = []
-    for block in blocks("yaml"):
-        if "uses: OWNER/diffusion-gt@" in block.text:
-            found.append(pytest.param(block.text, id=f"{block.page.name}-{len(found)}"))
-    return found
+    uses = [block for block in blocks("yaml") if "uses: OWNER/diffusion-gt@" in block.text]
+    return [pytest.param(block.text, id=f"{block.page.name}-{number}") for number, block in enumerate(uses)]
 
 
 def workflow(text: str) -> str:
@@ -66,7 +63,7 @@ def rows(head: str) -> list[list[str]]:
 
 
 def test_the_page_tells_every_input_with_its_default_and_every_output() -> None:
-    told = {name: row[1].strip("`") for row in rows("input") for name in re.findall(r"`([\w-]+)`", row[0])}
-    assert told == {name: given["default"] for name, given in ACTION["inputs"].items()}
+    defaults = {name: row[1].strip("`") for row in rows("input") for name in re.findall(r"`([\w-]+)`", row[0])}
+    assert defaults == {name: each["default"] for name, each in ACTION["inputs"].items()}
     outputs = {name for row in rows("output") for name in re.findall(r"`([\w-]+)`", row[0])}
     assert outputs == set(ACTION["outputs"])

@@ -39,8 +39,8 @@ class GitLab:
         project = self.machine.work
         (project / "templates").mkdir(exist_ok=True)
         (project / "templates" / "gt.yml").write_text(TEMPLATE.read_text())
-        given = INPUTS | {name.replace("_", "-"): value for name, value in inputs.items()}
-        include = [{"local": "templates/gt.yml", "inputs": given}]
+        values = INPUTS | {name.replace("_", "-"): value for name, value in inputs.items()}
+        include = [{"local": "templates/gt.yml", "inputs": values}]
         (project / ".gitlab-ci.yml").write_text(yaml.safe_dump({"include": include}))
         if not (project / ".git").exists():
             git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
@@ -120,9 +120,11 @@ def test_each_job_runs_where_its_gpu_kind_is() -> None:
 def test_every_case_of_the_matrix_is_one_jobs_and_collect_knows_them_all() -> None:
     text = matrix(official=True, per_case=True)
     pipeline = json.loads(gitlab.pipeline(text, "docker"))
-    made = [job["variables"]["GT_JOB_CASES"]["value"] for name, job in pipeline.items() if name.startswith("generate ")]
-    wanted = json.loads(pipeline["collect"]["variables"]["GT_MATRIX"]["value"])["include"]
-    assert sorted(made) == sorted(entry["case_ids"] for entry in wanted) == sorted(catalogue_ids())
+    generated = [
+        job["variables"]["GT_JOB_CASES"]["value"] for name, job in pipeline.items() if name.startswith("generate ")
+    ]
+    entries = json.loads(pipeline["collect"]["variables"]["GT_MATRIX"]["value"])["include"]
+    assert sorted(generated) == sorted(entry["case_ids"] for entry in entries) == sorted(catalogue_ids())
 
 
 def catalogue_ids() -> list[str]:
@@ -130,7 +132,7 @@ def catalogue_ids() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "this is no matrix"),
         ('{"include": []}', "this is no matrix"),
@@ -144,8 +146,8 @@ def catalogue_ids() -> list[str]:
         ),
     ],
 )
-def test_what_is_no_matrix_or_too_large_is_refused(text: str, said: str) -> None:
-    with pytest.raises(GtError, match=re.escape(said)):
+def test_what_is_no_matrix_or_too_large_is_refused(text: str, message: str) -> None:
+    with pytest.raises(GtError, match=re.escape(message)):
         gitlab.pipeline(text, "docker")
 
 

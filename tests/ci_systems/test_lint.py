@@ -72,8 +72,8 @@ def test_an_action_has_one_version_everywhere() -> None:
 
 def used(path: Path) -> list[tuple[str, str]]:
     """The actions of others that a file uses, each with what stands behind it."""
-    found: list[tuple[str, str]] = re.findall(r"uses: *([^.\s]\S*)(.*)", path.read_text())
-    return found
+    actions: list[tuple[str, str]] = re.findall(r"uses: *([^.\s]\S*)(.*)", path.read_text())
+    return actions
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)

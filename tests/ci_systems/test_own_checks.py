@@ -61,6 +61,7 @@ FORBIDDEN = [
     ("gt_runner.errors", "gt_runner.work", "Layers of the runner"),
     ("gt_judge.pool", "gt_runner.contract", "The judge imports neither the runner nor ci"),
     ("gt_runner.contract", "gt_judge", "The runner imports neither the judge nor ci"),
+    ("gt_pictures.reading", "gt_judge", "Opening images knows nobody else's code"),
 ]
 
 

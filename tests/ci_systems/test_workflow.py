@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.ci_systems.expressions import Asked, Expressions
+from tests.ci_systems.expressions import Evaluation, Expressions
 from tests.ci_systems.github import load
 from tests.conftest import ROOT
 
@@ -45,14 +45,14 @@ def holders(job: str, word: str) -> list[str]:
 def test_upstreams_inputs_are_there_with_their_types_and_defaults_for_dispatch_and_for_call() -> None:
     assert DISPATCHED == CALLED
     assert {name: (DISPATCHED[name]["type"], DISPATCHED[name]["default"]) for name in UPSTREAM} == UPSTREAM
-    assert not any(given.get("required") for given in DISPATCHED.values())
+    assert not any(each.get("required") for each in DISPATCHED.values())
     assert len(DISPATCHED) <= 25  # as many as GitHub lets one dispatch
 
 
 def test_what_generates_gets_each_of_its_inputs_under_the_same_name() -> None:
     declared = INNER["on"]["workflow_call"]["inputs"]
     assert OUTER["jobs"]["make"]["with"] == {name: f"${{{{ inputs.{name} }}}}" for name in declared}
-    assert all(given["type"] == DISPATCHED[name]["type"] for name, given in declared.items())
+    assert all(each["type"] == DISPATCHED[name]["type"] for name, each in declared.items())
 
 
 def test_githubs_own_parser_finds_no_mistake(expressions: Expressions) -> None:
@@ -62,9 +62,9 @@ def test_githubs_own_parser_finds_no_mistake(expressions: Expressions) -> None:
 def test_each_job_has_the_permissions_that_it_needs_and_no_other() -> None:
     assert OUTER["permissions"] == INNER["permissions"] == {}
     signs = {"contents": "read", "id-token": "write", "attestations": "write"}
-    asked = {name: job["permissions"] for name, job in JOBS.items()}
-    assert asked.pop("attest") == signs
-    assert all(permissions == {"contents": "read"} for permissions in asked.values())
+    permissions_of = {name: job["permissions"] for name, job in JOBS.items()}
+    assert permissions_of.pop("attest") == signs
+    assert all(permissions == {"contents": "read"} for permissions in permissions_of.values())
 
 
 def test_the_module_and_the_action_are_those_of_the_workflows_own_commit() -> None:
@@ -99,8 +99,8 @@ def test_each_token_reaches_the_one_step_that_needs_it() -> None:
     held = {
         secret: {job: holders(job, f"secrets.{secret}") for job in JOBS} for secret in ("HF_TOKEN", "GT_PUBLISH_TOKEN")
     }
-    assert {job: found for job, found in held["HF_TOKEN"].items() if found} == {"generate": ["Generate"]}
-    assert {job: found for job, found in held["GT_PUBLISH_TOKEN"].items() if found} == {"publish": ["Publish"]}
+    assert {job: steps for job, steps in held["HF_TOKEN"].items() if steps} == {"generate": ["Generate"]}
+    assert {job: steps for job, steps in held["GT_PUBLISH_TOKEN"].items() if steps} == {"publish": ["Publish"]}
     assert JOBS["make"]["secrets"] == {"HF_TOKEN": "${{ secrets.HF_TOKEN }}"}
     assert JOBS["publish"]["environment"] == "${{ inputs.environment }}"
     assert set(re.findall(r"secrets\.(\w+)", TEXT)) == {"HF_TOKEN", "GT_PUBLISH_TOKEN"}
@@ -112,8 +112,8 @@ def test_a_fork_does_not_run_it_nor_does_another_repository_than_the_one_that_is
     def runs(repository: str, named: str, fork: bool | None) -> str:
         event = {} if fork is None else {"repository": {"fork": fork}}
         contexts = {"github": {"repository": repository, "event": event}, "inputs": {"repository": named}}
-        (found,) = expressions.evaluate(GT, [Asked(("jobs", "make", "if"), contexts)])
-        return found
+        (answer,) = expressions.evaluate(GT, [Evaluation(("jobs", "make", "if"), contexts)])
+        return answer
 
     assert [runs("a/b", "", fork) for fork in (False, True, None)] == ["true", "false", "true"]
     assert [runs(name, "a/b", True) for name in ("a/b", "other/b")] == ["true", "false"]
@@ -124,13 +124,13 @@ def test_what_was_collected_is_published_and_attested_though_a_case_failed(job: 
     results, statuses = ("success", "failure", "cancelled", "skipped"), ("success", "failure", "cancelled")
     combinations = list(itertools.product(results, ("out", ""), statuses, (True, False), ("https://git.example/d", "")))
 
-    def asked(result: str, artifact: str, status: str, wanted: bool, to: str) -> Asked:
+    def evaluation(result: str, artifact: str, status: str, wanted: bool, to: str) -> Evaluation:
         needs = {"make": {"result": result, "outputs": {"artifact": artifact}}}
         inputs = {"publish": wanted, "attest": wanted, "data_repository": to}
-        return Asked(("jobs", job, "if"), {"needs": needs, "inputs": inputs, "vars": {}}, status)
+        return Evaluation(("jobs", job, "if"), {"needs": needs, "inputs": inputs, "vars": {}}, status)
 
-    found = expressions.evaluate(GT, [asked(*each) for each in combinations])
-    run = {each for each, answer in zip(combinations, found, strict=True) if answer == "true"}
+    answers = expressions.evaluate(GT, [evaluation(*each) for each in combinations])
+    run = {each for each, answer in zip(combinations, answers, strict=True) if answer == "true"}
     expected = {
         (result, artifact, status, wanted, to)
         for result, artifact, status, wanted, to in combinations

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from ci.artifact.collect import ABSENT
-from tests.ci_systems.github import GitHub, Ran, load, snapshot
+from tests.ci_systems.github import GitHub, WorkflowRun, load, snapshot
 from tests.conftest import ROOT
 from tests.support import pictures
 from tests.support.git_server import GitServer, bare
@@ -58,7 +58,7 @@ class Runners:
         dies: str = "",
         job: str | None = None,
         **inputs: str,
-    ) -> Ran:
+    ) -> WorkflowRun:
         """Run a workflow, or one job of it, on the smoke cases; the job of the case `dies` does."""
         (self.folder / "calls.jsonl").unlink(missing_ok=True)
         return self.github.run(
@@ -78,7 +78,7 @@ class Runners:
             timeout=300,
         )
 
-    def make(self, dies: str = "", job: str | None = None, **inputs: str) -> Ran:
+    def make(self, dies: str = "", job: str | None = None, **inputs: str) -> WorkflowRun:
         """Run gt-make.yml alone; act ends a caller with the first job of the called workflow that fails."""
         empty = dict.fromkeys(load(MAKE)["on"]["workflow_call"]["inputs"], "")
         return self.run(MAKE, "workflow_call", dies, job, **{**empty, "retention_days": "7", **GIVEN, **inputs})
@@ -108,7 +108,7 @@ def runners(act: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 class Whole:
     """A run, and what it left; kept, since the next run clears it away."""
 
-    ran: Ran
+    ran: WorkflowRun
     calls: list[dict[str, Any]]
     artifacts: Path
     attested: dict[str, str]
@@ -118,8 +118,8 @@ class Whole:
 def whole(runners: Runners) -> Whole:
     """A run in which everything goes well, with case files of the caller's."""
     old = pictures.artifact(runners.folder / "published", {"smoke_t2i_1gpu.jpg": pictures.scene(1)})
-    given = {"cases": "own", "published": str(old), "publish_target_dir": "gt/smoke", "retention_days": "3"}
-    ran = runners.run(GT, **given, publish="true", publish_via="git", per_platform="false", attest="true")
+    settings = {"cases": "own", "published": str(old), "publish_target_dir": "gt/smoke", "retention_days": "3"}
+    ran = runners.run(GT, **settings, publish="true", publish_via="git", per_platform="false", attest="true")
     kept = shutil.copytree(ran.services / "artifacts", runners.folder / "artifacts")
     return Whole(ran, runners.calls, kept, json.loads((ran.services / "attestation.json").read_text()))
 
@@ -129,8 +129,8 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    return told
+    content: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return content
 
 
 def test_every_job_runs_from_the_plan_to_the_published_and_attested_artifact(whole: Whole) -> None:
@@ -148,8 +148,8 @@ def test_an_artifact_a_case_has_upstreams_name_and_holds_images_and_manifest_onl
     jobs = {f"out-smoke-{name}" for name in SMOKE}
     assert {path.name for path in whole.artifacts.iterdir()} == {*jobs, "out", "report-out"}
     for name in (*jobs, "out"):
-        told = manifest(whole.artifacts / name)
-        named = {file["name"]: file["sha256"] for case in told["cases"].values() for file in case["files"]}
+        content = manifest(whole.artifacts / name)
+        named = {file["name"]: file["sha256"] for case in content["cases"].values() for file in case["files"]}
         held = files(whole.artifacts / name)
         assert held.keys() == {*named, "manifest.json"}
         assert named.items() <= held.items()
@@ -157,11 +157,11 @@ def test_an_artifact_a_case_has_upstreams_name_and_holds_images_and_manifest_onl
 
 
 def test_the_collected_artifact_says_which_job_made_what(whole: Whole) -> None:
-    told = manifest(whole.artifacts / "out")
-    assert {host["name"]: host["cases"] for host in told["run"]["hosts"]} == {f"out-smoke-{n}": [n] for n in SMOKE}
+    content = manifest(whole.artifacts / "out")
+    assert {host["name"]: host["cases"] for host in content["run"]["hosts"]} == {f"out-smoke-{n}": [n] for n in SMOKE}
     parts = [manifest(whole.artifacts / f"out-smoke-{name}") for name in SMOKE]
-    assert told["cases"] == {name: case for part in parts for name, case in part["cases"].items()}
-    assert told["run"]["selection"]["case_ids"] == list(SMOKE)
+    assert content["cases"] == {name: case for part in parts for name, case in part["cases"].items()}
+    assert content["run"]["selection"]["case_ids"] == list(SMOKE)
 
 
 def test_the_report_of_the_comparison_is_uploaded(whole: Whole) -> None:
@@ -188,9 +188,9 @@ def test_tokens_reach_no_call_but_the_one_that_needs_them_and_no_log(whole: Whol
     held = {(call["verb"], secret) for call in whole.calls for secret in call["secrets"]}
     assert held == {("matrix", "HF_TOKEN"), ("generate", "HF_TOKEN"), ("publish", "GT_PUBLISH_TOKEN")}
     assert not [call for call in whole.calls if HF_TOKEN in str(call) or PUBLISH_TOKEN in str(call)]
-    told = json.dumps(whole.ran.events)
-    assert HF_TOKEN not in told
-    assert PUBLISH_TOKEN not in told
+    events = json.dumps(whole.ran.events)
+    assert HF_TOKEN not in events
+    assert PUBLISH_TOKEN not in events
     assert {call["persist-credentials"] for call in whole.ran.calls("actions/checkout")} == {"false"}
 
 
@@ -200,10 +200,12 @@ def test_a_case_that_fails_and_a_job_that_dies_take_no_other_along(runners: Runn
     assert {path.name for path in (ran.services / "artifacts").iterdir()} == {
         *("out-smoke-smoke_t2i", "out-smoke-smoke_ti2i", "out")
     }
-    told = manifest(ran.artifact("out"))["cases"]
-    assert {name: case["status"] for name, case in told.items()} == dict.fromkeys(SMOKE, "failed") | {"smoke_t2i": "ok"}
-    assert "is not what was pinned" in told["smoke_ti2i"]["reason"]
-    assert told["smoke_t2v"]["reason"] == ABSENT
+    cases = manifest(ran.artifact("out"))["cases"]
+    assert {name: case["status"] for name, case in cases.items()} == dict.fromkeys(SMOKE, "failed") | {
+        "smoke_t2i": "ok"
+    }
+    assert "is not what was pinned" in cases["smoke_ti2i"]["reason"]
+    assert cases["smoke_t2v"]["reason"] == ABSENT
     steps = load(MAKE)["jobs"]["collect"]["steps"]
     results = {step["name"]: ran.result(step.get("id", str(at))) for at, step in enumerate(steps)}
     assert [name for name, result in results.items() if result == "failure"] == ["Verdict"]
@@ -225,13 +227,13 @@ def rest(artifact: Path) -> str:
 
 def test_what_was_finished_is_published_though_another_case_failed(runners: Runners, whole: Whole) -> None:
     half = runners.folder / "half"
-    told = manifest(shutil.copytree(whole.artifacts / "out", half))
-    told["cases"]["smoke_t2v"] |= {"status": "failed", "reason": "broken on purpose", "files": []}
-    (half / "manifest.json").write_text(json.dumps(told))
+    content = manifest(shutil.copytree(whole.artifacts / "out", half))
+    content["cases"]["smoke_t2v"] |= {"status": "failed", "reason": "broken on purpose", "files": []}
+    (half / "manifest.json").write_text(json.dumps(content))
     for frame in half.glob("smoke_t2v*"):
         frame.unlink()
-    given = {"publish": "true", "publish_via": "git", "per_platform": "false", "attest": "true"}
-    ran = runners.run(rest(half), **given, publish_target_dir="gt/half", reason=HOSTILE[0], accept="smoke_t2i")
+    settings = {"publish": "true", "publish_via": "git", "per_platform": "false", "attest": "true"}
+    ran = runners.run(rest(half), **settings, publish_target_dir="gt/half", reason=HOSTILE[0], accept="smoke_t2i")
     assert ran.jobs == {"make": "failure", "publish": "success", "attest": "success"}
     held = runners.server.git("ls-tree", "--name-only", "main:gt/half").splitlines()
     assert set(held) == {"manifest.json", "smoke_t2i_1gpu.jpg", "smoke_ti2i_1gpu.jpg"}
@@ -247,10 +249,10 @@ def test_an_output_name_that_is_no_part_of_a_file_name_is_refused_before_anythin
     assert not runners.canary.exists()
 
 
-@pytest.mark.parametrize("given", ["official_case_ids", "official_source_group", "cases"])
+@pytest.mark.parametrize("name", ["official_case_ids", "official_source_group", "cases"])
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_inputs_are_refused_by_the_plan_and_never_run(runners: Runners, given: str, text: str) -> None:
-    ran = runners.make(**{given: text})
+def test_hostile_inputs_are_refused_by_the_plan_and_never_run(runners: Runners, name: str, text: str) -> None:
+    ran = runners.make(**{name: text})
     assert ran.jobs == {"plan": "failure"}
     assert [call["verb"] for call in runners.calls] == ["matrix"]
     assert all(re.fullmatch("--[a-z-]+=.*", option, re.DOTALL) for option in runners.calls[0]["options"])

@@ -41,9 +41,12 @@ def pod(chart: Path) -> dict[str, Any]:
         pytest.skip("GT_HELM names no helm")
     command = [helm, "template", "gt", str(chart), "--namespace", "gt", "--values", str(VALUES)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    made = {document["kind"]: document for document in yaml.safe_load_all(text)}
-    assert made.keys() == {"DaemonSet", "ConfigMap"}  # no service: it would lead to any of the engines, without TLS
-    spec: dict[str, Any] = made["DaemonSet"]["spec"]["template"]["spec"]
+    documents = {document["kind"]: document for document in yaml.safe_load_all(text)}
+    assert documents.keys() == {
+        "DaemonSet",
+        "ConfigMap",
+    }  # no service: it would lead to any of the engines, without TLS
+    spec: dict[str, Any] = documents["DaemonSet"]["spec"]["template"]["spec"]
     return spec
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.ci_systems.conftest import tool
-from tests.ci_systems.github import GitHub, Ran, snapshot
+from tests.ci_systems.github import GitHub, WorkflowRun, snapshot
 from tests.ci_systems.test_action import HOSTILE, parameters
 from tests.conftest import ROOT
 from tests.engine.conftest import Call
@@ -30,7 +30,7 @@ def github(engine: None, checkout: Path, tmp_path: Path) -> GitHub:
     return GitHub(tool("act"), tmp_path / "github", checkout)
 
 
-def act(github: GitHub, **inputs: str) -> Ran:
+def act(github: GitHub, **inputs: str) -> WorkflowRun:
     """Run a workflow of one job with the action, on the CPU."""
     given = {"source-group": "smoke", "on": "cpu", **{name.replace("_", "-"): text for name, text in inputs.items()}}
     told = {"TOLD": "${{ toJSON(steps.gt.outputs) }}"}
