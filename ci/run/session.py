@@ -12,6 +12,8 @@ from dagger import dag
 from ..artifact import manifest as manifests
 from ..artifact.assemble import manifest_of
 from ..artifact.manifest import Manifest
+from ..artifact.records import Tool
+from ..artifact.tool import of_module
 from ..errors import PreflightError
 from ..plan import host
 from ..plan.fleet import FleetHost
@@ -58,7 +60,7 @@ async def generate(
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    manifest = manifest_of(generation, results.outcomes, version, records, moves)
+    manifest = manifest_of(generation, results.outcomes, version, records, moves, await module_tool())
     return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
 
 
@@ -68,8 +70,13 @@ async def finished(generation: Generation, settings: Settings, built: Images) ->
     results = Results()
     await Engine(generation, settings, built).look(results)
     _skip(generation, results, UNFINISHED)
-    manifest = manifest_of(generation, results.outcomes, await dag.version())
+    manifest = manifest_of(generation, results.outcomes, await dag.version(), tool=await module_tool())
     return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
+
+
+async def module_tool() -> Tool:
+    """This diffusion-gt, by what an engine knows of a module that it runs: a digest of its source."""
+    return of_module(await dag.current_module().source().digest())
 
 
 async def _placed(

@@ -71,6 +71,7 @@ class Publish(PublishAccess):
     branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
     accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
     reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = ""
+    allow_hidden: Annotated[bool, Doc("Publish files that readers do not see, behind a GPU kind's folder.")] = False
     prune: Annotated[bool, Doc("Remove published cases that the case files do not have.")] = False
     cases: Cases = OURS
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
@@ -84,7 +85,7 @@ class Publish(PublishAccess):
         parts = batch(artifact, self.publish_target_dir, per_platform=self.per_platform)
         known = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
         accepted = dict.fromkeys(self.accept, self.reason)
-        order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref)
+        order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref, self.allow_hidden)
         with self.remote(self.branch) as remote:
             result = run(artifact, order, remote, gate, patience=patience(), check_only=self.check_only)
         if result is None:

@@ -23,7 +23,7 @@ from ..run import on_machine, recipes, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import probe
-from ..run.session import Limits, generate
+from ..run.session import Limits, generate, module_tool
 from .generate_on_engine import MakingOnEngine
 from .images import SOURCES
 from .reproduce import Reproduce
@@ -45,7 +45,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         inputs = await transfer.exported(self.cases.directory, "cases")
         runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
-        here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit)
+        here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit, tool=await module_tool())
         wanted = again(manifest, self.case_ids, here, anyway=self.anyway)
         artifact, _ = await generate(
             wanted.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()

@@ -200,3 +200,31 @@ def test_an_image_is_pulled_by_its_digest_and_one_without_our_runner_fails_its_c
     case = manifest["cases"]["smoke_t2i"]
     assert (case["status"], case["reason"]) == ("failed", "its runner did not start")
     assert "No module named" in "".join(case["log"])
+
+
+def test_whatever_is_chained_to_a_call_it_runs_once(engine: None) -> None:
+    made = 'generate(sourceGroup: "smoke", caseIds: ["smoke_t2i"], on: CPU, fresh: true)'
+    read = '{ file(path: "manifest.json") { contents } }'
+    query = f"{{ diffusionGt {{ one: {made} {read} other: {made} {read} }} }}"
+    answer = subprocess.run(
+        ["dagger", "--progress=plain", "query", "-m", str(ROOT)],
+        input=query,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    answers = json.loads(answer.stdout)["diffusionGt"]
+    one, other = (json.loads(answers[name]["file"]["contents"]) for name in ("one", "other"))
+    assert processes(one) == processes(other)
+    assert one["run"]["started"] == other["run"]["started"]
+
+
+def test_the_manifest_says_what_an_engine_knows_of_the_module_and_no_more(volume: Callable[[], Volume]) -> None:
+    manifest, called = volume().generate(*SMOKE[:2], "--case-ids", "smoke_t2i", "--max-minutes", "0.001")
+    tool = manifest["run"]["tool"]
+    assert (tool["commit"], tool["dirty"]) == (None, None)
+    assert ":" in tool["source"]
+    assert "gt: smoke_t2i: skipped: not finished within --max-minutes 0.001" in called.err
+    assert "gt: 0 of 1 cases are in the artifact" in called.err
