@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import ROOT
 from ..errors import CatalogueError, GtError, Mistake
-from . import documents, inputs, reading
+from . import bounded, documents, inputs
 from .documents import Validated
 from .fields import NATIVE
 from .model import Case, ServingFile, model_of
@@ -56,7 +56,7 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     seen: inputs.Seen | None = {} if with_inputs else None
     for path in paths:
         try:
-            file = documents.read(path.name, reading.content(path, MOST_BYTES), MODEL)
+            file = documents.read(path.name, bounded.content(path, MOST_BYTES), MODEL)
         except documents.Mistaken as error:
             mistakes.extend(error.mistakes)
         except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from .. import reading
+from .. import bounded
 from .texts import ReadFile
 
 MOST_BYTES = 4 * 2**20
@@ -15,7 +15,7 @@ def files(checkout: Path) -> ReadFile:
 
     def read(path: PurePosixPath) -> bytes | None:
         try:
-            return reading.content(checkout / path, MOST_BYTES)
+            return bounded.content(checkout / path, MOST_BYTES)
         except ValueError:
             return None
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from ...errors import DefinitionsError
-from .. import reading
+from .. import bounded
 from ..fields import Id, RepoName, Sha256, Strict
 from ..native import GitRef
 from .texts import Definition
@@ -41,7 +41,7 @@ def read(folder: Path) -> Recorded:
     path = folder / FILE
     advice = "`python -m ci.catalogue.upstream CHECKOUT REF --cases DIR` writes it from a checkout"
     try:
-        return Recorded.model_validate_json(reading.content(path, MOST_BYTES))
+        return Recorded.model_validate_json(bounded.content(path, MOST_BYTES))
     except ValidationError as error:
         problem = " ".join(str(error).splitlines()[:3])
         raise DefinitionsError(f"{path} is no record of definitions: {problem}; {advice}") from None
