@@ -23,7 +23,7 @@ from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
 from .choices import PublishWay
-from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, Variable
+from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, Variable, say
 
 To = Annotated[str, Doc("The data repository: a git server's address; with gt also a path.")]
 Token = Annotated[Secret | None, Doc("Token that may write there."), Variable("GT_PUBLISH_TOKEN")]
@@ -68,6 +68,7 @@ class Publish(PublishAccess):
     artifact: Artifact = GT
     publish_target_dir: TargetDir = ""
     per_platform: Annotated[bool, Doc("Publish below it, in a folder for the GPU kind that ran each case.")] = False
+    allow_hidden: Annotated[bool, Doc("Publish also what the folder of a GPU kind hides from readers.")] = False
     branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
     accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
     reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = ""
@@ -103,7 +104,7 @@ class PublishOnMachine(Publish):
 
 def patience() -> Patience:
     """How often a server is asked again; in the end, the user is told the command that goes on."""
-    return Patience(resume=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+    return Patience(resume=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), say=say)
 
 
 def _author() -> Author:
