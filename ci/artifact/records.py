@@ -160,6 +160,9 @@ class InputRecord(Part):
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     path: RelativePath | None = None
     sha256: Hex
+    normalised: list[str] = Field(
+        default_factory=list, description="What was not plain RGB in the file, and was made so when it was read."
+    )
 
 
 class ProcessRecord(Part):

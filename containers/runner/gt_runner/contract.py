@@ -142,6 +142,7 @@ class FetchedInput(TypedDict):
     path: str
     sha256: str
     bytes: int
+    normalised: NotRequired[list[str]]  # what was not plain RGB in the file, and is when it is read
 
 
 class Fetched(TypedDict):

@@ -15,6 +15,10 @@ class AccessError(FetchError):
     """A model is closed to the user: no token, the wrong one, or a licence that was not accepted."""
 
 
+class InputError(FetchError):
+    """An input is not the image that its case names, which no other try mends."""
+
+
 class SpaceError(FetchError):
     """The disk has no room for what is to be downloaded."""
 

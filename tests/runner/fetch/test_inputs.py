@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -13,12 +14,15 @@ import pytest
 import stamina
 
 from gt_runner.contract import Case, FetchedInput
-from gt_runner.errors import FetchError
+from gt_runner.errors import FetchError, InputError
 from gt_runner.fetch import inputs
 from gt_runner.fetch.case_files import Places, fetch, identify
+from gt_runner.fetch.preflight import obstacles
 from tests.support.fake_hub import Fault, Server, serving
+from tests.support.odd_pictures import ODD
+from tests.support.pictures import encoded, scene
 
-IMAGE = b"\x89PNG" + b"pixels" * 20_000
+IMAGE, OTHER = (encoded(scene(seed), "a.png") for seed in (1, 2))
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
 
 
@@ -26,7 +30,7 @@ SHA256 = hashlib.sha256(IMAGE).hexdigest()
 def web() -> Iterator[Server]:
     """A web server with an image, and no pauses between tries."""
     server = Server()
-    server.files = {"/a/cat.png": IMAGE, "/b/same.jpg": IMAGE, "/other.png": b"another image"}
+    server.files = {"/a/cat.png": IMAGE, "/b/same.jpg": IMAGE, "/other.png": OTHER}
     with serving(server), stamina.set_testing(True, attempts=3, cap=True):
         yield server
 
@@ -56,14 +60,14 @@ def test_an_input_is_kept_under_the_sha256_of_its_content(web: Server, places: P
 
 
 def test_inputs_come_in_the_order_of_the_case(web: Server, places: Places, tmp_path: Path) -> None:
-    (tmp_path / "own.png").write_bytes(b"own")
+    (tmp_path / "own.png").write_bytes(own := encoded(scene(3), "own.png"))
     wanted: list[dict[str, Any]] = [
         {"url": f"{web.url}/other.png"},
         {"path": "own.png"},
         {"url": f"{web.url}/a/cat.png"},
     ]
     found = get(places, *wanted, base=tmp_path)
-    assert [Path(one["path"]).read_bytes() for one in found] == [b"another image", b"own", IMAGE]
+    assert [Path(one["path"]).read_bytes() for one in found] == [OTHER, own, IMAGE]
 
 
 def test_an_unpinned_url_is_downloaded_once(web: Server, places: Places) -> None:
@@ -212,9 +216,70 @@ def test_a_path_where_nothing_is_or_something_else_is_refused(places: Places, tm
         FetchError, match=r"input a\.png is not in the case file's folder; paths start from that folder"
     ):
         get(places, {"path": "a.png"}, base=tmp_path)
-    (tmp_path / "a.png").write_bytes(b"other")
+    (tmp_path / "a.png").write_bytes(OTHER)
     with pytest.raises(FetchError, match=rf"a\.png is not what was pinned: expected sha256 {SHA256}, found "):
         get(places, {"path": "a.png", "sha256": SHA256}, base=tmp_path)
+
+
+def test_what_is_no_image_is_refused_and_not_kept(web: Server, places: Places) -> None:
+    web.files["/a/cat.png"] = b"<html>busy, come back later</html>"
+    with pytest.raises(InputError, match=r"input http://.*/a/cat\.png is no image that is taken: unreadable"):
+        get(places, {"url": f"{web.url}/a/cat.png"})
+    assert kept(places) == []
+    web.files["/a/cat.png"] = IMAGE
+    assert get(places, {"url": f"{web.url}/a/cat.png"})[0]["sha256"] == SHA256
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(IMAGE[:-20])
+
+
+WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "missing": (lambda _: None, "is not in the case file's folder"),
+    "a folder": (Path.mkdir, "is not in the case file's folder"),
+    "a pipe": (os.mkfifo, "is not in the case file's folder"),
+    "empty": (Path.touch, "is no image that is taken: unreadable: it is no JPEG, PNG or WebP image"),
+    "text": (lambda path: path.write_text("a cat"), "is no image that is taken: unreadable"),
+    "truncated": (truncated, "is no image that is taken: truncated"),
+    "another image": (lambda path: path.write_bytes(OTHER), "is not what was pinned"),
+    "a link": (lambda path: path.symlink_to(path.parent / "good.png"), "is a link or lies behind one"),
+    "a link to nothing": (lambda path: path.symlink_to("nothing"), "is not in the case file's folder"),
+    "a link to itself": (lambda path: path.symlink_to(path), "input .* (leads nowhere|is not in)"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_an_input_that_is_not_the_image_that_was_meant_is_refused(places: Places, tmp_path: Path, what: str) -> None:
+    make, words = WRONG[what]
+    (tmp_path / "good.png").write_bytes(IMAGE)
+    make(tmp_path / "a.png")
+    with pytest.raises(InputError, match=words):
+        get(places, {"path": "a.png", "sha256": SHA256 if what == "another image" else None}, base=tmp_path)
+
+
+def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("a cat")
+    (tmp_path / "other.png").write_bytes(OTHER)
+    wanted = [[{"path": "text.png"}, {"path": "../a.png"}], [{"path": "other.png", "sha256": SHA256}], [{"path": "/b"}]]
+    cases = [
+        {"id": f"case_{number}", "source": "smoke", "model": {"tiny": "x"}, "inputs": inputs, "base": str(tmp_path)}
+        for number, inputs in enumerate(wanted)
+    ]
+    places = {"store": str(tmp_path / "store"), "cache": str(tmp_path / "cache"), "models": None}
+    found = obstacles({"jobs": [{"name": "job", "cases": cases}], "fresh": True, **places})
+    assert len(found) == 4
+    for name in ("text.png", "../a.png", "other.png", "/b"):
+        assert any(name in line for line in found), found
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_normalised_of_an_input_is_recorded(places: Places, tmp_path: Path, name: str) -> None:
+    file, data, words = ODD[name]
+    (tmp_path / file).write_bytes(data)
+    (tmp_path / "plain.png").write_bytes(IMAGE)
+    odd, plain = get(places, {"path": file}, {"path": "plain.png"}, base=tmp_path)
+    assert words in ", ".join(odd["normalised"])
+    assert "normalised" not in plain
 
 
 def test_a_file_in_the_models_folder_stands_in_for_a_download(web: Server, places: Places, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,8 +13,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import httpx2
 from filelock import FileLock
 
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import read
+
 from ..contract import Case, FetchedInput, Input
-from ..errors import FetchError
+from ..errors import FetchError, InputError
 from .index import replace_text, sha256_of
 from .places import Places
 from .progress import Progress
@@ -30,17 +34,27 @@ logger = logging.getLogger(__name__)
 def fetch_inputs(case: Case, places: Places, progress: Progress) -> list[FetchedInput]:
     """The inputs of a case, in its order, each with the sha256 of its bytes.
 
-    Raises FetchError where one cannot be had, or is not what was pinned.
+    Raises InputError where they are not the images that the case names, else FetchError where one cannot be had; with a
+    line for each.
     """
-    return [_fetch(wanted, Path(case["base"]), places, progress) for wanted in case.get("inputs", [])]
+    fetched, errors = [], []
+    for wanted in case.get("inputs", []):
+        try:
+            fetched.append(_fetch(wanted, Path(case["base"]), places, progress))
+        except FetchError as error:
+            errors.append(error)
+    if errors:
+        kind = InputError if all(isinstance(error, InputError) for error in errors) else FetchError
+        raise kind("\n".join(map(str, errors)))
+    return fetched
 
 
 def _fetch(wanted: Input, base: Path, places: Places, progress: Progress) -> FetchedInput:
     pin = wanted.get("sha256")
     if "path" in wanted:
-        return _on_disk(_inside(base, wanted["path"]), wanted["path"], pin)
+        return _on_disk(_inside(base, wanted["path"]), f"input {wanted['path']}", pin)
     if "url" not in wanted:
-        raise FetchError("an input has neither url nor path; give it one of them")
+        raise InputError("an input has neither url nor path; give it one of them")
     url = _checked(wanted["url"])
     name = unquote(PurePosixPath(url.path).name)
     stand_in = None if places.local is None else places.local / "inputs" / name
@@ -76,7 +90,7 @@ class _Cached:
     def _find(self, sha256: str | None) -> FetchedInput | None:
         for path in self._folder.glob(f"{sha256}*") if sha256 else []:
             if sha256_of(path) == sha256:
-                return _described(path, sha256)
+                return _described(path, sha256, f"input {self._shown}")
             logger.warning("input %s was damaged in the cache; fetching it again", self._shown)
             path.unlink(missing_ok=True)
         return None
@@ -85,10 +99,11 @@ class _Cached:
         try:
             sha256 = persistently(lambda: self._stream(lambda done, total: progress(self._shown, done, total)))
             if pin not in (None, sha256):
-                raise FetchError(
+                raise InputError(
                     f"{self._shown} is not what was pinned: expected sha256 {pin}, found {sha256}; look at it, then "
                     "correct the case's pin or its url"
                 )
+            _described(self._partial, sha256, f"input {self._shown}")  # what is no image is not kept
             path = self._partial.replace(self._folder / f"{sha256}{self._suffix}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             again = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
@@ -98,7 +113,7 @@ class _Cached:
         finally:
             self._partial.unlink(missing_ok=True)
         replace_text(self._record, sha256)
-        return _described(path, sha256)
+        return _described(path, sha256, f"input {self._shown}")
 
     def _stream(self, done: Callable[[int, int], None]) -> str:
         """Writes the partial file from its start; returns its sha256."""
@@ -112,7 +127,7 @@ class _Cached:
             for chunk in answer.iter_bytes():
                 count += len(chunk)
                 if max(count, total) > MAX_BYTES:
-                    raise FetchError(
+                    raise InputError(
                         f"{self._shown} is larger than {MAX_BYTES} bytes; an input is one image: check the url"
                     )
                 sha256.update(chunk)
@@ -124,29 +139,39 @@ class _Cached:
 def _checked(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise FetchError(f"{url!r} is no http or https address; give a file on this machine as `path`")
+        raise InputError(f"{url!r} is no http or https address; give a file on this machine as `path`")
     return parts
 
 
 def _inside(base: Path, path: str) -> Path:
-    """The file that a case names. Raises FetchError if it is outside of the case file's folder, also through a link."""
+    """The file that a case names. Raises InputError if it is outside of the case file's folder, or no file."""
     folder = base.resolve()
-    file = (folder / path).resolve()
+    try:
+        file = (folder / path).resolve()
+    except (OSError, RuntimeError) as error:  # a link to itself
+        raise InputError(f"input {path} leads nowhere: {error}") from None
     if not file.is_relative_to(folder):
-        raise FetchError(f"input {path} is outside of the case file's folder; copy it into that folder")
+        raise InputError(f"input {path} is outside of the case file's folder; copy it into that folder")
     if not file.is_file():
-        raise FetchError(f"input {path} is not in the case file's folder; paths start from that folder")
+        raise InputError(f"input {path} is not in the case file's folder; paths start from that folder")
+    if file != Path(os.path.normpath(folder / path)):
+        raise InputError(f"input {path} is a link or lies behind one; put a copy of the file there")
     return file
 
 
 def _on_disk(path: Path, name: str, pin: str | None) -> FetchedInput:
     sha256 = sha256_of(path)
     if pin not in (None, sha256):
-        raise FetchError(
+        raise InputError(
             f"{name} is not what was pinned: expected sha256 {pin}, found {sha256}; restore the file or correct the pin"
         )
-    return _described(path, sha256)
+    return _described(path, sha256, name)
 
 
-def _described(path: Path, sha256: str) -> FetchedInput:
-    return {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}
+def _described(path: Path, sha256: str, name: str) -> FetchedInput:
+    try:
+        notes = read(path, normalise=True).notes
+    except PictureError as error:
+        raise InputError(f"{name} is no image that is taken: {error}") from None
+    found: FetchedInput = {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}
+    return {**found, "normalised": list(notes)} if notes else found

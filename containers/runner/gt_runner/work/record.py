@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from gt_pictures.reading import read
 
 from .. import environment
 from ..contract import Case, Job, Prepared
@@ -42,7 +42,11 @@ def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[st
         ],
         "code": _code(case, fetched["code_identity"]),
         "inputs": [
-            {**{name: text for name, text in named.items() if name in ("url", "path")}, "sha256": file["sha256"]}
+            {
+                **{name: text for name, text in named.items() if name in ("url", "path")},
+                "sha256": file["sha256"],
+                "normalised": file.get("normalised", []),
+            }
             for named, file in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
         "passed": dict(passed),
@@ -66,8 +70,7 @@ def _code(case: Case, identity: str | None) -> Record | None:
 
 
 def _file(path: Path) -> Record:
-    with Image.open(path) as image:
-        width, height = image.size
+    width, height = read(path).size
     data = path.read_bytes()
     return {
         "name": path.name,
