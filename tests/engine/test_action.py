@@ -50,7 +50,7 @@ def test_the_action_gives_a_whole_artifact_its_counts_and_a_table(github: GitHub
     assert ran.result("gt") == "success", ran.log()[-3000:]
     artifact = ran.artifact("smoke")
     manifest = json.loads((artifact / "manifest.json").read_text())
-    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "manifest.schema.json").read_text()))
+    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text()))
     files = [file["name"] for case in manifest["cases"].values() for file in case["files"]]
     assert {path.name for path in artifact.iterdir()} == {"manifest.json", *files}
     outputs = json.loads(ran.log("after"))

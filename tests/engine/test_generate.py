@@ -34,7 +34,7 @@ def first(volume: Callable[[], Volume]) -> tuple[Volume, dict[str, Any]]:
 
 def test_the_artifact_holds_images_and_a_manifest_that_says_what_ran(first: tuple[Volume, dict[str, Any]]) -> None:
     store, manifest = first
-    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "manifest.schema.json").read_text()))
+    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text()))
     assert {path.name for path in (store.folder / "gt").iterdir()} == {"manifest.json", *sums(manifest)}
     assert {case["status"] for case in manifest["cases"].values()} == {"ok"}
     assert manifest["run"]["made"] == list(manifest["cases"])

@@ -24,6 +24,7 @@ from gt_judge.published import Published
 from gt_pictures.reading import decode
 from tests.conftest import SHARED
 from tests.support import pictures
+from tests.support.odd_pictures import ODD
 from tests.support.pictures import SPOILT_AGAINST_PUBLISHED, SPOILT_ALONE, Spoil, encoded, scene
 
 GT = SHARED / "gt"
@@ -157,6 +158,12 @@ def test_a_native_engine_may_publish_layers_with_alpha(tmp_path: Path) -> None:
 def test_a_format_that_is_not_the_names_is_told(tmp_path: Path) -> None:
     folder = pictures.write(tmp_path, {ONE: encoded(scene(1), "one.jpg")})
     assert problem(folder) == "wrong format: JPEG, the name says PNG"
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_image_that_is_not_plain_rgb_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    file, data, words = ODD[name]
+    assert re.search(f"not plain RGB: .*{words}", problem(pictures.write(tmp_path, {file: data})))
 
 
 def test_two_images_of_one_case_are_refused_by_name(tmp_path: Path) -> None:

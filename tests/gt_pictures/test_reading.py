@@ -6,8 +6,6 @@ import contextlib
 import io
 import math
 import os
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,79 +15,14 @@ import pytest
 from diffusers.utils import load_image
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image
 
 from gt_pictures.errors import PictureError
-from gt_pictures.reading import MOST_PIXELS, Picture, decode, is_image, read, twins
+from gt_pictures.reading import MOST_PIXELS, Picture, decode, is_image, plain_files, read, twins
 from tests.conftest import SHARED
-from tests.support.pictures import encoded, scene
+from tests.support.odd_pictures import ODD, SCENE, WHOLE, exif, png, profile, saved
 
-SCENE = scene(1, (64, 48))
 PIXELS = np.asarray(SCENE)
-WHOLE = {name: encoded(SCENE, name) for name in ("one.jpg", "one.png")}
-
-
-def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def exif(orientation: int) -> Image.Exif:
-    tags = Image.Exif()
-    tags[0x0112] = orientation
-    return tags
-
-
-def chunk(name: bytes, value: bytes) -> bytes:
-    return struct.pack(">I", len(value)) + name + value + struct.pack(">I", zlib.crc32(name + value))
-
-
-def with_chunk(data: bytes, name: bytes, value: bytes) -> bytes:
-    """A PNG file with one more chunk behind its header."""
-    return data[:33] + chunk(name, value) + data[33:]
-
-
-def png(mode: int, bits: int, rows: bytes, size: tuple[int, int] = (8, 8)) -> bytes:
-    header = struct.pack(">IIBBBBB", *size, bits, mode, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def profile(name: str) -> bytes:
-    """An ICC profile of this name."""
-    lab: Any = ImageCms.createProfile("LAB" if name == "Lab" else "sRGB")
-    data = ImageCms.ImageCmsProfile(lab).tobytes()
-    return data.replace(*("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))) if name == "wide" else data
-
-
-# Each thing that a file may hold besides plain RGB: name of the file, its bytes, and how it is called.
-ODD: dict[str, tuple[str, bytes, str]] = {
-    "greyscale": ("a.png", saved(SCENE.convert("L")), "greyscale"),
-    "greyscale JPEG": ("a.jpg", saved(SCENE.convert("L"), "JPEG"), "greyscale"),
-    "greyscale with alpha": ("a.png", saved(SCENE.convert("LA")), "greyscale with alpha"),
-    "black and white": ("a.png", saved(SCENE.convert("1")), "black and white"),
-    "palette": ("a.png", saved(SCENE.quantize(16)), "a palette"),
-    "palette with a transparent colour": ("a.png", saved(SCENE.quantize(16), transparency=3), "a palette"),
-    "CMYK": ("a.jpg", saved(SCENE.convert("CMYK"), "JPEG"), "CMYK"),
-    "transparent colour": ("a.png", saved(SCENE, transparency=(0, 0, 0)), "a transparent colour"),
-    "16-bit grey": ("a.png", png(0, 16, (b"\0" + b"\x80\x01" * 8) * 8), "greyscale, 16 bits a channel"),
-    "16-bit RGB": ("a.png", png(2, 16, (b"\0" + b"\x80\x01" * 24) * 8), "16 bits a channel"),
-    "16-bit RGBA": ("a.png", png(6, 16, (b"\0" + b"\x80\x01" * 32) * 8), "16 bits a channel"),
-    "animated PNG": ("a.png", saved(SCENE, save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
-    "animated WebP": ("a.webp", saved(SCENE, "WEBP", save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
-    "JPEG of many": ("a.jpg", saved(SCENE, "MPO", save_all=True, append_images=[scene(2, (64, 48))]), "2 frames"),
-    "turned JPEG": ("a.jpg", saved(SCENE, "JPEG", exif=exif(6)), "EXIF orientation 6"),
-    "mirrored PNG": ("a.png", saved(SCENE, exif=exif(2)), "EXIF orientation 2"),
-    "turned WebP": ("a.webp", saved(SCENE, "WEBP", exif=exif(8)), "EXIF orientation 8"),
-    "wide colours": ("a.jpg", saved(SCENE, "JPEG", icc_profile=profile("wide")), "colour profile 'wide"),
-    "Lab profile": ("a.png", saved(SCENE, icc_profile=profile("Lab")), "colour profile 'Lab"),
-    "no profile": ("a.png", saved(SCENE, icc_profile=b"no profile at all"), "colour profile 'unreadable'"),
-    "gamma": ("a.png", with_chunk(WHOLE["one.png"], b"gAMA", struct.pack(">I", 100_000)), "gamma 1"),
-    "code points": ("a.png", with_chunk(WHOLE["one.png"], b"cICP", bytes((9, 16, 0, 1))), "cICP"),
-    "bytes behind a PNG": ("a.png", WHOLE["one.png"] + b"secret", "6 bytes after its end"),
-    "bytes behind a JPEG": ("a.jpg", WHOLE["one.jpg"] + b"\xff\xd9", "2 bytes after its end"),
-    "bytes behind a WebP": ("a.webp", saved(SCENE, "WEBP") + b"x", "1 bytes after its end"),
-}
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -112,6 +45,17 @@ def test_an_input_is_what_diffusers_own_loader_gives(name: str) -> None:
     file, data, _ = ODD[name]
     theirs = load_image(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(decode(data, file, normalise=True).rgb, np.asarray(theirs))
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_who_opens_inputs_by_itself_is_given_what_was_normalised(name: str, tmp_path: Path) -> None:
+    file, data, _ = ODD[name]
+    (tmp_path / file).write_bytes(data)
+    (tmp_path / "plain.png").write_bytes(WHOLE["one.png"])
+    (tmp_path / "copies").mkdir()
+    odd, plain = plain_files([tmp_path / file, tmp_path / "plain.png"], tmp_path / "copies")
+    assert plain == tmp_path / "plain.png"
+    np.testing.assert_array_equal(np.asarray(Image.open(odd)), decode(data, file, normalise=True).rgb)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

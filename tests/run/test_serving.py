@@ -97,7 +97,7 @@ def test_the_manifest_says_what_made_them_and_claims_nothing_else(
 ) -> None:
     made, _, _ = generate("draw_t2v")
     manifest = json.loads((tmp_path / "gt" / "manifest.json").read_text())
-    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "manifest.schema.json").read_text()))
+    jsonschema.validate(manifest, json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text()))
     assert manifest["run"]["selection"]["mode"] == "native"
     case = made["draw_t2v"]
     assert case["code"] == {"repo": "sgl-project/sglang", "commit": None, "identity": identity_of(engine)}
@@ -125,8 +125,8 @@ def test_what_is_made_is_made_again_when_the_checkout_changes_and_only_then(gene
         ("fail_t2i", "the engine's command ended with status 1"),
         ("nothing_t2i", "the engine's command made no nothing_t2i_1gpu.jpg; it made nothing_t2i_1gpu_audio.wav"),
         ("incomplete_t2v", "the engine's command made no incomplete_t2v_2gpu_frame_0.png; it made "),
-        ("damaged_t2i", "damaged_t2i_1gpu.jpg of the engine is no whole image: "),
-        ("disguised_t2i", "disguised_t2i_1gpu.jpg of the engine is PNG, and its name says JPEG"),
+        ("damaged_t2i", "damaged_t2i_1gpu.jpg of the serving engine: truncated: "),
+        ("disguised_t2i", "disguised_t2i_1gpu.jpg of the serving engine: wrong format: PNG, the name says JPEG"),
     ],
 )
 def test_a_case_that_fails_says_why_with_the_end_of_its_log_and_fails_alone(

@@ -105,6 +105,20 @@ def read(path: Path, *, normalise: bool = False) -> Picture:
     return decode(content(path), path.name, normalise=normalise)
 
 
+def plain_files(paths: Iterable[Path], folder: Path) -> list[Path]:
+    """Inputs for an implementation that opens them by itself: what is not plain is written into `folder` as RGB.
+
+    Raises PictureError.
+    """
+    files = []
+    for number, path in enumerate(paths):
+        picture, copy = read(path, normalise=True), folder / f"{number}.png"
+        if picture.notes:
+            picture.opaque.save(copy)
+        files.append(copy if picture.notes else path)
+    return files
+
+
 def decode(data: bytes, name: str, *, normalise: bool = False) -> Picture:
     """The image in a file's bytes; `normalise` for an input, not for a reference. Raises PictureError."""
     try:

@@ -13,6 +13,8 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
+from gt_pictures.reading import read
+
 from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
 from . import Generated, Step
@@ -93,7 +95,7 @@ class LoadedDiffusers:
         device = case["runtime"]["generator_device"] if self._device == "cuda" else "cpu"
         arguments["generator"] = torch.Generator(device).manual_seed(arguments.pop("seed"))
         if inputs:
-            images, size = condition(case["conditioning"], [Image.open(path) for path in inputs])
+            images, size = condition(case["conditioning"], [read(path, normalise=True).image for path in inputs])
             arguments["image"] = images if len(images) > 1 else images[0]
             arguments = {**size, **arguments}  # a size that the case gives wins
         return arguments

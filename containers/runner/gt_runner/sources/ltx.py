@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from gt_pictures.reading import plain_files
 
 from ..errors import SourceError
 from . import Generated, ltx_values, refusals
@@ -16,7 +20,6 @@ from .hooks import finite, replaced, reported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ..contract import Case, Fetched
     from . import Step
@@ -85,10 +88,17 @@ class LoadedLtx:
         call = {"images": [], **case["call"]}
         dropped = self._dropped(call)
         passed = {name: value for name, value in call.items() if name not in dropped}
-        arguments = ltx_values.arguments(passed, inputs, self._official)
         progress = reported(self._official("ltx_pipelines.utils.samplers"), step, self._steps(call))
         decoder = self._official("ltx_core.model.video_vae").VideoDecoder
-        with torch.inference_mode(), _choosing_from(self._sdp_backends), progress, _finite(decoder):
+        with (
+            torch.inference_mode(),
+            _choosing_from(self._sdp_backends),
+            progress,
+            _finite(decoder),
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            plain = plain_files(inputs, Path(folder))  # the official code opens them by itself
+            arguments = ltx_values.arguments(passed, plain, self._official)
             video, _audio = self._pipeline(**arguments)
             frames = torch.cat([chunk.cpu() for chunk in video])  # decoded while it is read
         if frames.dtype != torch.uint8:

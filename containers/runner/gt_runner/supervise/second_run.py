@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import read
 
 
 def verification(record: Mapping[str, Any], first: Path, second: Path) -> dict[str, Any]:
@@ -26,8 +28,8 @@ def _size_of_difference(one: Path, other: Path) -> dict[str, Any]:
     """In values of 0..255; None where the two cannot be subtracted."""
     unknown = {"max_abs": None, "mean_abs": None}
     try:
-        first, second = (np.asarray(Image.open(path), np.int16) for path in (one, other))
-    except (OSError, UnidentifiedImageError):
+        first, second = (np.asarray(read(path).image, np.int16) for path in (one, other))
+    except PictureError:
         return unknown
     if first.shape != second.shape:
         return unknown

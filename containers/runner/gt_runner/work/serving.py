@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from gt_pictures.errors import PictureError
+from gt_pictures.reading import read, twins
 
 from .. import environment
 from ..contract import Case, Prepared
@@ -23,7 +24,6 @@ from . import noise, output, record
 from .base import Worker
 
 ISOLATION = "none"  # in a record
-FORMATS = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 
 
 class ServingWorker(Worker):
@@ -79,26 +79,25 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 
 def _complete(case: Case, out: Path) -> list[str]:
-    """The names of the case's files. Raises CommandError where one of them is not there."""
+    """The names of the case's files. Raises CommandError where one of them is not there, or not the only one."""
     names, there = output.names(case), sorted(path.name for path in out.iterdir())
     missing = [name for name in names if not (out / name).is_file()]
     if missing:
         raise CommandError(
             f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
         )
+    for same in twins(there).values():
+        if set(same) & set(names):
+            raise CommandError(
+                f"the serving engine's command made {' and '.join(same)}: it is not known which one counts"
+            )
     return names
 
 
 def _copied(path: Path, folder: Path) -> Path:
-    """A copy, once it is known to be a whole image of the format that its name says."""
+    """A copy, once it is known to be a plain image of the format that its name says."""
     try:
-        with Image.open(path) as image:
-            kind = image.format
-            image.load()
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise CommandError(
-            f"{path.name} of the serving engine is no whole image: {str(error).replace(str(path), path.name)}"
-        ) from error
-    if kind != FORMATS[path.suffix]:
-        raise CommandError(f"{path.name} of the serving engine is {kind}, and its name says {FORMATS[path.suffix]}")
+        read(path)
+    except PictureError as error:
+        raise CommandError(f"{path.name} of the serving engine: {error}") from error
     return shutil.copyfile(path, folder / path.name)
