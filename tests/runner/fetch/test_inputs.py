@@ -18,6 +18,7 @@ from gt_runner.errors import FetchError, InputError
 from gt_runner.fetch import inputs
 from gt_runner.fetch.case_files import Places, fetch, identify
 from gt_runner.fetch.preflight import obstacles
+from gt_runner.tasks import Run
 from tests.support.fake_hub import Fault, Server, serving
 from tests.support.odd_pictures import ODD
 from tests.support.pictures import encoded, scene
@@ -266,7 +267,8 @@ def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_pa
         for number, inputs in enumerate(wanted)
     ]
     places = {"store": str(tmp_path / "store"), "cache": str(tmp_path / "cache"), "models": None}
-    found = obstacles({"jobs": [{"name": "job", "cases": cases}], "fresh": True, **places})
+    run = {"jobs": [{"name": "job", "device": "cpu", "cases": cases}], "fresh": True, **places}
+    found = obstacles(cast("Run", run))
     assert len(found) == 4
     for name in ("text.png", "../a.png", "other.png", "/b"):
         assert any(name in line for line in found), found
