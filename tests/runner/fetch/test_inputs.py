@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 import stamina
@@ -18,12 +18,10 @@ from gt_runner.errors import FetchError, InputError
 from gt_runner.fetch import inputs
 from gt_runner.fetch.case_files import Places, fetch, identify
 from gt_runner.fetch.preflight import obstacles
+from gt_runner.tasks import Run
 from tests.support.fake_hub import Fault, Server, serving
 from tests.support.odd_pictures import ODD
 from tests.support.pictures import encoded, scene
-
-if TYPE_CHECKING:
-    from gt_runner.tasks import Run
 
 IMAGE, OTHER = (encoded(scene(seed), "a.png") for seed in (1, 2))
 SHA256 = hashlib.sha256(IMAGE).hexdigest()
@@ -269,7 +267,7 @@ def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_pa
         for number, inputs in enumerate(wanted)
     ]
     places = {"store": str(tmp_path / "store"), "cache": str(tmp_path / "cache"), "models": None}
-    run = {"jobs": [{"name": "job", "cases": cases}], "fresh": True, **places}
+    run = {"jobs": [{"name": "job", "device": "cpu", "cases": cases}], "fresh": True, **places}
     found = obstacles(cast("Run", run))
     assert len(found) == 4
     for name in ("text.png", "../a.png", "other.png", "/b"):

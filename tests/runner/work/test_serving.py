@@ -37,7 +37,7 @@ def test_an_image_that_is_not_plain_rgb_is_refused_by_name(tmp_path: Path, name:
         ({NAME: SCENE, "cat_1gpu.webp": saved(SCENE, "WEBP")}, "made cat_1gpu.png and cat_1gpu.webp: it is not known"),
         (
             {NAME: b"%!PS-Adobe-3.0 EPSF-3.0"},
-            "cat_1gpu.png of the serving engine: unreadable: it is no JPEG, PNG or WebP",
+            "cat_1gpu.png of the serving engine: unreadable: it is no JPEG, PNG",
         ),
         ({NAME: saved(SCENE, "JPEG")}, "cat_1gpu.png of the serving engine: wrong format: JPEG, the name says PNG"),
         ({"cat_1gpu.webp": SCENE}, "made no cat_1gpu.png; it made cat_1gpu.webp"),

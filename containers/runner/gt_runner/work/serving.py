@@ -86,10 +86,10 @@ def _complete(case: Case, out: Path) -> list[str]:
         raise CommandError(
             f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
         )
-    for alike in twins(there).values():
-        if set(alike) & set(names):
+    for same in twins(there).values():
+        if set(same) & set(names):
             raise CommandError(
-                f"the serving engine's command made {' and '.join(alike)}: it is not known which one counts"
+                f"the serving engine's command made {' and '.join(same)}: it is not known which one counts"
             )
     return names
 
