@@ -1,4 +1,4 @@
-"""What a workflow needs before anything runs, by the rules of the seed: concurrency key and publish directory."""
+"""What a workflow needs before anything runs, by the rules of upstream: concurrency key and publish directory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 
 PARENT = "diffusion-ci/consistency_gt"
-ENGINE = "sglang"  # whose native GT a workflow's run makes, by the seed
+ENGINE = "sglang"  # whose native GT a workflow's run makes, as upstream has it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The rules of the seed's workflow, exactly."""
+"""The rules of upstream's workflow, exactly."""
 
 from __future__ import annotations
 
