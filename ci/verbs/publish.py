@@ -72,7 +72,6 @@ class Publish(PublishAccess):
     branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
     accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
     reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = ""
-    allow_hidden: Annotated[bool, Doc("Publish files that readers do not see, behind a GPU kind's folder.")] = False
     prune: Annotated[bool, Doc("Remove published cases that the case files do not have.")] = False
     cases: Cases = OURS
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
