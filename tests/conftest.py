@@ -15,6 +15,7 @@ import pytest
 import stamina
 import yaml
 from huggingface_hub import constants
+from hypothesis import HealthCheck, settings
 
 from ci.catalogue import files as catalogues
 from ci.catalogue.files import Catalogue
@@ -22,6 +23,9 @@ from tests.support.fake_hub import FILES, MODEL, FakeHub, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+# How long an example takes says more of the machine's load than of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

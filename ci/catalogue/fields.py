@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from ..errors import near
 from . import gpus
 
 NAME_LENGTH = 100  # bytes of a name: what is made of names still fits into a file name of 255 bytes
@@ -51,9 +52,8 @@ FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else
 
 
 def _gpu_kind(kind: str) -> str:
-    mistake = gpus.mistake(kind)
-    if mistake is not None or kind == gpus.CPU:
-        raise ValueError(mistake or "a GPU kind or any: without a GPU, a case runs where --on cpu asks for it")
+    if kind == gpus.CPU or gpus.mistake(kind) is not None:
+        raise ValueError(f"a GPU kind, or any; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")
     return kind
 
 
