@@ -1,4 +1,4 @@
-"""The errors that a user can cause or meet. Each message names what is wrong and what to do next; `gt` exits with 2."""
+"""The errors that a user can cause or meet. Each message says what is wrong and what to do next; `gt` exits with 2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_SHOWN = 30  # words in one message
 
 
 class GtError(Exception):
-    """The base of our errors: bad input, or a machine that cannot do what was asked. Nothing has been started."""
+    """The base of all errors here: bad input, or a machine that cannot do what was asked. Nothing has been started."""
 
     status = 2  # with which `gt` exits
 
@@ -30,16 +30,16 @@ class ImageError(GtError):
 
 
 class PreflightError(GtError):
-    """Everything that stands in a run's way, found before any GPU time is used."""
+    """All reasons why a run cannot start, raised before any GPU time is used."""
 
     def __init__(self, obstacles: Iterable[str], misplaced: Iterable[str] = ()) -> None:
-        found = list(obstacles)
-        advice = ["--skip-preflight runs what can be run without these models"] if found else []
-        super().__init__("\n".join(["nothing was started", *misplaced, *found, *advice]))
+        lines = list(obstacles)
+        advice = ["--skip-preflight runs what can be run without these models"] if lines else []
+        super().__init__("\n".join(["nothing was started", *misplaced, *lines, *advice]))
 
 
 class ArtifactError(GtError):
-    """A directory that should hold an artifact does not."""
+    """A directory holds no artifact that can be read, or cannot be written."""
 
 
 class PublishError(GtError):
@@ -47,7 +47,7 @@ class PublishError(GtError):
 
 
 class GateError(PublishError):
-    """The quality gate has something against the artifact."""
+    """The quality gate refuses files of the artifact."""
 
     status = 1
 
@@ -57,7 +57,7 @@ class ReproduceError(GtError):
 
 
 class DefinitionsError(GtError):
-    """An engine's checkout whose tests cannot be read."""
+    """A serving engine's checkout whose test definitions cannot be read."""
 
 
 class PinError(GtError):

@@ -51,7 +51,7 @@ def manifest_of(
 
 def _record(case: Case, ending: Ending | None) -> CaseRecord:
     if ending is None:
-        return unfinished(case.data(), "failed", "the runner ended without a word about this case", [])
+        return unfinished(case.data(), "failed", "the runner ended without a result for this case", [])
     match ending["event"]:
         case "done" | "reused":
             return CaseRecord.model_validate(ending["record"])

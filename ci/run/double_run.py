@@ -24,7 +24,7 @@ def settle(first: Mapping[str, Ending], second: Mapping[str, Ending]) -> None:
         if event["event"] != "done":
             continue
         other = second.get(name)
-        verification: Mapping[str, Any] = {"reason": "the second run ended without a word about this case"}
+        verification: Mapping[str, Any] = {"reason": "the second run ended without a result for this case"}
         if other is not None and other["event"] == "skipped":  # interrupted: nothing is known
             continue
         if other is not None and other["event"] == "failed":

@@ -69,10 +69,10 @@ class Images:
 
     async def image(self, name: str) -> Image:
         """The image of a source, or of the fetch phase; pulled if it was given by digest, else built."""
-        given = self._published.get(name)
-        if given is not None:
-            container = _running(dag.container().from_(given.reference))
-            return Image(container, {"reference": given.reference, "digest": given.digest})
+        published = self._published.get(name)
+        if published is not None:
+            container = _running(dag.container().from_(published.reference))
+            return Image(container, {"reference": published.reference, "digest": published.digest})
         recipe = recipes.recipe(name, await self.reference())
         built = self._built(name, dag.container().from_(self._base))
         return Image(built, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
@@ -82,15 +82,16 @@ class Images:
 
         It is the engine's own, if that was given by digest, else the base image with the engine installed.
         """
-        given = self._published.get(source)
-        reference = given.reference if given is not None else await self.reference()
-        recipe = recipes.engine_recipe(reference, engine, checkout.identity, pulled=given is not None)
-        container = dag.container().from_(given.reference if given is not None else self._base).with_user("root")
+        published = self._published.get(source)
+        reference = published.reference if published is not None else await self.reference()
+        recipe = recipes.engine_recipe(reference, engine, checkout.identity, pulled=published is not None)
+        base = self._base if published is None else published.reference
+        container = dag.container().from_(base).with_user("root")
         for variable, value in engine.environment.items():
             container = container.with_env_variable(variable, value.format_map({"engine": ENGINE}))
         path = await container.env_variable("PYTHONPATH")  # now: asked for later, it would build the image
         container = container.with_directory(ENGINE, checkout.folder)
-        if given is None:
+        if published is None:
             container = self._with_engine(container, engine)
         container = container.with_env_variable("PIP_BREAK_SYSTEM_PACKAGES", "1")  # its own Python may be the system's
         container = container.with_exec(["python", "-m", "pip", "install", "--no-cache-dir", *recipes.TAKING])
@@ -99,8 +100,8 @@ class Images:
                 container = container.with_env_variable(variable, value)
         for package in recipes.GENERATING:
             container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
-        named = given.reference if given is not None else f"diffusion-gt/{source}"
-        return Image(container.with_workdir("/gt"), {"reference": named, "recipe": recipe.digest})
+        reference_name = published.reference if published is not None else f"diffusion-gt/{source}"
+        return Image(container.with_workdir("/gt"), {"reference": reference_name, "recipe": recipe.digest})
 
     def _with_engine(self, container: dagger.Container, engine: ServingEngine) -> dagger.Container:
         container = self._with_uv(container).with_exec(["uv", "venv", "--seed", VENV])
@@ -110,22 +111,22 @@ class Images:
             container = container.with_exec([part.format_map({"engine": ENGINE}) for part in command])
         return container.without_mount(BUILDING["UV_CACHE_DIR"])
 
-    async def checkout(self, engine: ServingEngine, given: dagger.Directory | None, ref: str = "") -> Checkout:
+    async def checkout(self, engine: ServingEngine, directory: dagger.Directory | None, ref: str = "") -> Checkout:
         """What the caller gave, else the engine's repository at a ref, its own if none is named. Raises GtError."""
-        if given is not None:
+        if directory is not None:
             if ref:
                 raise GtError("an engine's checkout is given, and --engine-ref names another; leave one out")
-            folder = given.without_directory(".git")  # the images have no git: its content is what it is
+            folder = directory.without_directory(".git")  # the images have no git: its content is what it is
             fetcher = (await self.image(recipes.FETCH)).container.with_mounted_directory(ENGINE, folder)
-            said = await fetcher.with_exec(["python", "-m", "gt_runner", "checkout", ENGINE]).stdout()
-            return Checkout(folder, json.loads(said))
-        address, wanted = f"https://github.com/{engine.repo}", ref or engine.ref
-        found = dag.git(address).ref(wanted)
+            answer = await fetcher.with_exec(["python", "-m", "gt_runner", "checkout", ENGINE]).stdout()
+            return Checkout(folder, json.loads(answer))
+        address, revision = f"https://github.com/{engine.repo}", ref or engine.ref
+        source = dag.git(address).ref(revision)
         try:
-            return Checkout(found.tree(), f"commit:{await found.commit()}")
+            return Checkout(source.tree(), f"commit:{await source.commit()}")
         except dagger.QueryError as error:
             raise GtError(
-                f"{address} at {wanted} cannot be had: {error}; check --engine-ref, or give a checkout with --engine"
+                f"{address} at {revision} cannot be had: {error}; check --engine-ref, or give a checkout with --engine"
             ) from None
 
     async def reference(self) -> str:

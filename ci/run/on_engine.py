@@ -1,7 +1,7 @@
 """Runs a generation's jobs on the engine that runs the module: fetch without a GPU, generate without network.
 
-Every exec carries the call's nonce: what was run before is in the result store, where it is looked for by key, and
-never taken from the engine's cache of execs, which knows nothing of weights that moved or a store that is gone.
+Every exec carries the call's nonce, so that the engine never answers from its cache of execs, which does not know that
+weights moved or that a store is gone. Finished cases come from the result store, by key.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FETCHING = 2  # jobs whose files are fetched at once: more share one line and ev
 
 @dataclass(frozen=True)
 class Settings:
-    """What the caller gave, beside the selection."""
+    """The caller's options, beside the selection."""
 
     cases: dagger.Directory
     weights: dagger.CacheVolume
@@ -66,7 +66,7 @@ async def probe(container: dagger.Container) -> Host:
 
 @dataclass
 class Results:
-    """What came back: the event that each case ended in, and the directories that hold the files."""
+    """The event that each case ended in, and the directories that hold the files."""
 
     outcomes: dict[str, Ending] = field(default_factory=dict)
     directories: list[dagger.Directory] = field(default_factory=list)
@@ -97,8 +97,8 @@ class Engine:
             return []
         container = self._with_network(self._fetcher, self._generation.jobs)
         run = self._run([self._spec(job) for job in self._generation.jobs], elsewhere=elsewhere)
-        asked = container.with_file(RUN, transfer.file(run)).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
-        obstacles: list[str] = json.loads(await asked.stdout())
+        answer = container.with_file(RUN, transfer.file(run)).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
+        obstacles: list[str] = json.loads(await answer.stdout())
         return obstacles
 
     async def generate(self, results: Results) -> None:
@@ -109,7 +109,7 @@ class Engine:
                 group.start_soon(self._job, job, results)
 
     async def plan(self) -> None:
-        """Name the images. They are built when an exec needs them: a call that finds every result builds no torch."""
+        """Name the images. An exec builds the one that it needs, so a call that finds every result builds none."""
         if self._workers:
             return
         self._fetcher = (await self._images.image(recipes.FETCH)).container
@@ -167,24 +167,24 @@ class Engine:
         worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
-        made = Results()
-        await self._exec(worker, "run", self._run([ready]), made)
-        results.outcomes |= made.outcomes
-        results.directories += made.directories
-        if self._generation.verify and made.directories:  # what the first run made is safe, should time run out now
-            double_run.settle(made.outcomes, await self._second(worker, ready, made.directories[0]))
+        finished = Results()
+        await self._exec(worker, "run", self._run([ready]), finished)
+        results.outcomes |= finished.outcomes
+        results.directories += finished.directories
+        if self._generation.verify and finished.directories:  # what the first run made is safe, should time run out now
+            double_run.settle(finished.outcomes, await self._second(worker, ready, finished.directories[0]))
 
     async def _second(
         self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
     ) -> Mapping[str, Ending]:
         """Make a job's cases again, in a container and a store that go when it is done."""
-        again, made = double_run.again(self._generation), Results()
+        again, finished = double_run.again(self._generation), Results()
         job = {**ready, "prepared": ready["prepared"][::-1]}
         places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
         run = json.dumps(again.run([job], **places, against=FIRST))
         worker = worker.with_env_variable("GT_NONCE", again.nonce).with_mounted_directory(FIRST, first)
-        await self._exec(worker, "run", run, made)
-        return made.outcomes
+        await self._exec(worker, "run", run, finished)
+        return finished.outcomes
 
     async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
         """The cases of a job that the store here does not have as this host would make them; results get the others."""
@@ -193,33 +193,33 @@ class Engine:
         await self.plan()
         spec = self._spec(job, host)
         fetcher = self._with_network(self._fetcher, [job]).with_env_variable("GT_NONCE", uuid.uuid4().hex)
-        found = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
-        settled = {event["case"] for event in found if event["event"] in ENDS}
+        events = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
+        settled = {event["case"] for event in events if event["event"] in ENDS}
         return [case.id for case in job.cases if case.id not in settled]
 
     async def look(self, results: Results) -> None:
-        """Take what is finished already, and make nothing."""
+        """Collect the cases that are finished already; make none."""
         await self.plan()
         async with anyio.create_task_group() as group:
             for job in self._generation.jobs:
                 group.start_soon(self.missing, job, self._generation.host, results)
 
     async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
-        """Take what a job that was cut off had finished by then; returns those cases."""
+        """Collect the cases that a job had finished when it was cut off; returns them."""
         generation, before = self._generation, set(results.outcomes)
         if generation.verify:  # they were made once, and not yet twice
             return []
         since = {"fresh": False, "since": generation.started} if generation.fresh else {}
         await self.missing(unsettled(job, results), host, results, **since)
-        made = [name for name, outcome in results.outcomes.items() if name not in before and "record" in outcome]
-        for name in made:
+        cases = [name for name, outcome in results.outcomes.items() if name not in before and "record" in outcome]
+        for name in cases:
             record = results.outcomes[name]["record"]  # type: ignore[typeddict-item]  # since it is there
             if record["process"]["started"] >= generation.started:
                 results.outcomes[name] = {"event": "done", "case": name, "record": record}
-        return made
+        return cases
 
     async def salvage(self, results: Results) -> None:
-        """Take what the jobs that the call's end cut off had finished."""
+        """Collect the cases that jobs had finished when the call's time was up."""
         for job in self._generation.jobs:
             await self.finished(job, self._generation.host, results)
 
@@ -233,7 +233,7 @@ class Engine:
         return self._with_volumes(self._fetcher, []).with_file(RUN, transfer.file(run))
 
     async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
-        """One step of the runner. It counts as a success whatever happened: a failed exec would lose its files."""
+        """One step of the runner. Never raises for a failed step: a failed exec would lose its files."""
         ran = container.with_file(RUN, transfer.file(run)).with_exec(
             ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
         )
@@ -266,9 +266,9 @@ class Engine:
         return container
 
     def _code(self, source: str, code: Code) -> dagger.Directory:
-        """The official implementation: what the caller gave, else its repository at the pin."""
-        given = self._settings.code.get(source)
-        return given or dag.git(f"https://github.com/{code.repo}").commit(code.commit).tree(discard_git_dir=True)
+        """The official implementation: the caller's directory, else its repository at the pin."""
+        directory = self._settings.code.get(source)
+        return directory or dag.git(f"https://github.com/{code.repo}").commit(code.commit).tree(discard_git_dir=True)
 
     def _with_network(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
         """For what fetches, and has the token: the fetch phase, and an engine that makes native cases."""

@@ -86,7 +86,7 @@ class Places:
 
 @dataclass
 class Outcome:
-    """What a run gave: the manifest, the folder of each finished case, and whether it was interrupted."""
+    """The result of a run: its manifest, the folder of each finished case, and whether it was interrupted."""
 
     manifest: Manifest
     results: dict[str, Path] = field(default_factory=dict)
@@ -127,7 +127,7 @@ def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Ending], *,
 
 
 def finished(run: Generation, places: Places) -> Outcome:
-    """What is finished already; nothing is made.
+    """The cases that are finished already; none is made.
 
     Raises GtError where the cases are to be made again, or an engine's checkout is not named.
     """
@@ -148,8 +148,8 @@ def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: 
     """Make the cases again, in new processes and into a store that nobody else reads."""
     again = double_run.again(run)
     with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
-        named = {**places.named(), "store": store, "previous": None, "against": str(first)}
-        return _outcomes(again.run([again.job(job) for job in again.jobs], **named), show, quiet=quiet)
+        folders = {**places.named(), "store": store, "previous": None, "against": str(first)}
+        return _outcomes(again.run([again.job(job) for job in again.jobs], **folders), show, quiet=quiet)
 
 
 def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Ending]:
@@ -179,7 +179,10 @@ def checkout(folder: Path) -> str:
 
 
 def newest(repos: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The newest commit of each repository of the hub (`commit`), or why there is none (`error`). Raises GtError."""
+    """The newest commit of each repository of the model hub (`commit`), or the reason for none (`error`).
+
+    Raises GtError where the runner does not answer.
+    """
     commits: dict[str, dict[str, str]] = _answer("newest", "-", text=json.dumps(repos), quiet=False)
     return commits
 

@@ -22,7 +22,7 @@ FETCH = "fetch"  # the project of the fetch phase, which needs no torch
 CHECK = "check"  # the project of the judge, which needs none either
 COMPARE = "compare"  # the same with torch, for learned measures
 TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
-GENERATING = ["gt_runner", "gt_pictures"]  # the packages of ours that make a result
+GENERATING = ["gt_runner", "gt_pictures"]  # this project's packages that make a result
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
 
@@ -64,7 +64,7 @@ def tiers(name: str) -> list[str]:
 
 
 def packages(name: str) -> list[str]:
-    """The packages of ours that an image holds."""
+    """This project's packages that an image holds."""
     return [*GENERATING, "gt_judge"] if name in (CHECK, COMPARE) else GENERATING
 
 
@@ -74,7 +74,7 @@ class Recipe:
 
     base: str  # by the digest that it was resolved to
     files: dict[str, str]  # sha256 by path: lock files, projects, the code that decides a result
-    steps: str = ""  # that no file of ours names
+    steps: str = ""  # that stand in no file of this project
 
     @property
     def digest(self) -> str:
@@ -121,15 +121,15 @@ def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bo
     return Recipe(base, _digests(paths, CONTAINERS), json.dumps(steps, sort_keys=True))
 
 
-def published(given: Iterable[str], sources: Iterable[str]) -> dict[str, Published]:
+def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, Published]:
     """Images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for anything else."""
     allowed = sorted(sources)
-    found: dict[str, Published] = {}
-    for text in given:
+    images: dict[str, Published] = {}
+    for text in references:
         source, _, reference = text.partition("=")
         if source not in allowed or not PUBLISHED.fullmatch(reference):
             raise ImageError(
                 f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(allowed)} as SOURCE"
             )
-        found[source] = Published(source, reference)
-    return found
+        images[source] = Published(source, reference)
+    return images

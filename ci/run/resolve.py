@@ -27,16 +27,16 @@ async def pinned(
     await cases.export(str(folder))
     texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
     spots = {name: open_revisions(text) for name, text in texts.items()}
-    repos = sorted({spot.what for found in spots.values() for spot in found if spot.known is None})
+    repos = sorted({spot.what for each in spots.values() for spot in each if spot.known is None})
     commits = await _newest(repos, (await built.image(recipes.FETCH)).container, token, endpoint) if repos else {}
     result = dag.directory()
     for name, text in texts.items():
         new = written(text, spots[name], commits)
         result = result.with_new_file(f"cases/{name}", new) if new != text else result
     base = (recipes.CONTAINERS / "images.yaml").read_text(encoding="utf-8")
-    found = open_digest(base)
-    digests = {spot.what: await _digest(spot.what) for spot in found}
-    return result.with_new_file("containers/images.yaml", written(base, found, digests)) if found else result
+    base_spots = open_digest(base)
+    digests = {spot.what: await _digest(spot.what) for spot in base_spots}
+    return result.with_new_file("containers/images.yaml", written(base, base_spots, digests)) if base_spots else result
 
 
 async def _newest(
@@ -47,8 +47,8 @@ async def _newest(
         container = container.with_env_variable("HF_ENDPOINT", endpoint)
     if token is not None:
         container = container.with_secret_variable("HF_TOKEN", token)
-    asked = container.with_new_file(ASKED, json.dumps(repos)).with_exec(["python", "-m", "gt_runner", "newest", ASKED])
-    answers = json.loads(await asked.stdout())
+    answer = container.with_new_file(ASKED, json.dumps(repos)).with_exec(["python", "-m", "gt_runner", "newest", ASKED])
+    answers = json.loads(await answer.stdout())
     errors = [answer["error"] for answer in answers.values() if "error" in answer]
     if errors:
         raise PinError("\n".join(["nothing was pinned, since the hub does not answer for all:", *errors]))

@@ -1,4 +1,4 @@
-"""What `generate` does on an engine: look at hosts and models first, run every job, put the artifact together."""
+"""Generates on an engine: checks hosts and models, runs every job, puts the artifact together."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_STACKED = 50  # directories put into one
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds a call."""
+    """The limits of a call."""
 
     preflight: bool = True
     max_minutes: float = 0  # 0: none
@@ -65,7 +65,7 @@ async def generate(
 
 
 async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
-    """The artifact of what is finished already; nothing is made. Raises GtError where something is to be made."""
+    """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
     generation.only_looked_at()
     results = Results()
     await Engine(generation, settings, built).look(results)
@@ -93,20 +93,20 @@ async def _placed(
         misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
         return Engine(generation, settings, built), None, misplaced
     nested = Nested(built.base(), await built.reference(), version, connection)
-    found = await look(hosts, nested)
+    reachable = await look(hosts, nested)
     engine = Engine(generation, settings, built)
-    spread = Spread(generation, settings, engine, nested, found)
+    spread = Spread(generation, settings, engine, nested, reachable)
     return engine, spread, spread.misplaced()
 
 
 def _skip(generation: Generation, results: Results, reason: str) -> None:
-    """Say of the cases that have no outcome why there is none."""
+    """Give each case that has no outcome this reason."""
     for case in generation.cases:
         results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
 
 
 def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -> list[dagger.Directory]:
-    """The same files in few directories: an engine cannot stack some 400, one a job, on each other."""
+    """The same files in fewer directories: an engine cannot merge some 400 of them, one for each job."""
     if len(directories) <= MOST_STACKED:
         return list(directories)
     gathered = []

@@ -32,7 +32,7 @@ def folder(path: Path) -> dagger.Directory:
 
 
 def file(text: str, name: str = "text") -> dagger.File:
-    """A text as a file. As an argument, all of it would stand in the call's progress, and 128 MiB would be the most."""
+    """A text as a file: an argument would appear in the call's progress, and may hold 128 MiB at most."""
     path = fresh_folder() / name
     path.write_text(text, encoding="utf-8")
     return dag.current_module().workdir_file(f"{path.parent.name}/{path.name}")

@@ -36,7 +36,7 @@ class MakingOnEngine:
     hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = ""
     weights: Weights = None
     results: Annotated[
-        dagger.CacheVolume | None, Doc("The cache volume of the result store; one of ours if not given.")
+        dagger.CacheVolume | None, Doc("The cache volume of the result store; the module's own if not given.")
     ] = None
     wan_code: Annotated[Folder | None, Doc("The Wan2.1 repository; at its pin if not given.")] = None
     ltx_code: Annotated[Folder | None, Doc("The LTX-2 repository; at its pin if not given.")] = None

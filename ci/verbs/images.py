@@ -20,9 +20,7 @@ BaseImage = Annotated[str, Doc("The image that runner images start from, instead
 ImageList = Annotated[
     tuple[str, ...], Doc("Runner images to pull instead of building them, as SOURCE=REFERENCE@sha256:DIGEST.")
 ]
-Weights = Annotated[
-    dagger.CacheVolume | None, Doc("The cache volume that weights are kept in; one of ours if not given.")
-]
+Weights = Annotated[dagger.CacheVolume | None, Doc("The cache volume for weights; the module's own if not given.")]
 
 
 def weights_volume(volume: dagger.CacheVolume | None) -> dagger.CacheVolume:

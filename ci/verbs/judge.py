@@ -60,7 +60,7 @@ class Compare:
     engine: Annotated[Folder | None, Doc("A serving engine's output: files named as the artifact's.")] = None
     images_only: ImagesOnly = False
     models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
-    noise_floor: Annotated[Path | None, Doc("Measured noise floors, instead of ours.")] = None
+    noise_floor: Annotated[Path | None, Doc("A file of measured noise floors, instead of this project's.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from typing_extensions import Doc
 
 from ..catalogue.files import CASES
-from ..errors import GtError
+from ..errors import reading, writing
 from .choices import GpuKind
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Typed:
 
     names: tuple[str, ...] = ()
     positional: bool = False
-    default: str | None = None  # as the help shows it
+    default: str | None = None  # in the help
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,9 @@ On = Annotated[
     OneOf(GpuKind),
 ]
 PerCase = Annotated[bool, Doc("A job for each case, instead of one for each model or part of a suite.")]
-Cases = Annotated[Folder, Doc("A folder of case files, instead of ours."), FromCaller("cases"), Typed(default="ours")]
+Cases = Annotated[
+    Folder, Doc("A folder of case files, instead of those of this project."), FromCaller("cases"), Typed(default="ours")
+]
 Artifact = Annotated[Folder, Doc("The artifact: a folder with images and manifest.json."), FromCaller("gt")]
 ServingCheckout = Annotated[
     Folder | None, Doc("A checkout of the serving engine that makes the native cases; its repository if not given.")
@@ -163,16 +165,12 @@ Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for reposito
 
 def read_text(path: Path) -> str:
     """The text of a file that the caller names. Raises GtError."""
-    try:
+    with reading(path):
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GtError(f"{path} cannot be read: {error}") from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that the caller names, and the folders that it lies in. Raises GtError."""
-    try:
+    with writing(path, advice="choose another one"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise GtError(f"{path} cannot be written: {error.strerror}; choose another one") from None

@@ -71,7 +71,7 @@ class Publish(PublishAccess):
     allow_hidden: Annotated[bool, Doc("Publish also what the folder of a GPU kind hides from readers.")] = False
     branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
     accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
-    reason: Annotated[str, Doc("Why; stands in the commit and in the manifest.")] = ""
+    reason: Annotated[str, Doc("Why; goes into the commit and the manifest.")] = ""
     prune: Annotated[bool, Doc("Remove published cases that the case files do not have.")] = False
     cases: Cases = OURS
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
@@ -102,15 +102,15 @@ class PublishOnMachine(Publish):
 
 
 def patience() -> Patience:
-    """How often a server is asked again; in the end, the user is told the command that goes on."""
+    """How often a server is asked again. The last error names the command that goes on."""
     return Patience(resume=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), say=say)
 
 
 def _author() -> Author:
-    """Whom git's own variables name, else us."""
-    ours = Author()
+    """The author that git's own variables name, else this tool."""
+    tool = Author()
     name, email = os.environ.get("GIT_AUTHOR_NAME"), os.environ.get("GIT_AUTHOR_EMAIL")
-    return Author(name or ours.name, email or ours.email)
+    return Author(name or tool.name, email or tool.email)
 
 
 def _actions_run() -> str:

@@ -69,14 +69,14 @@ class ReproduceOnMachine(Reproduce):
             if path is not None:
                 folder.check_writable(path)
         old = manifests.read(self.artifact.path)
-        wanted = again(old, self.case_ids, self._here(), anyway=self.anyway)
-        for note in wanted.notes:
+        plan = again(old, self.case_ids, self._here(), anyway=self.anyway)
+        for note in plan.notes:
             say(note)
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gt-again-")))
             output = scratch / "gt" if self.output is None else self.output.path
-            new = self._generate(wanted, scratch, output)
-            report = reproduction(old, wanted, new)
+            new = self._generate(plan, scratch, output)
+            report = reproduction(old, plan, new)
             measure(report, manifests.folder_of(self.artifact.path), output, partial(_measured, scratch / "comparison"))
         if self.json_file is not None:
             write_text(self.json_file, report.model_dump_json(indent=1) + "\n")
@@ -91,10 +91,10 @@ class ReproduceOnMachine(Reproduce):
         environment = identity["environment"]
         return Here(host.this_host(), identity["runner"], self.cases.path, models, environment, engine=checkout)
 
-    def _generate(self, wanted: Again, scratch: Path, output: Path) -> Manifest:
+    def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
         models, engine = (None if place is None else place.path for place in (self.models, self.engine))
         places = Places(models, results=scratch / "results", engine=engine)
-        outcome = on_machine.generate(wanted.generation, places, lambda _: None, quiet=False)
+        outcome = on_machine.generate(plan.generation, places, lambda _: None, quiet=False)
         folder.write(output, outcome.manifest, outcome.results)
         return outcome.manifest
 

@@ -46,12 +46,12 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
         here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit, tool=await module_tool())
-        wanted = again(manifest, self.case_ids, here, anyway=self.anyway)
+        plan = again(manifest, self.case_ids, here, anyway=self.anyway)
         artifact, _ = await generate(
-            wanted.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
+            plan.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
         )
         new = await transfer.exported(artifact, "again")
-        report = reproduction(manifest, wanted, manifests.read(new))
+        report = reproduction(manifest, plan, manifests.read(new))
         await _measure(report, old, new, (await built.image(recipes.CHECK)).container)
         return _files(report, artifact, must_match=self.must_match)
 

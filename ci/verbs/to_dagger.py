@@ -138,7 +138,7 @@ async def _value(field: Field, value: Any) -> Any:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns a GtError into a Dagger error without a traceback; of a group, all that are ours."""
+    """Turns a GtError into a Dagger error without a traceback; of a group, all GtErrors into one."""
     try:
         yield
     except GtError as error:

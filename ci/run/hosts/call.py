@@ -113,15 +113,15 @@ class Nested:
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "with-env-variable"]
         query += ["--name", "NVIDIA_DRIVER_CAPABILITIES", "--value", "compute,utility", "experimental-with-all-gp-us"]
         try:
-            found = host_of(await self._answer(host, "core", *query, "with-exec", "--args", listed(QUERY), "stdout"))
+            machine = host_of(await self._answer(host, "core", *query, "with-exec", "--args", listed(QUERY), "stdout"))
         except HostFaultError as error:
             if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
                 raise
-            found = host_of("")  # no GPU support, or no driver
-        if not suits(host.kind, found.kind):
-            has = found.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
+            machine = host_of("")  # no GPU support, or no driver
+        if not suits(host.kind, machine.kind):
+            has = machine.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
-        return Remote(host, found, version)
+        return Remote(host, machine, version)
 
     async def generate(self, remote: Remote, label: str, call: Call) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.
@@ -168,14 +168,14 @@ class Nested:
     async def _answer(self, host: FleetHost, *command: str) -> str:
         """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""
         shell = ["bash", "-c", ASKED, "-", str(ASKING_S), "dagger", "--progress=plain", "-vv", *command]
-        asking = self._reaching(host, self._base).with_exec(shell, expect=dagger.ReturnType.ANY)
+        container = self._reaching(host, self._base).with_exec(shell, expect=dagger.ReturnType.ANY)
         with anyio.move_on_after(ANSWER_S):
-            asked = await asking.sync()
-            status = await asked.exit_code()
+            answer = await container.sync()
+            status = await answer.exit_code()
             if status == 0:
-                return await asked.stdout()
-            said = await asked.stderr()
-            raise HostFaultError(_unanswered(said) if status == TIMED_OUT else _last_line(said))
+                return await answer.stdout()
+            log = await answer.stderr()
+            raise HostFaultError(_unanswered(log) if status == TIMED_OUT else _last_line(log))
         raise HostFaultError(NO_ANSWER)
 
     def _reaching(self, host: FleetHost, container: dagger.Container) -> dagger.Container:
@@ -219,8 +219,8 @@ def _failure(log: str) -> Exception:
     start = next((number for number, line in enumerate(lines) if line.startswith("Error: FunctionError: ")), None)
     if start is None:
         return HostFaultError(_last_line("\n".join(lines)))
-    said = "\n".join(lines[start:]).removeprefix("Error: FunctionError: ")
-    return RefusedError(said.partition(" [traceparent")[0].strip())
+    message = "\n".join(lines[start:]).removeprefix("Error: FunctionError: ")
+    return RefusedError(message.partition(" [traceparent")[0].strip())
 
 
 def listed(parts: Sequence[str]) -> str:
@@ -237,5 +237,5 @@ def _unanswered(log: str) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if line.startswith("Error: ")), lines[-1] if lines else "no word")
-    return said.removeprefix("Error: ").partition(" [traceparent")[0]
+    line = next((line for line in reversed(lines) if line.startswith("Error: ")), lines[-1] if lines else "no word")
+    return line.removeprefix("Error: ").partition(" [traceparent")[0]

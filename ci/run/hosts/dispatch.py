@@ -199,5 +199,5 @@ class Dispatch:
             self._give_up(job, faults)
 
     def _give_up(self, job: Job, faults: Sequence[str]) -> None:
-        said = "; ".join(faults)
-        self.result.undone.append(Undone(job, f"no host is left for it: {said}" if said else "no host is left for it"))
+        reasons = "; ".join(faults)
+        self.result.undone.append(Undone(job, "no host is left for it" + (f": {reasons}" if reasons else "")))

@@ -16,11 +16,11 @@ def cut(job: Job, share: float, number: int) -> tuple[Job, Job | None]:
 
     `share` is how many minutes each GPU that suits the job has still to do; the part is named by `number`.
     """
-    wanted = max(LEAST_MINUTES, share * PORTION)
-    if job.minutes < wanted + LEAST_MINUTES:
+    minutes_wanted = max(LEAST_MINUTES, share * PORTION)
+    if job.minutes < minutes_wanted + LEAST_MINUTES:
         return job, None
     ends = accumulate(case.spec.needs.minutes for case in job.cases)
-    count = next(count for count, minutes in enumerate(ends, start=1) if minutes >= wanted)
+    count = next(count for count, minutes in enumerate(ends, start=1) if minutes >= minutes_wanted)
     if count == len(job.cases):
         return job, None
     # No model's name has a plus in it, so no part is named like another job.

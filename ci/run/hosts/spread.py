@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Here:
-    """The engine that runs the module, as a host among others."""
+    """The engine that runs the module, as one of the hosts."""
 
     kind: str
     gpus: int
@@ -63,25 +63,25 @@ async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
     return Hosts([answered[host.name] for host in hosts if host.name in answered], bad)
 
 
-def places(found: Hosts, here: Host) -> list[Place]:
+def places(hosts: Hosts, here: Host) -> list[Place]:
     """Every host that takes jobs: this engine too, if it has GPUs."""
-    return [*found.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+    return [*hosts.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
 
 
 class Spread:
     """One generation over several hosts."""
 
     def __init__(
-        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, found: Hosts
+        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, hosts: Hosts
     ) -> None:
         self._generation, self._settings = generation, settings
-        self._engine, self._nested, self._found = engine, nested, found
-        self._remotes = {remote.name: remote for remote in found.good}
+        self._engine, self._nested, self._found = engine, nested, hosts
+        self._remotes = {remote.name: remote for remote in hosts.good}
         self._ran: dict[str, list[str]] = {}
         self._started: dict[str, str] = {}
         self._ended: dict[str, str] = {}
         self._sent: dict[str, tuple[Job, Remote | None]] = {}
-        self._places = places(found, generation.host)
+        self._places = places(hosts, generation.host)
         self._dispatch = Dispatch(generation.jobs, self._places)
 
     def misplaced(self) -> list[str]:
@@ -123,9 +123,9 @@ class Spread:
             await self._finished(job, remote, results)
 
     async def _finished(self, job: Job, remote: Remote | None, results: Results) -> None:
-        made = await self._engine.finished(job, self._host(remote), results)
-        if remote is not None and made:
-            self._credit(remote, made)
+        cases = await self._engine.finished(job, self._host(remote), results)
+        if remote is not None and cases:
+            self._credit(remote, cases)
 
     def _host(self, remote: Remote | None) -> Host:
         """Where a job went, as its results are keyed."""
@@ -146,21 +146,21 @@ class Spread:
             _fail(results, left, f"{remote.name} refused: {error}")
             return
         await self._engine.keep(artifact)
-        made = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
-        for name, record in made.cases.items():
+        manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
+        for name, record in manifest.cases.items():
             if record.status == "ok":
                 whole = json.loads(record.model_dump_json())
                 reused: Ending = {"event": "reused", "case": name, "record": whole}
                 done: Ending = {"event": "done", "case": name, "record": whole}
-                results.outcomes[name] = done if name in made.run.made else reused
+                results.outcomes[name] = done if name in manifest.run.made else reused
             else:
                 _fail(results, [name], record.reason or "", record.log)
         results.directories.append(artifact.without_file(manifests.NAME))
-        self._credit(remote, made.cases)
+        self._credit(remote, manifest.cases)
 
     def _call(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> Call:
         generation, settings = self._generation, self._settings
-        given = {
+        options = {
             "--cases": CASES,
             "--source-group": "smoke" if job.source == "smoke" else "all",
             "--on": generation.on,
@@ -175,7 +175,7 @@ class Spread:
         return Call(
             container=self._prepared(self._engine.keeper()),
             cases=cases,
-            arguments=[*(["--official"] if generation.selection.official else []), *_options(given)],
+            arguments=[*(["--official"] if generation.selection.official else []), *_options(options)],
             making=[*(flag for flag, on in how.items() if on), *_options({"--devices": ",".join(devices)})],
             keep=KEEP,
         )
@@ -218,14 +218,14 @@ CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an of
 
 
 def _engine(checkout: Checkout | None) -> dict[str, str]:
-    """A host gets its own checkout of a commit, and ours where there is none."""
+    """The options that name the checkout: its commit where there is one, else the folder itself."""
     if checkout is None:
         return {}
     return {"--engine-ref": checkout.commit} if checkout.commit else {"--engine": "/gt/code/engine"}
 
 
-def _options(given: Mapping[str, str | None]) -> list[str]:
-    return [part for name, value in given.items() if value for part in (name, value)]
+def _options(options: Mapping[str, str | None]) -> list[str]:
+    return [part for name, value in options.items() if value for part in (name, value)]
 
 
 def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
