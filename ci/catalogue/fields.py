@@ -53,7 +53,7 @@ FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else
 def _gpu_kind(kind: str) -> str:
     mistake = gpus.mistake(kind)
     if mistake is not None or kind == gpus.CPU:
-        raise ValueError(mistake or "a GPU kind or any: without a GPU, a case runs where --on cpu asks for it")
+        raise ValueError(f"a GPU kind, or any: {mistake or 'without a GPU, a case runs where --on cpu asks for it'}")
     return kind
 
 
