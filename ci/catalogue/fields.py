@@ -8,7 +8,6 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from ..errors import near
 from . import gpus
 
 NAME_LENGTH = 100  # bytes of a name: what is made of names still fits into a file name of 255 bytes
@@ -52,8 +51,9 @@ FolderPath = Annotated[str, AfterValidator(lambda text: text if text == "." else
 
 
 def _gpu_kind(kind: str) -> str:
-    if kind == gpus.CPU or gpus.mistake(kind) is not None:
-        raise ValueError(f"a GPU kind, or any; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")
+    mistake = gpus.mistake(kind)
+    if mistake is not None or kind == gpus.CPU:
+        raise ValueError(f"a GPU kind, or any: {mistake or 'without a GPU, a case runs where --on cpu asks for it'}")
     return kind
 
 

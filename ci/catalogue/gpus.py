@@ -18,11 +18,14 @@ SLICE = re.compile(rf"(?:{'|'.join(BASES)})-mig-[a-z0-9.+]+")  # a part of a car
 
 
 def kind_of(gpu_name: str) -> str:
-    """The kind of a card by the driver's name for it, such as `NVIDIA H100 80GB HBM3`; that name itself if unknown."""
+    """The kind of a card by the driver's name for it, such as `NVIDIA H100 80GB HBM3`; that name itself if unknown.
+
+    It becomes the name of a folder, so a `Quadro RTX 6000/8000` loses its slash.
+    """
     words = gpu_name.lower().replace("-", " ").split()
     base = next((base for base in BASES if base in words), None)
     if base is None:
-        return " ".join(words)
+        return re.sub(r"[^a-z0-9 .+]+", "-", " ".join(words)).strip(" .-")[:100] or "unknown"
     if "mig" in words:
         return f"{base}-mig-{words[-1]}"
     return "-".join([base, *(form for form in FORMS.get(base, ()) if form in words)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 from rich.console import Console
@@ -12,6 +13,8 @@ from typing_extensions import Doc
 from ..artifact import folder
 from ..artifact.manifest import Manifest
 from ..artifact.verdict import bad
+from ..catalogue import files
+from ..catalogue.files import Catalogue
 from ..plan import host, jobs
 from ..plan.generation import Generation
 from ..run import on_machine
@@ -37,6 +40,11 @@ class Generate(Chosen):
     skip_preflight: Annotated[
         bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
     ] = False
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """All cases, whose inputs are looked at before anything runs. Raises CatalogueError."""
+        return files.load(self.cases.path, with_inputs=True)
 
     def generation(self, here: host.Host) -> Generation:
         """The selected cases as jobs for a host."""

@@ -6,13 +6,10 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ci.catalogue import files
 from ci.errors import CatalogueError, GtError, Mistake
@@ -60,7 +57,7 @@ def test_a_mistake_says_what_was_expected(tmp_path: Path) -> None:
     said = {(m.case, m.key): m.expected for m in mistakes(tmp_path)}
     assert said["one", "model.revison"] == "unknown key 'revison'; did you mean revision?"
     assert said["one", "call.seed"] == "expected; it is missing"
-    assert "did you mean h100" in said["one", "needs.gpu"]
+    assert "expected a GPU kind, or any: no GPU kind is named 'h1000'; did you mean h100" in said["one", "needs.gpu"]
     assert said["one", "output.kind"] == "expected one of 'image', 'video', got 'picture'"
 
 
@@ -233,30 +230,6 @@ def test_a_folder_without_case_files_is_refused(tmp_path: Path) -> None:
 def test_keys_that_contradict_each_other_are_refused(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
     write_cases(tmp_path, {"one": body(**changes)})
     assert any(expected in mistake.expected for mistake in mistakes(tmp_path))
-
-
-json_like = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@given(value=json_like, at=st.sampled_from(["model", "needs", "call", "runtime", "output", "inputs", "notes", "open"]))
-def test_no_value_anywhere_in_a_case_gives_a_traceback(
-    tmp_path_factory: pytest.TempPathFactory, value: object, at: str
-) -> None:
-    folder = tmp_path_factory.mktemp("cases")
-    (folder / "a.yaml").write_text(
-        yaml.safe_dump({"version": 1, "source": "diffusers", "cases": {"one": body(**{at: cast("Any", value)})}}),
-        encoding="utf-8",
-    )
-    found: list[Mistake] = []
-    try:
-        files.load(folder)
-    except CatalogueError as error:
-        found = error.mistakes
-    assert all(mistake.line >= 1 and mistake.file == "a.yaml" for mistake in found)
 
 
 def test_what_a_file_says_is_what_a_case_holds_and_nothing_is_filled_in(tmp_path: Path) -> None:

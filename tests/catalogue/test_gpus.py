@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ci.catalogue import gpus
+from ci.catalogue.fields import path_name_mistake
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,10 @@ def test_a_need_is_met_by_its_forms_and_a_slice_of_a_card_by_its_name_alone(need
 @pytest.mark.parametrize("kind", ["h10", "h100-sx", "h100-mig", "h100-mig-", "h100-mig-../x", "H100", ""])
 def test_a_kind_that_is_none_is_named(kind: str) -> None:
     assert (gpus.mistake(kind) or "").startswith(f"no GPU kind is named {kind!r}")
+
+
+@pytest.mark.parametrize(
+    "name", ["Quadro RTX 6000/8000", "NVIDIA T4", "", "..", "NVIDIA " + "x" * 200, "A*\x1b[31m", "GeForce: 1"]
+)
+def test_the_kind_of_any_card_is_a_name_of_a_folder(name: str) -> None:
+    assert path_name_mistake(gpus.kind_of(name)) is None

@@ -103,3 +103,11 @@ def test_validate_names_every_input_of_every_file_at_once(tmp_path: Path, gt: Gt
     assert answer.returncode == 2
     assert "5 mistakes" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_nothing_is_made_of_cases_whose_inputs_are_not_there(tmp_path: Path, gt: Gt) -> None:
+    write_cases(tmp_path / "cases", {"one": body(inputs=[{"path": "none.png"}], conditioning="raw")})
+    answer = gt("generate", "--official", "--cases", str(tmp_path / "cases"), "-o", str(tmp_path / "gt"))
+    assert answer.returncode == 2
+    assert "one inputs.0.path: expected an image file; none.png is not in" in answer.stderr
+    assert not (tmp_path / "gt").exists()
