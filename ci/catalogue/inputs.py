@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .fields import Input
+from .model import Case
 
 MOST_BYTES = 256 * 2**20
 # First bytes of the formats that are taken; a WebP file is a RIFF file of that kind.
@@ -34,6 +35,16 @@ def mistakes(inputs: Sequence[Input], folder: Path, seen: Seen) -> Iterator[tupl
             yield f"{position}.path", f"expected an image file; {entry.path} {problem}"
         elif entry.sha256 not in (None, digest):
             yield f"{position}.sha256", f"expected {digest}, which is the sha256 of {entry.path}"
+
+
+def obstacles(cases: Iterable[Case]) -> list[str]:
+    """A line for each input of these cases that lies on this machine and is not as its case says."""
+    seen: Seen = {}
+    return [
+        f"{case.id}: inputs.{key}: {expected}"
+        for case in cases
+        for key, expected in mistakes(case.inputs, case.file.parent, seen)
+    ]
 
 
 def _file(folder: Path, path: str) -> tuple[str, str]:

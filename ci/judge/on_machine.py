@@ -55,8 +55,9 @@ def _run(what: Command, spec: Spec, out: Path) -> None:
         addresses.at_hand(spec.get("published")) as published,
         tempfile.NamedTemporaryFile("w", prefix="gt-judge-", suffix=".json", encoding="utf-8") as file,
     ):
-        validate(what, spec, Path(spec["artifact"]), published)
-        json.dump({**spec, "published": published and str(published)}, file)
+        artifact = manifests.folder_of(Path(spec["artifact"]))
+        validate(what, spec, artifact, published)
+        json.dump({**spec, "artifact": str(artifact), "published": published and str(published)}, file)
         file.flush()
         answer = subprocess.run(
             [sys.executable, *command(what, file.name, str(out))], stderr=subprocess.PIPE, text=True, check=False

@@ -22,6 +22,7 @@ from ..artifact import manifest as manifests
 from ..artifact.assemble import manifest_of
 from ..artifact.folder import check_writable
 from ..artifact.manifest import Manifest
+from ..catalogue import inputs
 from ..catalogue.model import Case
 from ..errors import GtError, PreflightError
 from ..plan.generation import ENDS, UNFINISHED, Generation
@@ -97,14 +98,16 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
     """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
 
     Raises GtError where the runner's environment is not installed, an engine's checkout is not named or the earlier
-    artifact cannot be read, and PreflightError where the preflight finds models that are closed to the user or too
-    small a disk.
+    artifact cannot be read, and PreflightError where inputs are not the images that were meant, or the preflight
+    finds models that are closed to the user or too small a disk.
     """
     places.check(run.cases)
     if importlib.util.find_spec("torch") is None:
         raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
     if places.previous is not None:
         manifests.read(places.previous)
+    if wrong := inputs.obstacles(run.cases):
+        raise PreflightError((), wrong)
     with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
         delivered = {"deliver": first} if run.verify else {}
         spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered)

@@ -14,6 +14,7 @@ from ..artifact.assemble import manifest_of
 from ..artifact.manifest import Manifest
 from ..artifact.records import Tool
 from ..artifact.tool import of_module
+from ..catalogue import inputs
 from ..errors import PreflightError
 from ..plan import host
 from ..plan.fleet import FleetHost
@@ -50,6 +51,7 @@ async def generate(
     """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
     version = await dag.version()
     engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
+    misplaced += inputs.obstacles(generation.cases)
     obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
     if misplaced or obstacles:
         raise PreflightError(obstacles, misplaced)

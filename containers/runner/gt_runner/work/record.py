@@ -44,8 +44,7 @@ def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[st
         "inputs": [
             {
                 **{name: text for name, text in named.items() if name in ("url", "path")},
-                "sha256": file["sha256"],
-                "normalised": file.get("normalised", []),
+                **{name: value for name, value in file.items() if name in ("sha256", "normalised")},
             }
             for named, file in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
