@@ -122,9 +122,12 @@ def test_what_is_made_is_made_again_when_the_checkout_changes_and_only_then(gene
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("fail_t2i", "the engine's command ended with status 1"),
-        ("nothing_t2i", "the engine's command made no nothing_t2i_1gpu.jpg; it made nothing_t2i_1gpu_audio.wav"),
-        ("incomplete_t2v", "the engine's command made no incomplete_t2v_2gpu_frame_0.png; it made "),
+        ("fail_t2i", "the serving engine's command ended with status 1"),
+        (
+            "nothing_t2i",
+            "the serving engine's command made no nothing_t2i_1gpu.jpg; it made nothing_t2i_1gpu_audio.wav",
+        ),
+        ("incomplete_t2v", "the serving engine's command made no incomplete_t2v_2gpu_frame_0.png; it made "),
         ("damaged_t2i", "damaged_t2i_1gpu.jpg of the serving engine: truncated: "),
         ("disguised_t2i", "disguised_t2i_1gpu.jpg of the serving engine: wrong format: PNG, the name says JPEG"),
     ],
@@ -227,7 +230,7 @@ def test_a_folder_that_is_another_checkout_is_named(gt: Gt, tmp_path: Path) -> N
     (tmp_path / "other").mkdir()
     folder = cases(tmp_path / "cases", "draw_t2i")
     done = gt("generate", "--on", "cpu", "--skip-preflight", "--cases", str(folder), "--engine", "other")
-    assert "the engine's checkout has no folder python: is it one of sgl-project/sglang?" in done.stderr
+    assert "the serving engine's checkout has no folder python: is it one of sgl-project/sglang?" in done.stderr
 
 
 def test_native_gt_goes_through_every_later_command(gt: Gt, generate: Generate, engine: Path, tmp_path: Path) -> None:
@@ -278,7 +281,7 @@ def test_a_checkout_is_its_commit_while_it_is_clean_and_else_its_content(engine:
     (engine / "new.py").unlink()
     assert changed() == commit
     (engine / ".git" / "HEAD").write_text("nonsense")
-    with pytest.raises(FetchError, match="the engine's checkout cannot be read"):
+    with pytest.raises(FetchError, match="the serving engine's checkout cannot be read"):
         changed()
 
 
