@@ -2,5 +2,6 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent  # of the repository, or of what an installed package ships
+SHIPPED = Path(__file__).resolve().parent / "shipped"  # in an installed package: cases and containers
+ROOT = SHIPPED if SHIPPED.is_dir() else Path(__file__).resolve().parent.parent  # else the repository
 RUNNER = ROOT / "containers" / "runner"  # the folder that makes gt_runner importable
