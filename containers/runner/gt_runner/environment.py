@@ -1,4 +1,4 @@
-"""What this process runs in: versions, GPU, and the digests that make a result's key."""
+"""The environment of this process: versions, GPU, and the digests that make a result's key."""
 
 from __future__ import annotations
 
@@ -19,17 +19,8 @@ from typing import Any
 from .contract import Case
 from .errors import SourceError
 
-SHOWN = (
-    "torch",
-    "diffusers",
-    "transformers",
-    "accelerate",
-    "safetensors",
-    "tokenizers",
-    "numpy",
-    "pillow",
-    "imageio-ffmpeg",
-)
+LIBRARIES = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"]
+SHOWN = [*LIBRARIES, "numpy", "pillow", "imageio-ffmpeg"]
 
 OURS = {"diffusion-gt", "gt-runner"}  # the planner decides nothing of a result, the runner's code has a digest
 
@@ -43,9 +34,9 @@ def digest(value: Any) -> str:
 @functools.cache
 def distributions() -> dict[str, str]:
     """Every installed distribution with its version, but for our own."""
-    read = (found.metadata for found in importlib.metadata.distributions())  # parsed anew on each look
-    named = sorted((each["Name"].lower(), each["Version"]) for each in read)
-    return {name: version for name, version in named if name not in OURS}
+    metadata = [distribution.metadata for distribution in importlib.metadata.distributions()]  # each access parses it
+    versions = sorted((each["Name"].lower(), each["Version"]) for each in metadata)
+    return {name: version for name, version in versions if name not in OURS}
 
 
 @functools.cache
@@ -65,8 +56,8 @@ def runner_digest() -> str:
 
 def versions() -> dict[str, str | None]:
     """The versions that a reader of a manifest asks for first; None for what is not installed."""
-    named = {name: distributions().get(name) for name in SHOWN}
-    return {"python": platform.python_version(), **named, "driver": _driver()}
+    installed = {name: distributions().get(name) for name in SHOWN}
+    return {"python": platform.python_version(), **installed, "driver": _driver()}
 
 
 @dataclass(frozen=True)
@@ -78,45 +69,45 @@ class Environment:
 
 
 def of(case: Case) -> Environment:
-    """The environment that a case is run in. Raises SourceError where that of an engine does not answer."""
-    return _of_engine() if "engine" in case else Environment(environment_digest(), versions())
+    """The environment that a case runs in. Raises SourceError where that of a serving engine does not answer."""
+    return _of_serving() if "engine" in case else Environment(environment_digest(), versions())
 
 
 @functools.cache
-def _of_engine() -> Environment:
-    """That of the `python` that an engine's command finds first; in an image, it is also ours."""
+def _of_serving() -> Environment:
+    """That of the `python` that a serving engine's command finds first; in an image, it is also ours."""
     python = shutil.which("python")
     if python is None or Path(python).parent == Path(sys.executable).parent:
         return Environment(environment_digest(), versions())
-    asked = [python, "-m", __package__, "environment"]
+    command = [python, "-m", __package__, "environment"]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    answer = subprocess.run(asked, capture_output=True, text=True, env=env, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     if answer.returncode:
         last = answer.stderr.strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
-        raise SourceError(f"the `python` on PATH, which is the engine's, does not say what is installed: {last[0]}")
-    said = json.loads(answer.stdout)
-    return Environment(said["environment"], said["versions"])
+        raise SourceError(f"the serving engine's `python`, the first on PATH, does not start our package: {last[0]}")
+    report = json.loads(answer.stdout)
+    return Environment(report["environment"], report["versions"])
 
 
 @functools.cache
 def _driver() -> str | None:
-    return next(iter(_driver_says("driver_version")), None)
+    return next(iter(_nvidia_smi("driver_version")), None)
 
 
 def gpu() -> tuple[str | None, int | None, int | None]:
-    """Name and memory in bytes of the first visible GPU, as the driver says: for whom may not hold it himself."""
+    """Name and memory in bytes of the first visible GPU, from the driver: torch would take memory on it."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    said = _driver_says("name,memory.total", *(["-i", first] if first else []))
-    if not said:
+    lines = _nvidia_smi("name,memory.total", *(["-i", first] if first else []))
+    if not lines:
         return None, None, None
-    name, _, mebibytes = said[0].rpartition(",")
+    name, _, mebibytes = lines[0].rpartition(",")
     return name.strip(), int(mebibytes) * 2**20, None  # nvidia-smi does not count multiprocessors
 
 
-def _driver_says(what: str, *which: str) -> list[str]:
+def _nvidia_smi(fields: str, *selection: str) -> list[str]:
     """A line for each GPU; none where there is no driver."""
     if shutil.which("nvidia-smi") is None:
         return []
-    query = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits", *which]
+    query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits", *selection]
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

@@ -16,7 +16,7 @@ import stamina
 from gt_runner.contract import Case, FetchedInput
 from gt_runner.errors import FetchError, InputError
 from gt_runner.fetch import inputs
-from gt_runner.fetch.case_files import Places, fetch, identify
+from gt_runner.fetch.case_files import Folders, fetch, identify
 from gt_runner.fetch.preflight import obstacles
 from gt_runner.tasks import Run
 from tests.support.fake_hub import Fault, Server, serving
@@ -37,79 +37,79 @@ def web() -> Iterator[Server]:
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(cache=tmp_path / "cache", local=None)
+def folders(tmp_path: Path) -> Folders:
+    return Folders(cache=tmp_path / "cache", local=None)
 
 
-def get(places: Places, *wanted: dict[str, Any], base: Path = Path()) -> list[FetchedInput]:
+def get(folders: Folders, *wanted: dict[str, Any], base: Path = Path()) -> list[FetchedInput]:
     case = {"id": "a", "source": "smoke", "model": {"tiny": "FluxPipeline"}, "inputs": list(wanted), "base": str(base)}
-    return identify(cast("Case", case), places)["inputs"]
+    return identify(cast("Case", case), folders)["inputs"]
 
 
-def kept(places: Places) -> list[str]:
+def kept(folders: Folders) -> list[str]:
     """The names of the files in the cache that anything could take for an input."""
-    return sorted(path.name for path in (places.cache / "inputs").iterdir() if path.is_file())
+    return sorted(path.name for path in (folders.cache / "inputs").iterdir() if path.is_file())
 
 
 # downloads
 
 
-def test_an_input_is_kept_under_the_sha256_of_its_content(web: Server, places: Places) -> None:
-    (found,) = get(places, {"url": f"{web.url}/a/cat.png"})
-    assert found == {"path": str(places.cache / "inputs" / f"{SHA256}.png"), "sha256": SHA256, "bytes": len(IMAGE)}
+def test_an_input_is_kept_under_the_sha256_of_its_content(web: Server, folders: Folders) -> None:
+    (found,) = get(folders, {"url": f"{web.url}/a/cat.png"})
+    assert found == {"path": str(folders.cache / "inputs" / f"{SHA256}.png"), "sha256": SHA256, "bytes": len(IMAGE)}
     assert Path(found["path"]).read_bytes() == IMAGE
 
 
-def test_inputs_come_in_the_order_of_the_case(web: Server, places: Places, tmp_path: Path) -> None:
+def test_inputs_come_in_the_order_of_the_case(web: Server, folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "own.png").write_bytes(own := encoded(scene(3), "own.png"))
     wanted: list[dict[str, Any]] = [
         {"url": f"{web.url}/other.png"},
         {"path": "own.png"},
         {"url": f"{web.url}/a/cat.png"},
     ]
-    found = get(places, *wanted, base=tmp_path)
+    found = get(folders, *wanted, base=tmp_path)
     assert [Path(one["path"]).read_bytes() for one in found] == [OTHER, own, IMAGE]
 
 
-def test_an_unpinned_url_is_downloaded_once(web: Server, places: Places) -> None:
-    first = get(places, {"url": f"{web.url}/a/cat.png"})
+def test_an_unpinned_url_is_downloaded_once(web: Server, folders: Folders) -> None:
+    first = get(folders, {"url": f"{web.url}/a/cat.png"})
     web.files["/a/cat.png"] = b"changed since"
-    assert get(places, {"url": f"{web.url}/a/cat.png"}) == first
+    assert get(folders, {"url": f"{web.url}/a/cat.png"}) == first
     assert len(web.log) == 1
 
 
-def test_a_pinned_input_in_the_cache_needs_no_network_whatever_its_url(web: Server, places: Places) -> None:
-    get(places, {"url": f"{web.url}/a/cat.png"})
+def test_a_pinned_input_in_the_cache_needs_no_network_whatever_its_url(web: Server, folders: Folders) -> None:
+    get(folders, {"url": f"{web.url}/a/cat.png"})
     web.stop()
-    (found,) = get(places, {"url": f"{web.url}/moved/cat.jpeg", "sha256": SHA256})
+    (found,) = get(folders, {"url": f"{web.url}/moved/cat.jpeg", "sha256": SHA256})
     assert found["sha256"] == SHA256
 
 
-def test_an_input_that_is_not_what_was_pinned_is_refused(web: Server, places: Places) -> None:
+def test_an_input_that_is_not_what_was_pinned_is_refused(web: Server, folders: Folders) -> None:
     pin = "0" * 64
     with pytest.raises(FetchError, match=rf"cat\.png is not what was pinned: expected sha256 {pin}, found {SHA256}"):
-        get(places, {"url": f"{web.url}/a/cat.png", "sha256": pin})
-    assert kept(places) == []
+        get(folders, {"url": f"{web.url}/a/cat.png", "sha256": pin})
+    assert kept(folders) == []
     assert len(web.log) == 1  # the right answer to a wrong file is not to ask again
 
 
-def test_an_input_that_was_damaged_in_the_cache_is_fetched_again(web: Server, places: Places) -> None:
-    (first,) = get(places, {"url": f"{web.url}/a/cat.png", "sha256": SHA256})
+def test_an_input_that_was_damaged_in_the_cache_is_fetched_again(web: Server, folders: Folders) -> None:
+    (first,) = get(folders, {"url": f"{web.url}/a/cat.png", "sha256": SHA256})
     Path(first["path"]).write_bytes(b"damaged")
-    assert get(places, {"url": f"{web.url}/a/cat.png", "sha256": SHA256}) == [first]
+    assert get(folders, {"url": f"{web.url}/a/cat.png", "sha256": SHA256}) == [first]
     assert Path(first["path"]).read_bytes() == IMAGE
 
 
 @pytest.mark.parametrize("unsized", [False, True], ids=["told", "found out"])
 def test_a_file_that_is_too_large_is_refused(
-    web: Server, places: Places, monkeypatch: pytest.MonkeyPatch, unsized: bool
+    web: Server, folders: Folders, monkeypatch: pytest.MonkeyPatch, unsized: bool
 ) -> None:
     monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     web.plant(Fault("/a/cat.png", 1, unsized=unsized))
     with pytest.raises(FetchError, match=r"cat\.png is larger than 1000 bytes; an input is one image: check the url"):
-        get(places, {"url": f"{web.url}/a/cat.png"})
-    assert kept(places) == []
-    assert not list(places.cache.rglob("*.partial"))
+        get(folders, {"url": f"{web.url}/a/cat.png"})
+    assert kept(folders) == []
+    assert not list(folders.cache.rglob("*.partial"))
 
 
 @pytest.mark.parametrize(
@@ -117,64 +117,64 @@ def test_a_file_that_is_too_large_is_refused(
     [Fault("", 2, status=503), Fault("", 2, status=429), Fault("", 2, cut_after=1000)],
     ids=["503", "429", "cut off"],
 )
-def test_what_may_pass_is_tried_again(web: Server, places: Places, fault: Fault) -> None:
+def test_what_may_pass_is_tried_again(web: Server, folders: Folders, fault: Fault) -> None:
     web.plant(Fault(**vars(fault)))
-    (found,) = get(places, {"url": f"{web.url}/a/cat.png"})
+    (found,) = get(folders, {"url": f"{web.url}/a/cat.png"})
     assert found["sha256"] == SHA256
     assert len(web.log) == 3
 
 
 @pytest.mark.parametrize("fault", [Fault("", 99, status=503), Fault("", 99, cut_after=1000)], ids=["503", "cut off"])
-def test_what_does_not_pass_is_named(web: Server, places: Places, fault: Fault) -> None:
+def test_what_does_not_pass_is_named(web: Server, folders: Folders, fault: Fault) -> None:
     web.plant(Fault(**vars(fault)))
     with pytest.raises(
         FetchError, match=r"/a/cat\.png: .* \(tried again several times\); try later, or put the file into"
     ):
-        get(places, {"url": f"{web.url}/a/cat.png"})
+        get(folders, {"url": f"{web.url}/a/cat.png"})
     assert len(web.log) == 3
-    assert kept(places) == []
+    assert kept(folders) == []
 
 
-def test_a_wrong_url_is_named_at_once(web: Server, places: Places) -> None:
+def test_a_wrong_url_is_named_at_once(web: Server, folders: Folders) -> None:
     with pytest.raises(FetchError, match=r"/typo\.png: the server answered 404 Not Found; check the case's url"):
-        get(places, {"url": f"{web.url}/typo.png"})
+        get(folders, {"url": f"{web.url}/typo.png"})
     assert len(web.log) == 1
 
 
-def test_a_server_that_names_a_pause_is_given_it(web: Server, places: Places) -> None:
+def test_a_server_that_names_a_pause_is_given_it(web: Server, folders: Folders) -> None:
     web.plant(Fault("", 1, status=429, headers={"Retry-After": "1"}))
     before = time.monotonic()
     with stamina.set_testing(False):
-        get(places, {"url": f"{web.url}/a/cat.png"})
+        get(folders, {"url": f"{web.url}/a/cat.png"})
     assert 1 <= time.monotonic() - before < 3
 
 
-def test_passwords_and_signatures_are_not_in_messages(web: Server, places: Places) -> None:
+def test_passwords_and_signatures_are_not_in_messages(web: Server, folders: Folders) -> None:
     address = web.url.replace("http://", "http://user:pass@")
     with pytest.raises(FetchError) as caught:
-        get(places, {"url": f"{address}/typo.png?signature=secret"})
+        get(folders, {"url": f"{address}/typo.png?signature=secret"})
     assert "pass" not in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_two_at_once_download_once(web: Server, places: Places) -> None:
+def test_two_at_once_download_once(web: Server, folders: Folders) -> None:
     web.plant(Fault("", 1, delay_s=0.1))
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: get(places, {"url": f"{web.url}/a/cat.png"}), range(4)))
+        found = list(pool.map(lambda _: get(folders, {"url": f"{web.url}/a/cat.png"}), range(4)))
     assert all(one == found[0] for one in found)
     assert len(web.log) == 1
 
 
-def test_what_a_killed_process_left_is_written_over(web: Server, places: Places) -> None:
-    get(places, {"url": f"{web.url}/a/cat.png"})
-    (record,) = places.cache.rglob("*.sha256")
+def test_what_a_killed_process_left_is_written_over(web: Server, folders: Folders) -> None:
+    get(folders, {"url": f"{web.url}/a/cat.png"})
+    (record,) = folders.cache.rglob("*.sha256")
     record.with_suffix(".partial").write_bytes(IMAGE * 2)
     record.unlink()
-    assert get(places, {"url": f"{web.url}/a/cat.png"})[0]["sha256"] == SHA256
-    assert not list(places.cache.rglob("*.partial"))
+    assert get(folders, {"url": f"{web.url}/a/cat.png"})[0]["sha256"] == SHA256
+    assert not list(folders.cache.rglob("*.partial"))
 
 
-def test_progress_is_told(web: Server, places: Places, tmp_path: Path) -> None:
+def test_progress_is_told(web: Server, folders: Folders, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     case = {
         "id": "a",
@@ -183,7 +183,7 @@ def test_progress_is_told(web: Server, places: Places, tmp_path: Path) -> None:
         "inputs": [{"url": f"{web.url}/a/cat.png"}],
         "base": ".",
     }
-    fetch(cast("Case", case), places, lambda *call: told.append(call))
+    fetch(cast("Case", case), folders, lambda *call: told.append(call))
     assert told[-1] == (f"{web.url.rsplit(':', 1)[0]}/a/cat.png", len(IMAGE), len(IMAGE))
 
 
@@ -191,44 +191,44 @@ def test_progress_is_told(web: Server, places: Places, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/a.png", "/etc/passwd", "http:///a.png"])
-def test_only_http_and_https_are_addresses(places: Places, url: str) -> None:
+def test_only_http_and_https_are_addresses(folders: Folders, url: str) -> None:
     with pytest.raises(FetchError, match="is no http or https address; give a file on this machine as `path`"):
-        get(places, {"url": url})
+        get(folders, {"url": url})
 
 
-def test_a_path_starts_from_the_folder_of_the_case_file(places: Places, tmp_path: Path) -> None:
+def test_a_path_starts_from_the_folder_of_the_case_file(folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "cases" / "images").mkdir(parents=True)
     (tmp_path / "cases" / "images" / "a.png").write_bytes(IMAGE)
-    (found,) = get(places, {"path": "images/a.png", "sha256": SHA256}, base=tmp_path / "cases")
+    (found,) = get(folders, {"path": "images/a.png", "sha256": SHA256}, base=tmp_path / "cases")
     assert found == {"path": str(tmp_path / "cases/images/a.png"), "sha256": SHA256, "bytes": len(IMAGE)}
 
 
 @pytest.mark.parametrize("path", ["../secret", "images/../../secret", "{root}/secret", "link"])
-def test_a_path_cannot_leave_the_folder_of_the_case_file(places: Places, tmp_path: Path, path: str) -> None:
+def test_a_path_cannot_leave_the_folder_of_the_case_file(folders: Folders, tmp_path: Path, path: str) -> None:
     (tmp_path / "cases").mkdir()
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "cases" / "link").symlink_to(tmp_path / "secret")
     with pytest.raises(FetchError, match="is outside of the case file's folder; copy it into that folder"):
-        get(places, {"path": path.format(root=tmp_path)}, base=tmp_path / "cases")
+        get(folders, {"path": path.format(root=tmp_path)}, base=tmp_path / "cases")
 
 
-def test_a_path_where_nothing_is_or_something_else_is_refused(places: Places, tmp_path: Path) -> None:
+def test_a_path_where_nothing_is_or_something_else_is_refused(folders: Folders, tmp_path: Path) -> None:
     with pytest.raises(
         FetchError, match=r"input a\.png is not in the case file's folder; paths start from that folder"
     ):
-        get(places, {"path": "a.png"}, base=tmp_path)
+        get(folders, {"path": "a.png"}, base=tmp_path)
     (tmp_path / "a.png").write_bytes(OTHER)
     with pytest.raises(FetchError, match=rf"a\.png is not what was pinned: expected sha256 {SHA256}, found "):
-        get(places, {"path": "a.png", "sha256": SHA256}, base=tmp_path)
+        get(folders, {"path": "a.png", "sha256": SHA256}, base=tmp_path)
 
 
-def test_what_is_no_image_is_refused_and_not_kept(web: Server, places: Places) -> None:
+def test_what_is_no_image_is_refused_and_not_kept(web: Server, folders: Folders) -> None:
     web.files["/a/cat.png"] = b"<html>busy, come back later</html>"
     with pytest.raises(InputError, match=r"input http://.*/a/cat\.png is no image that is taken: unreadable"):
-        get(places, {"url": f"{web.url}/a/cat.png"})
-    assert kept(places) == []
+        get(folders, {"url": f"{web.url}/a/cat.png"})
+    assert kept(folders) == []
     web.files["/a/cat.png"] = IMAGE
-    assert get(places, {"url": f"{web.url}/a/cat.png"})[0]["sha256"] == SHA256
+    assert get(folders, {"url": f"{web.url}/a/cat.png"})[0]["sha256"] == SHA256
 
 
 def truncated(path: Path) -> None:
@@ -250,12 +250,12 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_an_input_that_is_not_the_image_that_was_meant_is_refused(places: Places, tmp_path: Path, what: str) -> None:
+def test_an_input_that_is_not_the_image_that_was_meant_is_refused(folders: Folders, tmp_path: Path, what: str) -> None:
     make, words = WRONG[what]
     (tmp_path / "good.png").write_bytes(IMAGE)
     make(tmp_path / "a.png")
     with pytest.raises(InputError, match=words):
-        get(places, {"path": "a.png", "sha256": SHA256 if what == "another image" else None}, base=tmp_path)
+        get(folders, {"path": "a.png", "sha256": SHA256 if what == "another image" else None}, base=tmp_path)
 
 
 def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
@@ -266,8 +266,8 @@ def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_pa
         {"id": f"case_{number}", "source": "smoke", "model": {"tiny": "x"}, "inputs": inputs, "base": str(tmp_path)}
         for number, inputs in enumerate(wanted)
     ]
-    places = {"store": str(tmp_path / "store"), "cache": str(tmp_path / "cache"), "models": None}
-    run = {"jobs": [{"name": "job", "device": "cpu", "cases": cases}], "fresh": True, **places}
+    folders = {"store": str(tmp_path / "store"), "cache": str(tmp_path / "cache"), "models": None}
+    run = {"jobs": [{"name": "job", "device": "cpu", "cases": cases}], "fresh": True, **folders}
     found = obstacles(cast("Run", run))
     assert len(found) == 4
     for name in ("text.png", "../a.png", "other.png", "/b"):
@@ -275,19 +275,19 @@ def test_all_wrong_inputs_of_all_cases_are_told_before_anything_is_loaded(tmp_pa
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_is_normalised_of_an_input_is_recorded(places: Places, tmp_path: Path, name: str) -> None:
+def test_what_is_normalised_of_an_input_is_recorded(folders: Folders, tmp_path: Path, name: str) -> None:
     file, data, words = ODD[name]
     (tmp_path / file).write_bytes(data)
     (tmp_path / "plain.png").write_bytes(IMAGE)
-    odd, plain = get(places, {"path": file}, {"path": "plain.png"}, base=tmp_path)
+    odd, plain = get(folders, {"path": file}, {"path": "plain.png"}, base=tmp_path)
     assert words in ", ".join(odd["normalised"])
     assert "normalised" not in plain
 
 
-def test_a_file_in_the_models_folder_stands_in_for_a_download(web: Server, places: Places, tmp_path: Path) -> None:
+def test_a_file_in_the_models_folder_stands_in_for_a_download(web: Server, folders: Folders, tmp_path: Path) -> None:
     (tmp_path / "models" / "inputs").mkdir(parents=True)
     (tmp_path / "models" / "inputs" / "cat.png").write_bytes(IMAGE)
-    local = Places(places.cache, tmp_path / "models")
+    local = Folders(folders.cache, tmp_path / "models")
     (found,) = get(local, {"url": f"{web.url}/a/cat.png?x=1", "sha256": SHA256})
     assert found["path"] == str(tmp_path / "models" / "inputs" / "cat.png")
     with pytest.raises(FetchError, match=r"inputs/cat\.png in the --models folder is not what was pinned"):

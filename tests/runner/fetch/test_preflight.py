@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gt_runner.events import Event
-from gt_runner.fetch.case_files import Places, identify
+from gt_runner.fetch.case_files import Folders, identify
 from gt_runner.fetch.preflight import obstacles
 from gt_runner.fetch.prepare import prepare
 from gt_runner.store import Store, case_key
@@ -21,8 +21,8 @@ JOB = {"name": "j", "source": "diffusers", "device": "cpu", "gpu_kind": "cpu", "
 
 def run_of(folder: Path, *repos: str, fresh: bool = False) -> Any:
     cases = [{"id": repo, "source": "diffusers", "model": {"repo": repo}, "base": "."} for repo in repos]
-    places = {"store": str(folder / "store"), "cache": str(folder / "cache"), "models": None, "previous": None}
-    return {"jobs": [{**JOB, "cases": [case]} for case in cases], "fresh": fresh, "nonce": None, **places}
+    folders = {"store": str(folder / "store"), "cache": str(folder / "cache"), "models": None, "previous": None}
+    return {"jobs": [{**JOB, "cases": [case]} for case in cases], "fresh": fresh, "nonce": None, **folders}
 
 
 def close(fake: FakeHub, *names: str) -> None:
@@ -77,7 +77,7 @@ def test_a_finished_case_needs_no_access_unless_it_is_made_afresh(fake: FakeHub,
     (job,) = run["jobs"]
     (case,) = job["cases"]
     store = Store(Path(run["store"]))
-    key = case_key(case, identify(case, Places(Path(run["cache"]))), job)
+    key = case_key(case, identify(case, Folders(Path(run["cache"]))), job)
     folder = store.begin()
     (folder / "image.png").write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from gt_runner.contract import Case, Fetched, FetchedRepository
 from gt_runner.errors import FetchError
 from gt_runner.fetch import index, local_models, weights
-from gt_runner.fetch.case_files import Places, fetch, identify
+from gt_runner.fetch.case_files import Folders, fetch, identify
 from gt_runner.fetch.read_ahead import read_ahead
 from tests.support.fake_hub import FILES, MODEL, FakeHub, Fault
 
@@ -36,8 +36,8 @@ LARGE = "transformer/a.safetensors"
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    return Places(cache=tmp_path / "cache", local=None)
+def folders(tmp_path: Path) -> Folders:
+    return Folders(cache=tmp_path / "cache", local=None)
 
 
 def case(*, revision: str | None = None, files: list[str] | None = None, repo: str = MODEL, **more: Any) -> Case:
@@ -45,8 +45,8 @@ def case(*, revision: str | None = None, files: list[str] | None = None, repo: s
     return cast("Case", {"id": "a", "source": "diffusers", "model": model, "base": ".", **more})
 
 
-def get(wanted: Case, places: Places) -> FetchedRepository:
-    return fetch(wanted, places, quiet)["repositories"][wanted["model"]["repo"]]
+def get(wanted: Case, folders: Folders) -> FetchedRepository:
+    return fetch(wanted, folders, quiet)["repositories"][wanted["model"]["repo"]]
 
 
 def quiet(_what: str, _done: int, _total: int) -> None:
@@ -87,9 +87,9 @@ class Hashing:
 # what is fetched
 
 
-def test_a_model_is_fetched_whole_and_described(fake: FakeHub, places: Places) -> None:
+def test_a_model_is_fetched_whole_and_described(fake: FakeHub, folders: Folders) -> None:
     told: list[tuple[str, int, int]] = []
-    found = fetch(case(), places, lambda *call: told.append(call))["repositories"][MODEL]
+    found = fetch(case(), folders, lambda *call: told.append(call))["repositories"][MODEL]
     assert content(found["path"]) == FILES
     assert found["commit"] == fake.repos[MODEL].main
     assert found["identity"] == f"commit:{fake.repos[MODEL].main}"
@@ -100,59 +100,59 @@ def test_a_model_is_fetched_whole_and_described(fake: FakeHub, places: Places) -
     assert all(done <= total for _, done, total in told)
 
 
-def test_only_the_files_that_a_case_asks_for_are_fetched(fake: FakeHub, places: Places) -> None:
-    found = get(case(files=["*.json", "vae/"]), places)
+def test_only_the_files_that_a_case_asks_for_are_fetched(fake: FakeHub, folders: Folders) -> None:
+    found = get(case(files=["*.json", "vae/"]), folders)
     asked = {name: body for name, body in FILES.items() if name != LARGE}
     assert content(found["path"]) == asked
     assert found["digest"] == digest_by_hand(asked)
     assert not fake.asked("GET", LARGE)
 
 
-def test_a_second_case_fetches_only_what_the_first_did_not(fake: FakeHub, places: Places) -> None:
-    get(case(files=["vae/*"]), places)
-    assert get(case(), places)["digest"] == digest_by_hand(FILES)
+def test_a_second_case_fetches_only_what_the_first_did_not(fake: FakeHub, folders: Folders) -> None:
+    get(case(files=["vae/*"]), folders)
+    assert get(case(), folders)["digest"] == digest_by_hand(FILES)
     assert len(fake.asked("GET", "vae/")) == 1
 
 
-def test_identify_downloads_no_weights(fake: FakeHub, places: Places) -> None:
-    found = identify(case(), places)["repositories"][MODEL]
+def test_identify_downloads_no_weights(fake: FakeHub, folders: Folders) -> None:
+    found = identify(case(), folders)["repositories"][MODEL]
     assert found["identity"] == f"commit:{fake.repos[MODEL].main}"
     assert (found["path"], found["bytes"]) == ("", 0)
     assert not fake.asked(path="/resolve/")
 
 
-def test_the_commit_that_was_identified_is_fetched_though_main_moves(fake: FakeHub, places: Places) -> None:
-    identified = identify(case(), places)
+def test_the_commit_that_was_identified_is_fetched_though_main_moves(fake: FakeHub, folders: Folders) -> None:
+    identified = identify(case(), folders)
     first = fake.repos[MODEL].main
     fake.push(MODEL, {"model_index.json": b"newer"})
-    found = fetch(case(), places, quiet, identified)["repositories"][MODEL]
+    found = fetch(case(), folders, quiet, identified)["repositories"][MODEL]
     assert found["commit"] == first
     assert content(found["path"]) == FILES
 
 
-def test_a_text_encoder_from_the_models_own_repository_adds_its_files(fake: FakeHub, places: Places) -> None:
+def test_a_text_encoder_from_the_models_own_repository_adds_its_files(fake: FakeHub, folders: Folders) -> None:
     encoder = {"repo": MODEL, "files": ["vae/*"]}
-    found = get(case(files=["transformer/*"], text_encoder=encoder), places)
+    found = get(case(files=["transformer/*"], text_encoder=encoder), folders)
     assert set(content(found["path"])) == {name for name in FILES if "/" in name}
 
 
-def test_of_a_repository_of_loras_only_the_one_that_is_loaded_is_fetched(fake: FakeHub, places: Places) -> None:
+def test_of_a_repository_of_loras_only_the_one_that_is_loaded_is_fetched(fake: FakeHub, folders: Folders) -> None:
     fake.push("owner/loras", {"one.safetensors": b"1" * 2000, "two.safetensors": b"2" * 2000})
-    found = fetch(case(loras=[{"repo": "owner/loras", "file": "two.safetensors"}]), places, quiet)
+    found = fetch(case(loras=[{"repo": "owner/loras", "file": "two.safetensors"}]), folders, quiet)
     assert set(content(found["repositories"]["owner/loras"]["path"])) == {"two.safetensors"}
 
 
-def test_one_repository_at_two_revisions_is_refused(fake: FakeHub, places: Places) -> None:
+def test_one_repository_at_two_revisions_is_refused(fake: FakeHub, folders: Folders) -> None:
     pinned = {"repo": MODEL, "revision": fake.repos[MODEL].main}
     with pytest.raises(FetchError, match=r"owner/model is named at two revisions; give it the same one"):
-        fetch(case(text_encoder=pinned), places, quiet)
+        fetch(case(text_encoder=pinned), folders, quiet)
 
 
-def test_a_file_that_the_repository_does_not_have_is_named(fake: FakeHub, places: Places) -> None:
+def test_a_file_that_the_repository_does_not_have_is_named(fake: FakeHub, folders: Folders) -> None:
     with pytest.raises(FetchError, match=r"owner/model has no two\.safetensors; check the case's `files`"):
-        get(case(files=["vae/*", "two.safetensors"]), places)
+        get(case(files=["vae/*", "two.safetensors"]), folders)
     with pytest.raises(FetchError, match=r"nothing that matches \*\.pth"):
-        get(case(files=["*.pth"]), places)
+        get(case(files=["*.pth"]), folders)
 
 
 @given(
@@ -166,56 +166,58 @@ def test_patterns_mean_what_they_mean_to_huggingface_hub(names: list[str], patte
 # no network where none is needed
 
 
-def test_a_pinned_model_needs_no_network_the_second_time(fake: FakeHub, places: Places) -> None:
+def test_a_pinned_model_needs_no_network_the_second_time(fake: FakeHub, folders: Folders) -> None:
     pinned = case(revision=fake.repos[MODEL].main)
-    first = get(pinned, places)
+    first = get(pinned, folders)
     fake.stop()
     fake.log.clear()
-    assert get(pinned, places) == first
+    assert get(pinned, folders) == first
     assert fake.log == []
 
 
 def test_an_unpinned_model_is_taken_from_the_cache_when_the_hub_is_gone(
-    fake: FakeHub, places: Places, caplog: pytest.LogCaptureFixture
+    fake: FakeHub, folders: Folders, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = get(case(), places)
+    first = get(case(), folders)
     fake.stop()
-    assert get(case(), places) == first
+    assert get(case(), folders) == first
     assert "taking the commit of main that was fetched last" in caplog.text
 
 
-def test_without_the_hub_a_commit_that_is_whole_serves_better_than_a_newer_name(fake: FakeHub, places: Places) -> None:
-    first = get(case(), places)
+def test_without_the_hub_a_commit_that_is_whole_serves_better_than_a_newer_name(
+    fake: FakeHub, folders: Folders
+) -> None:
+    first = get(case(), folders)
     fake.push(MODEL, {"model_index.json": b"newer"})
-    identify(case(), places)
+    identify(case(), folders)
     fake.stop()
-    assert get(case(), places) == first
+    assert get(case(), folders) == first
 
 
-def test_without_hub_and_cache_the_model_is_named(fake: FakeHub, places: Places) -> None:
+def test_without_hub_and_cache_the_model_is_named(fake: FakeHub, folders: Folders) -> None:
     fake.stop()
     with pytest.raises(FetchError, match=r"owner/model: .*tried again several times\); try later, or use --models"):
-        get(case(), places)
+        get(case(), folders)
 
 
 def test_the_offline_switch_of_huggingface_hub_is_explained(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(FetchError, match=r"owner/model at main is not all in the cache; unset HF_HUB_OFFLINE"):
-        get(case(), places)
+        get(case(), folders)
     assert fake.log == []
 
 
 def test_with_the_offline_switch_the_cache_is_used_without_a_pause(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = get(case(), places)
+    first = get(case(), folders)
     fake.log.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     before = time.monotonic()
     with stamina.set_testing(False):
-        assert get(case(), places) == first
+        assert get(case(), folders) == first
     assert time.monotonic() - before < 1
     assert fake.log == []
 
@@ -223,20 +225,20 @@ def test_with_the_offline_switch_the_cache_is_used_without_a_pause(
 # verified
 
 
-def test_weights_are_hashed_once(fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_hashed_once(fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
     hashing = Hashing(monkeypatch)
-    first = get(case(), places)
+    first = get(case(), folders)
     assert len(hashing.names) == len(FILES)
-    assert get(case(), places) == first
+    assert get(case(), folders) == first
     assert len(hashing.names) == len(FILES)
 
 
 def test_weights_that_another_tool_downloaded_are_verified_and_not_fetched_again(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     huggingface_hub.hf_hub_download(MODEL, LARGE, revision=fake.repos[MODEL].main)
     hashing = Hashing(monkeypatch)
-    get(case(), places)
+    get(case(), folders)
     assert len(fake.asked("GET", LARGE)) == 1
     assert len(hashing.names) == len(FILES)
 
@@ -247,40 +249,40 @@ def _shrink(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_shrink, Path.unlink], ids=["shrank", "went missing"])
 def test_a_file_that_shrank_in_the_cache_is_fetched_again(
-    fake: FakeHub, places: Places, damage: Callable[[Path], None]
+    fake: FakeHub, folders: Folders, damage: Callable[[Path], None]
 ) -> None:
-    first = get(case(), places)
+    first = get(case(), folders)
     damage((Path(first["path"]) / LARGE).resolve())
-    assert get(case(), places) == first
+    assert get(case(), folders) == first
     assert content(first["path"]) == FILES
     assert len(fake.asked("GET", LARGE)) == 2
     assert len(fake.asked("GET", "vae/b")) == 1
 
 
 @pytest.mark.parametrize("name", [LARGE, "transformer/config.json"], ids=["lfs", "git"])
-def test_content_that_is_not_what_the_hub_lists_is_fetched_again(fake: FakeHub, places: Places, name: str) -> None:
+def test_content_that_is_not_what_the_hub_lists_is_fetched_again(fake: FakeHub, folders: Folders, name: str) -> None:
     fake.plant(Fault(name, 1, "GET", body=b"x" * len(FILES[name])))
-    assert content(get(case(), places)["path"]) == FILES
+    assert content(get(case(), folders)["path"]) == FILES
     assert len(fake.asked("GET", name)) == 2
 
 
 @pytest.mark.parametrize("name", [LARGE, "transformer/config.json"], ids=["lfs", "git"])
-def test_content_that_stays_wrong_is_named_and_not_kept(fake: FakeHub, places: Places, name: str) -> None:
+def test_content_that_stays_wrong_is_named_and_not_kept(fake: FakeHub, folders: Folders, name: str) -> None:
     fake.plant(Fault(name, 99, "GET", body=b"x" * len(FILES[name])))
     with pytest.raises(FetchError, match=rf"owner/model: {name} .*the hub lists.*also when fetched again"):
-        get(case(), places)
+        get(case(), folders)
     kept = [path.read_bytes() for path in final_files(constants.HF_HUB_CACHE)]
     assert b"x" * len(FILES[name]) not in kept
 
 
 def test_a_damaged_index_costs_a_hash_and_nothing_else(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = get(case(), places)
+    first = get(case(), folders)
     (kept,) = Path(constants.HF_HUB_CACHE).glob("models--owner--model/diffusion-gt/*.json")
     kept.write_text(kept.read_text()[:100])
     hashing = Hashing(monkeypatch)
-    assert get(case(), places) == first
+    assert get(case(), folders) == first
     assert len(hashing.names) == len(FILES)
     assert len(fake.asked("GET", "/resolve/")) == len(FILES)
 
@@ -288,9 +290,9 @@ def test_a_damaged_index_costs_a_hash_and_nothing_else(
 # what goes wrong on the way
 
 
-def test_a_download_cut_off_is_resumed_and_named_if_it_stays_broken(fake: FakeHub, places: Places) -> None:
+def test_a_download_cut_off_is_resumed_and_named_if_it_stays_broken(fake: FakeHub, folders: Folders) -> None:
     fake.plant(Fault(LARGE, 1, "GET", cut_after=150_000))
-    assert content(get(case(), places)["path"]) == FILES
+    assert content(get(case(), folders)["path"]) == FILES
     first, second = [headers for method, path, headers in fake.log if method == "GET" and LARGE in path]
     assert "range" not in first
     assert second["range"] == f"bytes={2 * (1 << 16)}-"
@@ -298,38 +300,40 @@ def test_a_download_cut_off_is_resumed_and_named_if_it_stays_broken(fake: FakeHu
     fake.push(MODEL, FILES | {LARGE: b"other" * 60_000})
     fake.plant(Fault(LARGE, 9999, "GET", cut_after=0))
     with pytest.raises(FetchError, match=r"owner/model: .*tried again several times\); try later"):
-        get(case(), places)
+        get(case(), folders)
 
 
 @pytest.mark.parametrize("path", ["/api/models/", "/resolve/"], ids=["listing", "file"])
 @pytest.mark.parametrize(("status", "headers"), [(503, {}), (429, {"Retry-After": "1"})], ids=["503", "429"])
 def test_a_busy_hub_is_asked_again(
-    fake: FakeHub, places: Places, path: str, status: int, headers: dict[str, str]
+    fake: FakeHub, folders: Folders, path: str, status: int, headers: dict[str, str]
 ) -> None:
     fake.plant(Fault(path, 2, status=status, headers=headers))
-    assert content(get(case(), places)["path"]) == FILES
+    assert content(get(case(), folders)["path"]) == FILES
 
 
-def test_a_hub_that_stays_down_is_named_after_the_last_try(fake: FakeHub, places: Places) -> None:
+def test_a_hub_that_stays_down_is_named_after_the_last_try(fake: FakeHub, folders: Folders) -> None:
     fake.plant(Fault("/api/models/", 99, status=503))
     with pytest.raises(FetchError, match=r"owner/model: the server answered 503 Service Unavailable \(tried again"):
-        get(case(), places)
+        get(case(), folders)
     assert len(fake.asked()) == 3
 
 
-def test_the_hubs_own_rate_limit_is_waited_for(fake: FakeHub, places: Places) -> None:
+def test_the_hubs_own_rate_limit_is_waited_for(fake: FakeHub, folders: Folders) -> None:
     fake.plant(Fault("/api/models/", 1, status=429, headers={"RateLimit": '"api";r=0;t=1'}))
     before = time.monotonic()
     with stamina.set_testing(False):
-        identify(case(), places)
+        identify(case(), folders)
     assert 2 <= time.monotonic() - before < 4
 
 
 @pytest.mark.parametrize("headers", [{"Retry-After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}])
-def test_a_wait_that_the_server_asks_for_has_its_limit(fake: FakeHub, places: Places, headers: dict[str, str]) -> None:
+def test_a_wait_that_the_server_asks_for_has_its_limit(
+    fake: FakeHub, folders: Folders, headers: dict[str, str]
+) -> None:
     fake.plant(Fault("/api/models/", 99, status=429, headers=headers))
     with pytest.raises(FetchError, match="429"):
-        identify(case(), places)
+        identify(case(), folders)
     assert len(fake.asked()) == 1
 
 
@@ -347,58 +351,58 @@ def test_a_wait_that_the_server_asks_for_has_its_limit(fake: FakeHub, places: Pl
     ],
 )
 def test_a_model_that_is_closed_to_the_user_is_named_with_what_to_do(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch, gated: bool, token: str | None, message: str
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch, gated: bool, token: str | None, message: str
 ) -> None:
     fake.repos[MODEL].gated, fake.repos[MODEL].token = gated, "right"
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(FetchError, match=message) as caught:
-        get(case(), places)
+        get(case(), folders)
     assert "wrong" not in str(caught.value)  # a token is a secret
 
 
-def test_all_closed_models_are_named_at_once_and_before_the_first_byte(fake: FakeHub, places: Places) -> None:
+def test_all_closed_models_are_named_at_once_and_before_the_first_byte(fake: FakeHub, folders: Folders) -> None:
     for name in ("owner/one", "owner/two"):
         fake.push(name, FILES)
         fake.repos[name].gated, fake.repos[name].token = True, "right"
     with pytest.raises(FetchError, match=r"owner/one is gated(.|\n)*owner/two is gated"):
-        fetch(case(text_encoder={"repo": "owner/one"}, loras=[{"repo": "owner/two"}]), places, quiet)
+        fetch(case(text_encoder={"repo": "owner/one"}, loras=[{"repo": "owner/two"}]), folders, quiet)
     assert not fake.asked("GET", "/resolve/")
 
 
 def test_the_token_comes_from_the_environment_alone(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.repos[MODEL].gated, fake.repos[MODEL].token = True, "right"
     Path(constants.HF_TOKEN_PATH).parent.mkdir(parents=True)
     Path(constants.HF_TOKEN_PATH).write_text("right")
     with pytest.raises(FetchError, match="is gated"):
-        get(case(), places)
+        get(case(), folders)
     assert not any("authorization" in headers for _, _, headers in fake.log)
     monkeypatch.setenv("HF_TOKEN", "right\n")
-    assert content(get(case(), places)["path"]) == FILES
+    assert content(get(case(), folders)["path"]) == FILES
 
 
-def test_an_unknown_revision_is_named(fake: FakeHub, places: Places) -> None:
+def test_an_unknown_revision_is_named(fake: FakeHub, folders: Folders) -> None:
     with pytest.raises(FetchError, match=rf"owner/model has no revision {'0' * 40}; check the case's `revision`"):
-        get(case(revision="0" * 40), places)
+        get(case(revision="0" * 40), folders)
 
 
 def test_a_disk_that_is_too_small_is_found_before_the_first_byte(
-    fake: FakeHub, places: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100_000))
     with pytest.raises(FetchError, match=r"owner/model: 0\.0 GB are to be downloaded .*or set HF_HOME"):
-        get(case(), places)
+        get(case(), folders)
     assert not fake.asked("GET", "/resolve/")
 
 
-def test_an_error_in_one_file_stops_the_others(fake: FakeHub, places: Places) -> None:
+def test_an_error_in_one_file_stops_the_others(fake: FakeHub, folders: Folders) -> None:
     fake.plant(Fault(LARGE, 1, "GET", delay_s=0.5, block=20_000))  # 7 s
     fake.plant(Fault("vae/b", 99, "GET", status=404, headers={"X-Error-Code": "EntryNotFound"}))
     before = time.monotonic()
     with pytest.raises(FetchError, match="404"):
-        get(case(), places)
+        get(case(), folders)
     assert time.monotonic() - before < 4
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
 
@@ -409,19 +413,19 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from huggingface_hub import constants
-from gt_runner.fetch.case_files import Places, fetch
+from gt_runner.fetch.case_files import Folders, fetch
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 14
 case = {"id": "a", "source": "diffusers", "model": {"repo": "owner/model"}, "base": "."}
-found = fetch(case, Places(Path(sys.argv[1])), lambda *_: None)
+found = fetch(case, Folders(Path(sys.argv[1])), lambda *_: None)
 print(json.dumps(found["repositories"]["owner/model"]))
 """
 
 
-def start_child(fake: FakeHub, places: Places, home: Path) -> subprocess.Popen[str]:
+def start_child(fake: FakeHub, folders: Folders, home: Path) -> subprocess.Popen[str]:
     """A process of its own, so with what huggingface_hub itself reads from the environment: a mirror, a cache."""
     settings = {"HF_ENDPOINT": fake.url, "HF_HOME": str(home), "PYTHONPATH": str(Path(index.__file__).parents[2])}
     return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(places.cache)],
+        [sys.executable, "-c", CHILD, str(folders.cache)],
         env={key: value for key, value in os.environ.items() if not key.startswith("HF_")} | settings,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -429,9 +433,9 @@ def start_child(fake: FakeHub, places: Places, home: Path) -> subprocess.Popen[s
     )
 
 
-def test_two_processes_share_one_download_and_one_index(fake: FakeHub, places: Places, tmp_path: Path) -> None:
+def test_two_processes_share_one_download_and_one_index(fake: FakeHub, folders: Folders, tmp_path: Path) -> None:
     fake.plant(Fault(LARGE, 1, "GET", delay_s=0.2))
-    children = [start_child(fake, places, tmp_path / "home") for _ in range(2)]
+    children = [start_child(fake, folders, tmp_path / "home") for _ in range(2)]
     outputs = [child.communicate(timeout=60)[0] for child in children]
     assert [child.returncode for child in children] == [0, 0]
     first, second = (json.loads(output) for output in outputs)
@@ -440,10 +444,10 @@ def test_two_processes_share_one_download_and_one_index(fake: FakeHub, places: P
     assert len(fake.asked("GET", "/resolve/")) == len(FILES)
 
 
-def test_a_kill_leaves_no_partial_file_under_a_final_name(fake: FakeHub, places: Places, tmp_path: Path) -> None:
+def test_a_kill_leaves_no_partial_file_under_a_final_name(fake: FakeHub, folders: Folders, tmp_path: Path) -> None:
     cache = tmp_path / "home" / "hub"
     fake.plant(Fault(LARGE, 1, "GET", delay_s=5, block=100_000))
-    child = start_child(fake, places, tmp_path / "home")
+    child = start_child(fake, folders, tmp_path / "home")
     while not fake.asked("GET", LARGE):
         time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
@@ -453,15 +457,15 @@ def test_a_kill_leaves_no_partial_file_under_a_final_name(fake: FakeHub, places:
     assert left
     for path in left:
         os.utime(path, (0, 0))
-    again = start_child(fake, places, tmp_path / "home")
+    again = start_child(fake, folders, tmp_path / "home")
     found = json.loads(again.communicate(timeout=60)[0])
     assert content(found["path"]) == FILES
     assert not any(path.exists() for path in left)
 
 
-def test_ctrl_c_ends_a_download_within_moments(fake: FakeHub, places: Places, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_download_within_moments(fake: FakeHub, folders: Folders, tmp_path: Path) -> None:
     fake.plant(Fault(LARGE, 1, "GET", delay_s=0.4, block=1 << 14))  # 7 s
-    child = start_child(fake, places, tmp_path / "home")
+    child = start_child(fake, folders, tmp_path / "home")
     while not fake.asked("GET", LARGE):
         time.sleep(0.05)
     time.sleep(0.5)
@@ -487,12 +491,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def with_local(places: Places, tmp_path: Path) -> Places:
-    return Places(places.cache, tmp_path / "models")
+def with_local(folders: Folders, tmp_path: Path) -> Folders:
+    return Folders(folders.cache, tmp_path / "models")
 
 
 def test_a_local_folder_stands_in_and_is_identified_by_its_content(
-    fake: FakeHub, folder: Path, with_local: Places
+    fake: FakeHub, folder: Path, with_local: Folders
 ) -> None:
     found = get(case(), with_local)
     assert found["path"] == str(folder)
@@ -504,7 +508,7 @@ def test_a_local_folder_stands_in_and_is_identified_by_its_content(
 
 
 def test_a_local_file_is_hashed_once_per_name_size_and_time(
-    fake: FakeHub, folder: Path, with_local: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folder: Path, with_local: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashing = Hashing(monkeypatch)
     first = get(case(), with_local)
@@ -518,7 +522,7 @@ def test_a_local_file_is_hashed_once_per_name_size_and_time(
     assert first["identity"] == digest_by_hand(FILES)
 
 
-def test_a_local_file_that_shrank_or_went_missing_is_named(fake: FakeHub, folder: Path, with_local: Places) -> None:
+def test_a_local_file_that_shrank_or_went_missing_is_named(fake: FakeHub, folder: Path, with_local: Folders) -> None:
     get(case(), with_local)
     os.truncate(folder / LARGE, 10)
     with pytest.raises(
@@ -534,7 +538,7 @@ def test_a_local_file_that_shrank_or_went_missing_is_named(fake: FakeHub, folder
 
 
 def test_the_index_of_a_read_only_folder_lies_in_our_cache(
-    fake: FakeHub, folder: Path, with_local: Places, monkeypatch: pytest.MonkeyPatch
+    fake: FakeHub, folder: Path, with_local: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: not Path(path).is_relative_to(folder) and real(path, mode))
@@ -547,7 +551,7 @@ def test_the_index_of_a_read_only_folder_lies_in_our_cache(
 
 
 def test_links_in_a_local_folder_count_and_circles_are_refused(
-    fake: FakeHub, folder: Path, with_local: Places, tmp_path: Path
+    fake: FakeHub, folder: Path, with_local: Folders, tmp_path: Path
 ) -> None:
     shutil.move(folder / "vae", tmp_path / "elsewhere")
     (folder / "vae").symlink_to(tmp_path / "elsewhere")
@@ -557,7 +561,7 @@ def test_links_in_a_local_folder_count_and_circles_are_refused(
         get(case(), with_local)
 
 
-def test_code_of_the_same_name_does_not_pass_for_weights(fake: FakeHub, with_local: Places) -> None:
+def test_code_of_the_same_name_does_not_pass_for_weights(fake: FakeHub, with_local: Folders) -> None:
     assert with_local.local is not None
     (with_local.local / MODEL / "packages").mkdir(parents=True)
     code = {"repo": MODEL, "commit": "0" * 40, "paths": ["packages"]}
@@ -565,13 +569,13 @@ def test_code_of_the_same_name_does_not_pass_for_weights(fake: FakeHub, with_loc
     assert found["identity"] == f"commit:{fake.repos[MODEL].main}"
 
 
-def test_a_models_folder_that_is_not_there_is_refused(fake: FakeHub, places: Places, tmp_path: Path) -> None:
+def test_a_models_folder_that_is_not_there_is_refused(fake: FakeHub, folders: Folders, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match="the --models folder is not there"):
-        identify(case(), Places(places.cache, tmp_path / "typo"))
+        identify(case(), Folders(folders.cache, tmp_path / "typo"))
 
 
 @pytest.mark.parametrize("name", ["../secrets", "owner/..", "a/b/c", "/etc/x"])
-def test_a_name_that_is_no_repository_is_refused(fake: FakeHub, with_local: Places, name: str, folder: Path) -> None:
+def test_a_name_that_is_no_repository_is_refused(fake: FakeHub, with_local: Folders, name: str, folder: Path) -> None:
     with pytest.raises(FetchError, match="is no repository name"):
         identify(case(repo=name), with_local)
 
@@ -580,11 +584,11 @@ def test_a_name_that_is_no_repository_is_refused(fake: FakeHub, with_local: Plac
 
 
 def test_reading_ahead_reads_the_files_of_the_case_once(
-    fake: FakeHub, folder: Path, with_local: Places, places: Places
+    fake: FakeHub, folder: Path, with_local: Folders, folders: Folders
 ) -> None:
-    assert read_ahead(fetch(case(), places, quiet)) == SIZE
+    assert read_ahead(fetch(case(), folders, quiet)) == SIZE
     assert read_ahead(fetch(case(files=["vae/*"]), with_local, quiet)) == len(FILES["vae/b.safetensors"])
-    assert read_ahead(identify(case(), places)) == 0
+    assert read_ahead(identify(case(), folders)) == 0
 
 
 def test_reading_ahead_stops_when_it_is_asked_to(tmp_path: Path) -> None:

@@ -10,43 +10,43 @@ from ..contract import Case, Fetched
 from ..errors import FetchError, os_reason
 from . import weights
 from .code import fetch_code
+from .folders import Folders
 from .inputs import fetch_inputs
-from .places import Places
 from .progress import Progress, silent
 from .read_ahead import read_ahead
 from .serving_checkout import serving_checkout
 
-__all__ = ["Places", "Progress", "fetch", "identify", "read_ahead"]
+__all__ = ["Folders", "Progress", "fetch", "identify", "read_ahead"]
 
 
-def identify(case: Case, places: Places, progress: Progress = silent) -> Fetched:
+def identify(case: Case, folders: Folders, progress: Progress = silent) -> Fetched:
     """What a result's key is made of: commits and digests. Inputs and code are fetched, weights of the hub are not.
 
     A hub repository has path "", digest "" and 0 bytes; a local folder is hashed the first time that it is seen.
     Raises FetchError.
     """
     with _disk_errors_named():
-        places.check()
-        code, code_identity = serving_checkout(case, places) if "engine" in case else fetch_code(case, places)
+        folders.check()
+        code, code_identity = serving_checkout(case, folders) if "engine" in case else fetch_code(case, folders)
         return {
-            "repositories": weights.identify(case, places, progress),
+            "repositories": weights.identify(case, folders, progress),
             "code": code,
             "code_identity": code_identity,
-            "inputs": fetch_inputs(case, places, progress),
+            "inputs": fetch_inputs(case, folders, progress),
         }
 
 
-def fetch(case: Case, places: Places, progress: Progress, identified: Fetched | None = None) -> Fetched:
+def fetch(case: Case, folders: Folders, progress: Progress, identified: Fetched | None = None) -> Fetched:
     """Everything that a case needs, verified; `progress` is told (what, bytes done, bytes in all), from any thread.
 
     `identified` is what `identify` gave for this case: its commits are fetched, so that a branch that moves in between
     cannot part the weights from the key. Needs no network for what is there and whole at a known commit.
     Raises FetchError.
     """
-    known = identified or identify(case, places, progress)
+    known = identified or identify(case, folders, progress)
     commits = {name: repository["commit"] for name, repository in known["repositories"].items()}
     with _disk_errors_named():
-        return {**known, "repositories": weights.fetch(case, places, progress, commits)}
+        return {**known, "repositories": weights.fetch(case, folders, progress, commits)}
 
 
 @contextmanager

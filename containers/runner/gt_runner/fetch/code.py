@@ -9,17 +9,17 @@ from filelock import FileLock
 
 from ..contract import Case, Code
 from ..errors import FetchError
+from .folders import Folders
 from .git import GitError, git
 from .hub import identity
-from .index import Record, digest, sha256_of
+from .index import IndexedFile, digest, sha256_of
 from .local_models import files_of
-from .places import Places
 from .retry import persistently
 
 BASE_URL = "https://github.com/"  # a mirror stands in through git's own url.<mirror>.insteadOf
 
 
-def fetch_code(case: Case, places: Places) -> tuple[str | None, str | None]:
+def fetch_code(case: Case, folders: Folders) -> tuple[str | None, str | None]:
     """The path of the checkout and its identity; None and None for a case without code.
 
     Raises FetchError where the pin cannot be had, or a local checkout is not at it.
@@ -27,10 +27,10 @@ def fetch_code(case: Case, places: Places) -> tuple[str | None, str | None]:
     code = case.get("code")
     if code is None:
         return None, None
-    folder = places.stand_in(code["repo"])
+    folder = folders.stand_in(code["repo"])
     if folder is not None and all((folder / path).is_dir() for path in code["paths"]):
         return str(folder.absolute()), _local_identity(folder, code)
-    checkout = _checkout(code, places.cache / "code")
+    checkout = _checkout(code, folders.cache / "code")
     for path in code["paths"]:
         if not (checkout / path).is_dir():
             raise FetchError(f"{code['repo']} has no folder {path} at {code['commit']}; correct the case's code.paths")
@@ -41,10 +41,10 @@ def _local_identity(folder: Path, code: Code) -> str:
     if (folder / ".git").exists():
         _check_pin(folder, code, f"{code['repo']} in the --models folder")
         return identity(code["commit"])
-    records: dict[str, Record] = {}
+    records: dict[str, IndexedFile] = {}
     for path in code["paths"]:
         for name, status in files_of(folder / path).items():
-            records[f"{path}/{name}"] = Record(status.st_size, sha256_of(folder / path / name))
+            records[f"{path}/{name}"] = IndexedFile(status.st_size, sha256_of(folder / path / name))
     return digest(records)
 
 

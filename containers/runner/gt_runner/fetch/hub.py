@@ -30,8 +30,8 @@ from huggingface_hub.utils._xet import abort_xet_session  # what huggingface_hub
 
 from ..contract import FetchedRepository, Repository
 from ..errors import AccessError, FetchError
-from .index import Index, Record, digest, replace_text, select, verify
-from .places import Places
+from .folders import Folders
+from .index import Index, IndexedFile, digest, replace_text, select, verify
 from .progress import Meter, Progress, in_parallel
 from .retry import TIMEOUT_S, UnreachableError, chain, may_pass, persistently, reason, response_of
 
@@ -56,11 +56,11 @@ def commit_of(repo: str, revision: str | None) -> str:
     try:
         return newest(repo, name)
     except UnreachableError as error:
-        known = _ref(repo, name)
-        if not known.is_file():
+        ref = _ref(repo, name)
+        if not ref.is_file():
             raise
         logger.warning("%s; taking the commit of %s that was fetched last", error, name)
-        return known.read_text(encoding="utf-8").strip()
+        return ref.read_text(encoding="utf-8").strip()
 
 
 def newest(repo: str, name: str, timeout_s: float = TIMEOUT_S, limit_s: float | None = None) -> str:
@@ -97,13 +97,13 @@ def newest_of(repos: Iterable[str]) -> dict[str, dict[str, str]]:
 class Snapshot:
     """The files of one repository at one commit that a case needs."""
 
-    def __init__(self, wanted: Repository, commit: str, places: Places) -> None:
-        self.repo = wanted["repo"]
+    def __init__(self, repository: Repository, commit: str, folders: Folders) -> None:
+        self.repo = repository["repo"]
         self.commit = commit
-        self._revision = wanted.get("revision") or constants.DEFAULT_REVISION
-        self._patterns = wanted.get("files")
+        self._revision = repository.get("revision") or constants.DEFAULT_REVISION
+        self._patterns = repository.get("files")
         self._folder = _storage(self.repo) / "snapshots" / commit
-        self._index = Index(_storage(self.repo) / "diffusion-gt" / f"{commit}.json", places.cache)
+        self._index = Index(_storage(self.repo) / "diffusion-gt" / f"{commit}.json", folders.cache)
         self._records = self._index.load()
 
     def complete(self) -> bool:
@@ -144,9 +144,9 @@ class Snapshot:
             in_parallel(lambda name: self._obtain(name, came, checked), to_do, stop, _THREADS)
 
     def remember(self) -> None:
-        """Note, as huggingface_hub's cache does, what an open revision named, for a run without the hub.
+        """Write down the commit of a branch, as huggingface_hub's cache does, for a later run without the hub.
 
-        Only once the files are there: offline, an older commit that is whole serves better than a newer name.
+        Only once the files are there: offline, an older commit that is whole is of more use than a newer name.
         """
         ref = _ref(self.repo, self._revision)
         if _COMMIT.fullmatch(self._revision) or (ref.is_file() and ref.read_text(encoding="utf-8") == self.commit):
@@ -155,7 +155,7 @@ class Snapshot:
             replace_text(ref, self.commit)
 
     def result(self) -> FetchedRepository:
-        """What the case's process is told."""
+        """The repository as the case's process reads it."""
         records = {name: self._records[name] for name in self._names()}
         return {
             "repo": self.repo,
@@ -213,15 +213,15 @@ def identity(commit: str) -> str:
     return f"commit:{commit}"
 
 
-def _listing(repo: str, commit: str) -> dict[str, Record]:
+def _listing(repo: str, commit: str) -> dict[str, IndexedFile]:
     api = HfApi(token=_token())
     info = _ask(repo, commit, lambda: api.model_info(repo, revision=commit, files_metadata=True, timeout=TIMEOUT_S))
-    records: dict[str, Record] = {}
+    records: dict[str, IndexedFile] = {}
     for file in info.siblings or []:
         if file.size is None:
             raise FetchError(f"{repo}: the hub at {constants.ENDPOINT} lists no file sizes; unset HF_ENDPOINT")
         lfs = None if file.lfs is None else file.lfs.sha256
-        records[file.rfilename] = Record(file.size, lfs_sha256=lfs, git_oid=None if lfs else file.blob_id)
+        records[file.rfilename] = IndexedFile(file.size, lfs_sha256=lfs, git_oid=None if lfs else file.blob_id)
     return records
 
 
@@ -233,7 +233,7 @@ def _ask(repo: str, revision: str, action: Callable[[], T], limit_s: float | Non
 
 
 def _explained(repo: str, revision: str, error: Exception) -> FetchError:
-    """The same, as what the user can do about it."""
+    """The error as a FetchError that names what the user can do."""
     links = list(chain(error))
     answer = response_of(error)
     if any(isinstance(link, OfflineModeIsEnabled) for link in links):
@@ -264,7 +264,7 @@ def _no_access(repo: str, *, gated: bool) -> AccessError:
 
 
 def _token() -> str | Literal[False]:
-    # Never what `hf auth login` left on this machine: a run depends on what it is told, not on where it runs.
+    # Never the token of `hf auth login`: a run depends on its arguments, not on the machine.
     return os.environ.get("HF_TOKEN", "").strip() or False
 
 

@@ -1,4 +1,4 @@
-"""What is known of the files of a repository, kept beside them so that gigabytes are hashed once, not once a run."""
+"""An index of a repository's files, kept beside them so that gigabytes are hashed once, and not in every run."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _BLOCK = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Record:
-    """What is known of one file."""
+class IndexedFile:
+    """One file of a repository."""
 
     size: int
     sha256: str | None = None  # taken here, once; None: not yet
@@ -40,11 +40,11 @@ class Index:
         self._path = beside if _writable(beside.parent) else cache / "indexes" / f"{place}.json"
         self._saving = threading.Lock()
 
-    def load(self) -> dict[str, Record]:
+    def load(self) -> dict[str, IndexedFile]:
         """The records by file name; empty where there are none, or none that this version can read."""
         return _read(self._path) or _read(self._beside)
 
-    def save(self, records: Mapping[str, Record]) -> None:
+    def save(self, records: Mapping[str, IndexedFile]) -> None:
         """Replace the file in one step. Threads may call it at once."""
         with self._saving:
             files = {name: _compact(records[name]) for name in sorted(records)}
@@ -56,7 +56,7 @@ class Index:
         return FileLock(f"{self._path}.lock")
 
 
-def digest(records: Mapping[str, Record]) -> str:
+def digest(records: Mapping[str, IndexedFile]) -> str:
     """`sha256:` of the sorted lines "name, NUL, size, NUL, sha256, newline"."""
     lines = (f"{name}\0{records[name].size}\0{records[name].sha256}\n" for name in sorted(records))
     return f"sha256:{hashlib.sha256(''.join(lines).encode()).hexdigest()}"
@@ -75,18 +75,18 @@ def select(names: Iterable[str], patterns: list[str] | None, repo: str) -> list[
 
     Raises FetchError where nothing matches, or where a name without wildcards is not there.
     """
-    there = sorted(names)
+    present = sorted(names)
     exact = (name for name in patterns or [] if not set(name) & set("*?[") and not name.endswith("/"))
-    if missing := [name for name in exact if name not in there]:
+    if missing := [name for name in exact if name not in present]:
         raise FetchError(f"{repo} has no {', '.join(missing)}; check the case's `files`")
-    chosen = matching(there, patterns)
-    if not chosen:
-        wanted = "no files" if patterns is None else f"nothing that matches {', '.join(patterns)}"
-        raise FetchError(f"{repo} has {wanted}; check the case's `repo` and `files`")
-    return chosen
+    matches = matching(present, patterns)
+    if not matches:
+        lack = "no files" if patterns is None else f"nothing that matches {', '.join(patterns)}"
+        raise FetchError(f"{repo} has {lack}; check the case's `repo` and `files`")
+    return matches
 
 
-def verify(path: Path, name: str, listed: Record, done: Callable[[int], None]) -> Record:
+def verify(path: Path, name: str, listed: IndexedFile, done: Callable[[int], None]) -> IndexedFile:
     """The record with the sha256 of the file at `path`; `done` is told the bytes read so far.
 
     Raises FetchError where the file is not what the hub lists.
@@ -133,14 +133,18 @@ def _git_oid(path: Path, size: int) -> str:
     return hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def _compact(record: Record) -> dict[str, object]:
+def _compact(record: IndexedFile) -> dict[str, object]:
     return {key: value for key, value in asdict(record).items() if value is not None}
 
 
-def _read(path: Path) -> dict[str, Record]:
+def _read(path: Path) -> dict[str, IndexedFile]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Record(**record) for name, record in data["files"].items()} if data["version"] == _VERSION else {}
+        return (
+            {name: IndexedFile(**record) for name, record in data["files"].items()}
+            if data["version"] == _VERSION
+            else {}
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # the files are there all the same: they are hashed once more
 

@@ -18,8 +18,8 @@ from gt_pictures.reading import read
 
 from ..contract import Case, FetchedInput, Input
 from ..errors import FetchError, InputError
+from .folders import Folders
 from .index import replace_text, sha256_of
-from .places import Places
 from .progress import Progress
 from .retry import TIMEOUT_S, may_pass, persistently, reason
 
@@ -31,7 +31,7 @@ _HEADERS = {"User-Agent": "diffusion-gt", "Accept-Encoding": "identity"}  # some
 logger = logging.getLogger(__name__)
 
 
-def fetch_inputs(case: Case, places: Places, progress: Progress) -> list[FetchedInput]:
+def fetch_inputs(case: Case, folders: Folders, progress: Progress) -> list[FetchedInput]:
     """The inputs of a case, in its order, each with the sha256 of its bytes.
 
     Raises InputError where they are not the images that the case names, else FetchError where one cannot be had; with a
@@ -40,7 +40,7 @@ def fetch_inputs(case: Case, places: Places, progress: Progress) -> list[Fetched
     fetched, errors = [], []
     for wanted in case.get("inputs", []):
         try:
-            fetched.append(_fetch(wanted, Path(case["base"]), places, progress))
+            fetched.append(_fetch(wanted, Path(case["base"]), folders, progress))
         except FetchError as error:
             errors.append(error)
     if errors:
@@ -49,7 +49,7 @@ def fetch_inputs(case: Case, places: Places, progress: Progress) -> list[Fetched
     return fetched
 
 
-def _fetch(wanted: Input, base: Path, places: Places, progress: Progress) -> FetchedInput:
+def _fetch(wanted: Input, base: Path, folders: Folders, progress: Progress) -> FetchedInput:
     pin = wanted.get("sha256")
     if "path" in wanted:
         return _on_disk(_inside(base, wanted["path"]), f"input {wanted['path']}", pin)
@@ -57,10 +57,10 @@ def _fetch(wanted: Input, base: Path, places: Places, progress: Progress) -> Fet
         raise InputError("an input has neither url nor path; give it one of them")
     url = _checked(wanted["url"])
     name = unquote(PurePosixPath(url.path).name)
-    stand_in = None if places.local is None else places.local / "inputs" / name
+    stand_in = None if folders.local is None else folders.local / "inputs" / name
     if name not in ("", "..") and stand_in is not None and stand_in.is_file():
         return _on_disk(stand_in, f"inputs/{name} in the --models folder", pin)
-    return _Cached(wanted["url"], url, places.cache / "inputs").get(pin, progress)
+    return _Cached(wanted["url"], url, folders.cache / "inputs").get(pin, progress)
 
 
 class _Cached:

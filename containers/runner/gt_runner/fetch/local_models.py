@@ -1,4 +1,4 @@
-"""Local folders (`--models DIR`) that stand in for repositories. Their identity is their content."""
+"""Local folders (`--models DIR`) in place of repositories. The digest of their content is their identity."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..contract import FetchedRepository, Repository
 from ..errors import FetchError, os_reason
-from .index import Index, Record, digest, matching, select, sha256_of
-from .places import Places
+from .folders import Folders
+from .index import Index, IndexedFile, digest, matching, select, sha256_of
 from .progress import Meter, Progress, in_parallel
 
 INDEX = ".diffusion-gt-index.json"
@@ -25,19 +25,19 @@ def files_of(folder: Path) -> dict[str, os.stat_result]:
     return dict(_walk(folder, "", frozenset()))
 
 
-def fetch_local(repository: Repository, folder: Path, places: Places, progress: Progress) -> FetchedRepository:
+def fetch_local(repository: Repository, folder: Path, folders: Folders, progress: Progress) -> FetchedRepository:
     """The files of a local folder, each hashed once per name, size and time of change.
 
     Raises FetchError, naming the file, where one is missing or has another size than when it was first seen.
     """
     repo = repository["repo"]
-    index = Index(folder / INDEX, places.cache)
+    index = Index(folder / INDEX, folders.cache)
     with index.lock():
         known = index.load()
-        there = files_of(folder)
-        names = select(there, repository.get("files"), repo)
-        _refuse_damage(repo, known, there, repository.get("files"))
-        records = {name: _record(known.get(name), there[name]) for name in names}
+        present = files_of(folder)
+        names = select(present, repository.get("files"), repo)
+        _refuse_damage(repo, known, present, repository.get("files"))
+        records = {name: _record(known.get(name), present[name]) for name in names}
         _hash(repo, folder, records, progress, lambda: index.save(known | records))
     content = digest(records)
     return {
@@ -70,10 +70,10 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
 
 
 def _refuse_damage(
-    repo: str, known: dict[str, Record], there: dict[str, os.stat_result], patterns: list[str] | None
+    repo: str, known: dict[str, IndexedFile], present: dict[str, os.stat_result], patterns: list[str] | None
 ) -> None:
     for name in matching(sorted(known), patterns):
-        status = there.get(name)
+        status = present.get(name)
         if status is not None and status.st_size == known[name].size:
             continue
         what = "is missing" if status is None else f"has {status.st_size} bytes where it had {known[name].size}"
@@ -83,19 +83,21 @@ def _refuse_damage(
         )
 
 
-def _record(known: Record | None, status: os.stat_result) -> Record:
+def _record(known: IndexedFile | None, status: os.stat_result) -> IndexedFile:
     if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
         return known
-    return Record(status.st_size, mtime_ns=status.st_mtime_ns)
+    return IndexedFile(status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def _hash(repo: str, folder: Path, records: dict[str, Record], progress: Progress, save: Callable[[], None]) -> None:
+def _hash(
+    repo: str, folder: Path, records: dict[str, IndexedFile], progress: Progress, save: Callable[[], None]
+) -> None:
     new = [name for name, record in records.items() if record.sha256 is None]
     meter = Meter(f"{repo}: sha256", sum(records[name].size for name in new), progress)
 
     def take(name: str) -> None:
         sha256 = sha256_of(folder / name, lambda done: meter.at(name, done))
-        records[name] = Record(records[name].size, sha256, records[name].mtime_ns)
+        records[name] = IndexedFile(records[name].size, sha256, records[name].mtime_ns)
         save()
 
     in_parallel(take, new, meter.stop, _THREADS)

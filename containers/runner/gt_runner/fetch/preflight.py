@@ -21,7 +21,7 @@ def obstacles(run: Run) -> list[str]:
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
-    places = case_files.Places.of(run)
+    folders = case_files.Folders.of(run)
     store = None if run["fresh"] else Store(Path(run["store"]))
     lines: list[str] = []
     lacking: dict[tuple[str, str], Snapshot] = {}
@@ -29,7 +29,7 @@ def obstacles(run: Run) -> list[str]:
     for job in run["jobs"]:
         for case in job["cases"]:
             with _noted(lines):
-                for snapshot in _lacking(case, job, places, store):
+                for snapshot in _lacking(case, job, folders, store):
                     known = of_serving if "engine" in case else lacking
                     known.setdefault((snapshot.repo, snapshot.commit), snapshot)
     looked_up = []
@@ -43,20 +43,20 @@ def obstacles(run: Run) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _lacking(case: Case, job: Job, places: case_files.Places, store: Store | None) -> list[Snapshot]:
+def _lacking(case: Case, job: Job, folders: case_files.Folders, store: Store | None) -> list[Snapshot]:
     """The repositories that a case needs and this machine does not have; none for a case that is finished.
 
     Raises RunnerError for a case that cannot be run here, before the hub is asked.
     """
     refusals.check(case, job["device"])
-    identified = case_files.identify(case, places)
+    identified = case_files.identify(case, folders)
     if store is not None and store.find(case_key(case, identified, job)) is not None:
         return []
     if "engine" in case:
         model = case["model"]
-        return [Snapshot(model, commit_of(model["repo"], model.get("revision")), places)]
+        return [Snapshot(model, commit_of(model["repo"], model.get("revision")), folders)]
     commits = {name: repository["commit"] for name, repository in identified["repositories"].items()}
-    return [snapshot for snapshot in snapshots(case, places, commits) if not snapshot.complete()]
+    return [snapshot for snapshot in snapshots(case, folders, commits) if not snapshot.complete()]
 
 
 @contextlib.contextmanager

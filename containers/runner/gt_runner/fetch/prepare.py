@@ -21,13 +21,13 @@ def prepare(task: FetchTask, emit: Emit) -> None:
     others; last `read_ahead`.
     """
     retry.report_pauses(lambda text: emit({"event": "retry", "text": text}))
-    places = case_files.Places.of(task)
+    folders = case_files.Folders.of(task)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
     for case in task["job"]["cases"]:
         try:
             refusals.check(case, task["job"]["device"])
-            identified = case_files.identify(case, places)
+            identified = case_files.identify(case, folders)
             key = case_key(case, identified, task["job"])
         except RunnerError as error:
             _failed(case, error, emit)
@@ -39,21 +39,21 @@ def prepare(task: FetchTask, emit: Emit) -> None:
             emit({"event": "reused", "case": case["id"], "record": record})
     if task.get("look"):
         return
-    ready = [fetched for each in left if (fetched := _fetch(*each, places, emit)) is not None]
+    ready = [fetched for each in left if (fetched := _fetch(*each, folders, emit)) is not None]
     started = time.perf_counter()
     read = sum(case_files.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
     seconds = round(time.perf_counter() - started, 3)
     emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
 
 
-def _fetch(case: Case, key: str, identified: Fetched, places: case_files.Places, emit: Emit) -> Fetched | None:
+def _fetch(case: Case, key: str, identified: Fetched, folders: case_files.Folders, emit: Emit) -> Fetched | None:
     started = time.perf_counter()
 
     def progress(what: str, done: int, total: int) -> None:
         emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
 
     try:
-        fetched = case_files.fetch(case, places, progress, identified)
+        fetched = case_files.fetch(case, folders, progress, identified)
     except RunnerError as error:
         _failed(case, error, emit)
         return None

@@ -1,4 +1,4 @@
-"""Work on several files at once that tells how far it is, and that stops within a block when one of them fails."""
+"""Work on several files at once: reports its progress, and stops within a block of data when one file fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Progress = Callable[[str, int, int], None]  # (what, bytes done, bytes in all)
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
-    """Progress that nobody asked for."""
+    """Progress that nobody reads."""
 
 
 class StoppedError(Exception):

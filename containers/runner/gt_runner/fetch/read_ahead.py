@@ -37,12 +37,12 @@ def read_ahead(fetched: Fetched, stop: threading.Event | None = None) -> int:
 
 def _files(fetched: Fetched) -> list[Path]:
     """The files that the case needs, the model's first; those that are links to one blob once."""
-    found = [
+    files = [
         Path(repository["path"], name).resolve()
         for repository in fetched["repositories"].values()
         for name in repository.get("files", [])
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
 def _read(path: Path, block: memoryview, stop: threading.Event) -> int:

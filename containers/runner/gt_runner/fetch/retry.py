@@ -99,7 +99,7 @@ def _passes(error: BaseException) -> bool:
 
 
 def _pause(error: Exception) -> bool | float:
-    """For stamina: seconds to wait where the server said, True for its own back-off, False to give up."""
+    """For stamina: seconds to wait where the server names them, True for its own back-off, False to give up."""
     answer = response_of(error)
     pause = None if answer is None else _servers_pause(answer)
     if not may_pass(error) or pause is None:

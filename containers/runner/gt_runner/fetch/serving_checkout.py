@@ -10,17 +10,17 @@ from pathlib import Path
 
 from ..contract import Case
 from ..errors import FetchError
+from .folders import Folders
 from .git import GitError, git
 from .hub import identity
-from .index import Record, digest, sha256_of
-from .places import Places
+from .index import IndexedFile, digest, sha256_of
 
 _CACHES = ("__pycache__", ".git")
 
 
-def serving_checkout(case: Case, places: Places) -> tuple[str, str]:
+def serving_checkout(case: Case, folders: Folders) -> tuple[str, str]:
     """Path and identity of the checkout that makes a native case. Raises FetchError where there is none."""
-    serving, folder = case["engine"], places.serving
+    serving, folder = case["engine"], folders.serving
     if folder is None or not folder.is_dir():
         raise FetchError(
             f"the serving engine's checkout is not here; name one of {serving['repo']} with `--engine DIR`"
@@ -28,7 +28,7 @@ def serving_checkout(case: Case, places: Places) -> tuple[str, str]:
     start = serving.get("folder", ".")
     if not (folder / start).is_dir():
         raise FetchError(f"the serving engine's checkout has no folder {start}: is it one of {serving['repo']}?")
-    return str(folder.absolute()), places.serving_identity or identity_of(folder.resolve())
+    return str(folder.absolute()), folders.serving_identity or identity_of(folder.resolve())
 
 
 @functools.cache
@@ -52,11 +52,11 @@ def _content(folder: Path, names: Iterable[Path]) -> str:
     return digest({name.as_posix(): _record(folder / name) for name in names if os.path.lexists(folder / name)})
 
 
-def _record(path: Path) -> Record:
+def _record(path: Path) -> IndexedFile:
     if path.is_symlink():  # where it leads to is what it is; a loop or a dead end does no harm
         target = os.fsencode(path.readlink())
-        return Record(len(target), hashlib.sha256(target).hexdigest())
-    return Record(path.stat().st_size, sha256_of(path))
+        return IndexedFile(len(target), hashlib.sha256(target).hexdigest())
+    return IndexedFile(path.stat().st_size, sha256_of(path))
 
 
 def _walk(folder: Path, name: Path) -> Iterator[Path]:

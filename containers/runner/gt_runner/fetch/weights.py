@@ -11,16 +11,16 @@ from huggingface_hub import constants
 
 from ..contract import Case, FetchedRepository, Lora, Repository, repositories
 from ..errors import AccessError, FetchError, SpaceError
+from .folders import Folders
 from .hub import Snapshot, commit_of, identity
 from .index import existing, matching
 from .local_models import fetch_local, files_of
-from .places import Places
 from .progress import Progress
 
 _RESERVE = 1024**3  # bytes left free: hf-xet keeps chunks of what it downloads, and others write there too
 
 
-def wanted(case: Case) -> list[Repository]:
+def needed(case: Case) -> list[Repository]:
     """The repositories that a case needs, each once: a text encoder or a LoRA may come from the model's own.
 
     Raises FetchError for one repository at two revisions.
@@ -41,55 +41,49 @@ def wanted(case: Case) -> list[Repository]:
     return list(merged.values())
 
 
-def identify(case: Case, places: Places, progress: Progress) -> dict[str, FetchedRepository]:
+def identify(case: Case, folders: Folders, progress: Progress) -> dict[str, FetchedRepository]:
     """What a result's key needs of each repository: the commit, or the digest of a local folder. Downloads nothing.
 
     Raises FetchError.
     """
-    found: dict[str, FetchedRepository] = {}
-    for repository in wanted(case):
+    identified: dict[str, FetchedRepository] = {}
+    for repository in needed(case):
         name = repository["repo"]
-        folder = _stand_in(repository, case, places)
+        folder = _stand_in(repository, case, folders)
         if folder is not None:
-            found[name] = fetch_local(repository, folder, places, progress)
+            identified[name] = fetch_local(repository, folder, folders, progress)
             continue
         commit = commit_of(name, repository.get("revision"))
-        found[name] = {
-            "repo": name,
-            "path": "",
-            "commit": commit,
-            "identity": identity(commit),
-            "digest": "",
-            "bytes": 0,
-        }
-    return found
+        unknown = {"path": "", "digest": "", "bytes": 0}
+        identified[name] = {"repo": name, "commit": commit, "identity": identity(commit), **unknown}  # type: ignore[typeddict-item]
+    return identified
 
 
 def fetch(
-    case: Case, places: Places, progress: Progress, commits: Mapping[str, str | None]
+    case: Case, folders: Folders, progress: Progress, commits: Mapping[str, str | None]
 ) -> dict[str, FetchedRepository]:
     """Every repository of a case, downloaded and verified; `commits` are those that are known already, by name.
 
     Raises FetchError; for all repositories that are closed to the user at once, before the first byte.
     """
-    found: dict[str, FetchedRepository] = {}
-    for repository in wanted(case):
-        folder = _stand_in(repository, case, places)
-        if folder is not None:
-            found[repository["repo"]] = fetch_local(repository, folder, places, progress)
-    wanted_snapshots = snapshots(case, places, commits)
-    _obtain([snapshot for snapshot in wanted_snapshots if not snapshot.complete()], progress)
-    for snapshot in wanted_snapshots:
+    local = {
+        repository["repo"]: fetch_local(repository, folder, folders, progress)
+        for repository in needed(case)
+        if (folder := _stand_in(repository, case, folders)) is not None
+    }
+    of_hub = snapshots(case, folders, commits)
+    _obtain([snapshot for snapshot in of_hub if not snapshot.complete()], progress)
+    for snapshot in of_hub:
         snapshot.remember()
-    return found | {snapshot.repo: snapshot.result() for snapshot in wanted_snapshots}
+    return local | {snapshot.repo: snapshot.result() for snapshot in of_hub}
 
 
-def snapshots(case: Case, places: Places, commits: Mapping[str, str | None]) -> list[Snapshot]:
+def snapshots(case: Case, folders: Folders, commits: Mapping[str, str | None]) -> list[Snapshot]:
     """The hub repositories of a case, as `fetch` takes them; none that a local folder stands in for."""
     return [
-        Snapshot(repository, commits.get(name) or commit_of(name, repository.get("revision")), places)
-        for repository in wanted(case)
-        if _stand_in(repository, case, places) is None and (name := repository["repo"])
+        Snapshot(repository, commits.get(name) or commit_of(name, repository.get("revision")), folders)
+        for repository in needed(case)
+        if _stand_in(repository, case, folders) is None and (name := repository["repo"])
     ]
 
 
@@ -120,8 +114,8 @@ def check_space(snapshots: list[Snapshot]) -> None:
         )
 
 
-def _stand_in(repository: Repository, case: Case, places: Places) -> Path | None:
-    folder = places.stand_in(repository["repo"])
+def _stand_in(repository: Repository, case: Case, folders: Folders) -> Path | None:
+    folder = folders.stand_in(repository["repo"])
     code = case.get("code")
     if folder is None or code is None or code["repo"] != repository["repo"]:
         return folder

@@ -1,4 +1,4 @@
-"""The implementations that run cases, one module each, imported only when a job names them."""
+"""The implementations that run cases, one module for each source, imported only when a job names it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Loaded(Protocol):
         ...
 
 
-class Source(Protocol):
-    """A module of this package."""
+class Implementation(Protocol):
+    """What a module of this package offers."""
 
     def load(self, case: Case, fetched: Fetched, device: str) -> Loaded:
         """Load what `load_spec(case)` asks for on `device` ("cuda" or "cpu").
@@ -56,8 +56,8 @@ class Source(Protocol):
 SOURCES: tuple[str, ...] = ("diffusers", "wan21", "ltx", "smoke")
 
 
-def source(name: str) -> Source:
+def implementation(name: str) -> Implementation:
     """The module of a source. Raises SourceError for a name that is none of ours."""
     if name not in SOURCES:
         raise SourceError(f"no source is named {name!r}; there are {', '.join(SOURCES)}")
-    return cast("Source", importlib.import_module(f"{__name__}.{name}"))
+    return cast("Implementation", importlib.import_module(f"{__name__}.{name}"))

@@ -80,9 +80,9 @@ class LoadedDiffusers:
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
         """Call the pipeline with just the arguments that the case names and the pipeline takes."""
         arguments = self._arguments(case, inputs)
-        taken = inspect.signature(type(self._pipeline).__call__).parameters
-        dropped = sorted(name for name in arguments if name not in taken)
-        arguments = {name: value for name, value in arguments.items() if name in taken}
+        parameters = inspect.signature(type(self._pipeline).__call__).parameters
+        dropped = sorted(name for name in arguments if name not in parameters)
+        arguments = {name: value for name, value in arguments.items() if name in parameters}
         with _watched(self._pipeline, step):
             result = self._pipeline(**arguments)
         return Generated(

@@ -64,8 +64,8 @@ def _check_attention(name: str, official: ltx_values.Official) -> None:
     """Refuse an attention that would not be the one used: the implementation takes xformers where it is installed."""
     xformers = official("ltx_core.model.transformer.attention").memory_efficient_attention is not None
     if name != ("xformers" if xformers else "sdpa"):
-        taken = "takes xformers, which is installed here" if xformers else "takes sdpa where xformers is not installed"
-        raise SourceError(f"attention {name!r} cannot be had: LTX-2 {taken}")
+        own = "takes xformers, which is installed here" if xformers else "takes sdpa where xformers is not installed"
+        raise SourceError(f"attention {name!r} cannot be had: LTX-2 {own}")
 
 
 def _leave_audio(pipeline: Any) -> None:

@@ -33,19 +33,19 @@ def options(case: Case, fetched: Fetched, official: Official) -> dict[str, Any]:
     `distilled_lora_strengths` holds one strength for each stage that takes the LoRA: the last is that of stage 2.
     """
     checkpoint, model = case["checkpoint"], _folder(case["model"]["repo"], fetched)
-    found: dict[str, Any] = {
+    options: dict[str, Any] = {
         "checkpoint_path": _file(model, checkpoint["file"]),
         "gemma_root": _gemma_root(_folder(case["text_encoder"]["repo"], fetched)),
         "loras": tuple(_loras(case, fetched, official)),
     }
     if checkpoint.get("spatial_upsampler"):
-        found["spatial_upsampler_path"] = _file(model, checkpoint["spatial_upsampler"])
+        options["spatial_upsampler_path"] = _file(model, checkpoint["spatial_upsampler"])
     if checkpoint.get("distilled_lora"):
         strengths = checkpoint["distilled_lora_strengths"]
-        found["distilled_lora"] = [_lora(_file(model, checkpoint["distilled_lora"]), strengths[-1], official)]
+        options["distilled_lora"] = [_lora(_file(model, checkpoint["distilled_lora"]), strengths[-1], official)]
         if len(strengths) > 1:
-            found |= {f"distilled_lora_strength_stage_{stage}": each for stage, each in enumerate(strengths, start=1)}
-    return found
+            options |= {f"distilled_lora_strength_stage_{stage}": each for stage, each in enumerate(strengths, start=1)}
+    return options
 
 
 def quantization(name: str | None, official: Official) -> Any:
@@ -129,6 +129,6 @@ def _gemma_root(folder: Path) -> str:
     for name in MARKS:
         places = {path.parent for path in folder.rglob(name)}
         if len(places) != 1:
-            found = ", ".join(sorted(place.relative_to(folder).as_posix() for place in places)) or "nowhere"
-            raise SourceError(f"the text encoder's {name} must lie in one folder of its repository; it lies {found}")
+            folders = ", ".join(sorted(place.relative_to(folder).as_posix() for place in places)) or "nowhere"
+            raise SourceError(f"the text encoder's {name} must lie in one folder of its repository; it lies {folders}")
     return str(folder)

@@ -55,7 +55,7 @@ def varlen_sdpa(
     It takes what Wan2.1's `flash_attention` takes and computes in the dtype that it computes in. Rows past a query's
     length are zero.
     """
-    (batch, rows), wanted = q.shape[:2], q.dtype
+    (batch, rows), dtype_of_result = q.shape[:2], q.dtype
     q, k, v = (tensor if tensor.dtype in HALF else tensor.to(dtype) for tensor in (q, k, v))
     q_rows = [rows] * batch if q_lens is None else q_lens.tolist()
     k_rows = [k.shape[1]] * batch if k_lens is None else k_lens.tolist()
@@ -72,7 +72,7 @@ def varlen_sdpa(
             scale=softmax_scale,
             enable_gqa=q.shape[2] != k.shape[2],
         )[0].transpose(0, 1)
-    return out.to(wanted)
+    return out.to(dtype_of_result)
 
 
 def _heads_first(sequence: Tensor) -> Tensor:

@@ -78,8 +78,8 @@ def _check_attention(name: str, attention: Any) -> None:
     if attention.FLASH_ATTN_3_AVAILABLE:
         newest = "flash_attn_3"
     if name not in {"sdpa", newest}:
-        found = f"would take {newest}" if newest else "finds no flash_attn package"
-        raise SourceError(f"attention {name!r} cannot be had: Wan2.1 {found} here; sdpa needs none")
+        own = f"would take {newest}" if newest else "finds no flash_attn package"
+        raise SourceError(f"attention {name!r} cannot be had: Wan2.1 {own} here; sdpa needs none")
 
 
 class LoadedWan:

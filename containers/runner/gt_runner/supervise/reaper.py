@@ -48,13 +48,13 @@ def run(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> int:
 def end_all() -> None:
     """End whatever this process and its children have started."""
     deadline = time.monotonic() + PATIENCE
-    asked: set[int] = set()
+    warned: set[int] = set()
     while (children := _children()) and time.monotonic() < deadline + PATIENCE:  # one that hangs in a driver stays
         if time.monotonic() > deadline:
             _send(children, signal.SIGKILL)
         else:
-            _send(children - asked, signal.SIGTERM)
-            asked |= children
+            _send(children - warned, signal.SIGTERM)
+            warned |= children
         time.sleep(0.02)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..contract import Case, Fetched, Prepared, load_spec
 from ..errors import RunnerError
 from ..events import Emit, Phase
-from ..sources import Loaded, source
+from ..sources import Loaded, implementation
 from ..tasks import WorkTask
 from . import isolation, noise, output, record, torch_state
 from .base import Worker
@@ -79,10 +79,9 @@ class OfficialWorker(Worker):
         self._loaded = self._spec = None
         gc.collect()
         clock = record.Clock()
-        implementation = source(case["source"])
         on_gpu = self._job["device"] == "cuda"
         torch_state.reset_gpu() if on_gpu else torch_state.fix_threads()
-        loaded = implementation.load(case, fetched, self._job["device"])
+        loaded = implementation(case["source"]).load(case, fetched, self._job["device"])
         if on_gpu:
             torch_state.wait_for_gpu()
         self._load_seconds = clock.lap("load")
@@ -93,7 +92,7 @@ class OfficialWorker(Worker):
 def warm(name: str) -> None:
     """Import a source while its weights are still on their way: a cold import of torch and diffusers costs 17 s."""
     with contextlib.suppress(ImportError, RunnerError):  # loading the first case says what is missing
-        source(name)
+        implementation(name)
 
 
 def _generator_device(case: Case, device: str) -> str:

@@ -13,7 +13,7 @@ _REPO = re.compile(r"(?!\.\.?/)[A-Za-z0-9_.-]+/(?!\.\.?$)[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
-class Places:
+class Folders:
     """Folders of this machine. Hub weights lie elsewhere: in huggingface_hub's own cache (HF_HOME), under its locks."""
 
     cache: Path  # ours: inputs/, code/ and indexes/ live under it
@@ -22,7 +22,7 @@ class Places:
     serving_identity: str | None = None  # of that checkout, where the caller knows it
 
     @classmethod
-    def of(cls, options: Options) -> Places:
+    def of(cls, options: Options) -> Folders:
         """Those of a run."""
         models, serving = options["models"], options.get("serving")
         local, checkout = (Path(folder) if folder else None for folder in (models, serving))
