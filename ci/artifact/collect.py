@@ -23,7 +23,7 @@ ABSENT = "no artifact came from its job"
 
 
 @dataclass(frozen=True)
-class Part:
+class Delivery:
     """The artifact of one job."""
 
     name: str
@@ -31,12 +31,12 @@ class Part:
     manifest: Manifest
 
 
-def named(text: str) -> list[str]:
+def ids_of(text: str) -> list[str]:
     """The cases of a CI matrix. Raises GtError where the text is none."""
     return list(dict.fromkeys(name for entry in matrix.entries(text, matrix.Entry) for name in entry.cases))
 
 
-def parts(folder: Path) -> list[Part]:
+def deliveries(folder: Path) -> list[Delivery]:
     """The artifacts below a folder, each in one of its own. Raises ArtifactError where there is none."""
     if not folder.is_dir():
         raise ArtifactError(f"{folder} is no directory of artifacts")
@@ -45,10 +45,12 @@ def parts(folder: Path) -> list[Part]:
     folders = [folder] if alone else sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
         raise ArtifactError(f"{folder} holds no artifact: no job delivered one")
-    return [Part(path.resolve().name, path, manifests.read(path)) for path in folders]
+    return [Delivery(path.resolve().name, path, manifests.read(path)) for path in folders]
 
 
-def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalogue) -> tuple[Manifest, dict[str, Path]]:
+def collect(
+    delivered: Sequence[Delivery], wanted: Iterable[str], catalogue: Catalogue
+) -> tuple[Manifest, dict[str, Path]]:
     """The manifest of the whole, and the folder of each finished case's files.
 
     A case that no job delivered, or not whole, is `failed`; what its job says of it stands in the manifest. Raises
@@ -56,11 +58,11 @@ def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalog
     """
     known = catalogue.of(_one(delivered, "modes", lambda run: run.selection.mode))
     names = _ordered(wanted, known)
-    held = _held(delivered, names)
+    owners = _owners(delivered, names)
     cases: dict[str, CaseRecord] = {}
     results: dict[str, Path] = {}
     for name in names:
-        part = held.get(name)
+        part = owners.get(name)
         if part is None:
             cases[name] = unfinished(known[name].data(), "failed", ABSENT, [])
             continue
@@ -76,30 +78,30 @@ def collect(delivered: Sequence[Part], wanted: Iterable[str], catalogue: Catalog
 
 def _ordered(wanted: Iterable[str], known: Mapping[str, Case]) -> list[str]:
     """In the catalogue's order, as a run of all of them has it."""
-    chosen = set(wanted)
-    for name in sorted(chosen - known.keys()):
+    ids = set(wanted)
+    for name in sorted(ids - known.keys()):
         raise ArtifactError(
             f"case {name!r} of the matrix is in no case file; {near(name, known)}; "
             "give the folder of case files that the matrix was made from with --cases"
         )
-    return [name for name in known if name in chosen]
+    return [name for name in known if name in ids]
 
 
-def _held(delivered: Sequence[Part], names: Sequence[str]) -> dict[str, Part]:
-    held: dict[str, Part] = {}
+def _owners(delivered: Sequence[Delivery], names: Sequence[str]) -> dict[str, Delivery]:
+    owners: dict[str, Delivery] = {}
     for part in delivered:
         for name, record in part.manifest.cases.items():
             if name not in names:
                 raise ArtifactError(f"{part.name} holds case {name!r}, which no job of the matrix has")
-            first = held.setdefault(name, part)
+            first = owners.setdefault(name, part)
             if timeless(first.manifest.cases[name]) != timeless(record):
                 raise ArtifactError(
                     f"case {name!r} came from both {first.name} and {part.name}, and not the same; remove one of them"
                 )
-    return held
+    return owners
 
 
-def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
+def _run(delivered: Sequence[Delivery], names: Sequence[str]) -> RunRecord:
     """One run whose hosts are the machines that the jobs ran on, each with its own times."""
     runs = [part.manifest.run for part in delivered]
     groups = {run.selection.source_group for run in runs}
@@ -124,7 +126,7 @@ def _run(delivered: Sequence[Part], names: Sequence[str]) -> RunRecord:
     )
 
 
-def _one(delivered: Sequence[Part], what: str, of: Callable[[RunRecord], Value]) -> Value:
+def _one(delivered: Sequence[Delivery], what: str, of: Callable[[RunRecord], Value]) -> Value:
     """What all runs have. Raises ArtifactError where they differ."""
     first = delivered[0]
     for part in delivered:
@@ -133,7 +135,7 @@ def _one(delivered: Sequence[Part], what: str, of: Callable[[RunRecord], Value])
     return of(first.manifest.run)
 
 
-def _hosts(part: Part) -> Iterator[RemoteRecord]:
+def _hosts(part: Delivery) -> Iterator[RemoteRecord]:
     """The machines that ran a job's cases: its own, and those that it sent some on to."""
     run = part.manifest.run
     times: Mapping[str, str] = {"started": run.started, "ended": run.ended}
@@ -142,5 +144,5 @@ def _hosts(part: Part) -> Iterator[RemoteRecord]:
     if own:
         yield RemoteRecord(**run.host.model_dump(), name=part.name, cases=own, **times)
     for record in run.hosts:
-        named = {"name": f"{part.name}/{record.name}", "started": record.started or run.started}
-        yield record.model_copy(update={**named, "ended": record.ended or run.ended})
+        labels = {"name": f"{part.name}/{record.name}", "started": record.started or run.started}
+        yield record.model_copy(update={**labels, "ended": record.ended or run.ended})

@@ -12,34 +12,34 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..catalogue.fields import Id
 from ..errors import ArtifactError, printable, reading
-from .records import CaseRecord, FileRecord, Part, RunRecord
+from .records import CaseRecord, FileRecord, ManifestPart, RunRecord
 
 NAME = "manifest.json"
 SCHEMA = 1
 
 
-class Accepted(Part):
+class Accepted(ManifestPart):
     """An intended change of a published image."""
 
     reason: str
     replaced: dict[str, str] = Field(description="What the data repository held before: its git blob ids, by file.")
 
 
-class PublishedCase(Part):
+class PublishedCase(ManifestPart):
     """Where a published case comes from."""
 
     run: str = Field(description="A key of `runs`.")
     accepted: Accepted | None = None
 
 
-class Publication(Part):
+class Publication(ManifestPart):
     """What the manifest of published GT holds besides: its cases may come from many runs."""
 
     runs: dict[str, RunRecord] = Field(description="By id; each names just those of its cases that are published here.")
     cases: dict[Id, PublishedCase]
 
 
-class Manifest(Part):
+class Manifest(ManifestPart):
     """The one JSON file beside the images."""
 
     schema_version: Literal[1] = 1

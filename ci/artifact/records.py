@@ -51,13 +51,13 @@ Time = Annotated[str, AfterValidator(_time)]
 Json = Annotated[JsonValue, AfterValidator(_finite)]
 
 
-class Part(BaseModel):
+class ManifestPart(BaseModel):
     """Unknown keys are refused: a manifest is read by other programs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
-class Tool(Part):
+class Tool(ManifestPart):
     """The diffusion-gt that made the artifact."""
 
     version: str
@@ -69,7 +69,7 @@ class Tool(Part):
     )
 
 
-class Selected(Part):
+class Selected(ManifestPart):
     """What the caller asked for, and the cases that this meant."""
 
     mode: Literal["official", "native", "smoke"]
@@ -78,7 +78,7 @@ class Selected(Part):
     on: PathName | None = Field(description="The GPU kind that cases were moved to, whatever they need.")
 
 
-class HostRecord(Part):
+class HostRecord(ManifestPart):
     """A machine that ran cases."""
 
     gpu: PathName = Field(description="The GPU kind that it offers; cpu where it has none.")
@@ -95,7 +95,7 @@ class RemoteRecord(HostRecord):
     ended: Time | None = Field(None, description="When the last of its jobs ended.")
 
 
-class MoveRecord(Part):
+class MoveRecord(ManifestPart):
     """A job that went on from a host that failed."""
 
     cases: list[Id]
@@ -103,7 +103,7 @@ class MoveRecord(Part):
     reason: str
 
 
-class RunRecord(Part):
+class RunRecord(ManifestPart):
     """The run that wrote the artifact. Times stand here, in `process` and in `seconds`, and nowhere else."""
 
     tool: Tool
@@ -121,7 +121,7 @@ class RunRecord(Part):
     )
 
 
-class ImageRecord(Part):
+class ImageRecord(ManifestPart):
     """The container image that ran the case."""
 
     reference: str
@@ -129,7 +129,7 @@ class ImageRecord(Part):
     recipe: Digest | None = Field(None, description="Where it was built: base digest, lock files, runner code.")
 
 
-class FileRecord(Part):
+class FileRecord(ManifestPart):
     """One file of the artifact."""
 
     name: FileName = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -139,7 +139,7 @@ class FileRecord(Part):
     height: Count = Field(description="Pixels.")
 
 
-class WeightsRecord(Part):
+class WeightsRecord(ManifestPart):
     """A model repository as it was on the machine."""
 
     repo: RepoName
@@ -148,7 +148,7 @@ class WeightsRecord(Part):
     bytes: Count
 
 
-class CodeRecord(Part):
+class CodeRecord(ManifestPart):
     """The checkout of an official implementation, or of the engine that made a native case."""
 
     repo: RepoName
@@ -156,7 +156,7 @@ class CodeRecord(Part):
     identity: str = Field(description="The commit where it was verified, else a digest of the tree.")
 
 
-class InputRecord(Part):
+class InputRecord(ManifestPart):
     """An input as it was used."""
 
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
@@ -167,7 +167,7 @@ class InputRecord(Part):
     )
 
 
-class ProcessRecord(Part):
+class ProcessRecord(ManifestPart):
     """Identifies the process that generated the case, so that a cached result can be recognised."""
 
     id: str
@@ -175,7 +175,7 @@ class ProcessRecord(Part):
     nonce: str | None = Field(description="Set by a run that bypasses the result store.")
 
 
-class GpuRecord(Part):
+class GpuRecord(ManifestPart):
     """What the case ran on."""
 
     kind: PathName
@@ -186,14 +186,14 @@ class GpuRecord(Part):
     )
 
 
-class PeakMemory(Part):
+class PeakMemory(ManifestPart):
     """Bytes."""
 
     host_bytes: int
     gpu_bytes: int | None
 
 
-class Seconds(Part):
+class Seconds(ManifestPart):
     """Seconds of each phase. `fetch` and `load` are the job's; they are shared by the cases that one model ran.
 
     An engine loads and fetches within its one command: all of it is `generate`.
@@ -205,7 +205,7 @@ class Seconds(Part):
     save: float
 
 
-class Difference(Part):
+class Difference(ManifestPart):
     """A file that came out otherwise when its case was made twice."""
 
     name: str
@@ -213,7 +213,7 @@ class Difference(Part):
     mean_abs: float | None = Field(description="Mean difference over all values, in 0..255; null where sizes differ.")
 
 
-class Verification(Part):
+class Verification(ManifestPart):
     """What making a case a second time gave: in another process, past the result store, in the reverse order."""
 
     process: ProcessRecord | None = Field(None, description="The second one; null where it did not finish the case.")
@@ -223,7 +223,7 @@ class Verification(Part):
     )
 
 
-class InitialLatent(Part):
+class InitialLatent(ManifestPart):
     """The first noise of a case, as its generator drew it: before scaling and packing."""
 
     sha256: Hex | None = Field(description="Of the tensor's bytes; null where it is not known.")
@@ -232,7 +232,7 @@ class InitialLatent(Part):
     reason: str | None = Field(description="Why it is not known.")
 
 
-class Resized(Part):
+class Resized(ManifestPart):
     """The size that reached the implementation, where it made files of another one."""
 
     width: int = Field(description="Pixels.")
@@ -240,7 +240,7 @@ class Resized(Part):
     reason: str
 
 
-class CaseRecord(Part):
+class CaseRecord(ManifestPart):
     """One case. A case that is not `ok` has a reason and no files."""
 
     status: Literal["ok", "failed", "skipped"]

@@ -27,7 +27,7 @@ from .tool import of_checkout
 
 
 @dataclass(frozen=True)
-class Here:
+class Ground:
     """What this machine can put against what a manifest names."""
 
     host: Host
@@ -49,7 +49,7 @@ class Again:
     notes: list[str] = field(default_factory=list)
 
 
-def again(manifest: Manifest, ids: Collection[str], here: Here, *, anyway: bool = False) -> Again:
+def again(manifest: Manifest, ids: Collection[str], here: Ground, *, anyway: bool = False) -> Again:
     """The run that makes the cases of a manifest again, or those `ids` of them.
 
     Raises ReproduceError with everything that is missing or cannot be had; with `anyway`, another GPU kind and other
@@ -82,8 +82,8 @@ def pinned(record: CaseRecord) -> dict[str, Any]:
         commit = commits.get(place["repo"])
         if commit is not None:
             place["revision"] = commit
-    for given, found in zip(case.get("inputs", []), record.inputs, strict=False):
-        given["sha256"] = found.sha256
+    for entry, used in zip(case.get("inputs", []), record.inputs, strict=False):
+        entry["sha256"] = used.sha256
     return case
 
 
@@ -115,10 +115,10 @@ def _chosen(manifest: Manifest, ids: Collection[str]) -> dict[str, CaseRecord]:
     unknown = [name for name in ids if name not in manifest.cases]
     if unknown:
         raise ReproduceError(f"the manifest holds no case {unknown[0]!r}; {near(unknown[0], manifest.cases)}")
-    chosen = {n: record for n, record in manifest.cases.items() if record.status == "ok" and (not ids or n in ids)}
-    if not chosen:
+    records = {n: record for n, record in manifest.cases.items() if record.status == "ok" and (not ids or n in ids)}
+    if not records:
         raise ReproduceError("the manifest holds no finished case to make again")
-    return chosen
+    return records
 
 
 def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
             yield f"{name}: was not made then either: {record.status}: {record.reason}"
 
 
-def _case(name: str, record: CaseRecord, here: Here) -> Case:
+def _case(name: str, record: CaseRecord, here: Ground) -> Case:
     _file(name, record.source, record.case)  # before its parts are looked at: a manifest may hold any JSON there
     file = _file(name, record.source, pinned(record))
     engine = file.engine if isinstance(file, ServingFile) else None
@@ -152,16 +152,16 @@ def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
+def _missing(record: CaseRecord, here: Ground) -> Iterator[str]:
     """What a run would look for and not find, whatever the network gives."""
-    for given in record.inputs:
-        if given.path is None:
+    for each in record.inputs:
+        if each.path is None:
             continue
-        path = here.inputs / given.path
+        path = here.inputs / each.path
         if not path.is_file():
-            yield f"input {given.path} is not in {here.inputs}; --cases names the folder that it lies in"
-        elif _sha256(path) != given.sha256:
-            yield f"input {given.path} in {here.inputs} is another file: its sha256 is not {given.sha256}"
+            yield f"input {each.path} is not in {here.inputs}; --cases names the folder that it lies in"
+        elif _sha256(path) != each.sha256:
+            yield f"input {each.path} in {here.inputs} is another file: its sha256 is not {each.sha256}"
     for weights in record.weights:
         if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
             yield f"{weights.repo} was a local folder ({weights.digest}); --models names the folder that it lies in"
@@ -169,7 +169,7 @@ def _missing(record: CaseRecord, here: Here) -> Iterator[str]:
         yield f"made by {record.code.repo} at {_at(record.code.identity)}; --engine names a checkout of it"
 
 
-def _other_ground(record: CaseRecord, here: Here) -> Iterator[str]:
+def _other_ground(record: CaseRecord, here: Ground) -> Iterator[str]:
     """What makes it unlikely that the bytes are the same."""
     kind = record.gpu.kind if record.gpu is not None else None
     if kind not in (None, CPU, here.host.kind):
@@ -189,7 +189,7 @@ def _card(name: str, multiprocessors: int | None) -> str:
     return name if multiprocessors is None else f"{name} with {multiprocessors} multiprocessors"
 
 
-def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Here) -> Iterator[str]:
+def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Ground) -> Iterator[str]:
     for name, record in records.items():
         yield from _tools(origin(manifest, name).tool, here.tool)
         if here.environment is not None and record.environment != here.environment:

@@ -24,7 +24,7 @@ Metrics = Mapping[str, float | None]
 Measure = Callable[[Path, Path], Mapping[str, Metrics]]  # what was made, what there was; values by file name
 
 
-class File(BaseModel):
+class ReproducedFile(BaseModel):
     """One file of a case."""
 
     identical: bool
@@ -38,12 +38,12 @@ class File(BaseModel):
         return "identical" if self.identical else ": ".join(filter(None, ["differs", ", ".join(values)]))
 
 
-class Case(BaseModel):
+class ReproducedCase(BaseModel):
     """One case; `differs` holds each field of the two records that differs, then and now."""
 
     identical: bool
     reason: str | None = None  # why it was not made
-    files: dict[str, File]
+    files: dict[str, ReproducedFile]
     differs: dict[str, tuple[JsonValue, JsonValue]] = {}
 
 
@@ -52,7 +52,7 @@ class Reproduction(BaseModel):
 
     identical: bool
     notes: list[str]
-    cases: dict[str, Case]
+    cases: dict[str, ReproducedCase]
 
     def lines(self) -> Iterator[str]:
         """What was found, for a person."""
@@ -60,7 +60,7 @@ class Reproduction(BaseModel):
             if case.reason is not None:
                 yield f"{name}: was not made: {case.reason}"
             else:
-                yield from (f"{file}: {found.words()}" for file, found in case.files.items())
+                yield from (f"{file}: {entry.words()}" for file, entry in case.files.items())
             for field, (then, now) in case.differs.items():
                 yield f"{name}: {field} was {_shown(then)}, is {_shown(now)}"
         same = sum(case.identical for case in self.cases.values())
@@ -73,9 +73,9 @@ def reproduction(old: Manifest, again: Again, new: Manifest) -> Reproduction:
     return Reproduction(identical=all(case.identical for case in cases.values()), notes=again.notes, cases=cases)
 
 
-def measure(found: Reproduction, then: Path, now: Path, compare: Measure) -> None:
+def measure(report: Reproduction, then: Path, now: Path, compare: Measure) -> None:
     """Add how much files differ, for those of which the old bytes are at hand in the folder `then`."""
-    files = {name: file for case in found.cases.values() for name, file in case.files.items()}
+    files = {name: file for case in report.cases.values() for name, file in case.files.items()}
     other = {name: file for name, file in files.items() if file.now is not None and not file.identical}
     there = [name for name, file in other.items() if _sha256(then / name) == file.then]
     if not there:
@@ -99,17 +99,19 @@ def _sha256(path: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
-def _case(name: str, then: CaseRecord, old: Manifest, new: Manifest) -> Case:
+def _case(name: str, then: CaseRecord, old: Manifest, new: Manifest) -> ReproducedCase:
     now = new.cases[name]
-    made = {file.name: file.sha256 for file in now.files}
+    digests = {file.name: file.sha256 for file in now.files}
     files = {
-        file.name: File(identical=made.get(file.name) == file.sha256, then=file.sha256, now=made.get(file.name))
+        file.name: ReproducedFile(
+            identical=digests.get(file.name) == file.sha256, then=file.sha256, now=digests.get(file.name)
+        )
         for file in then.files
     }
     identical = all(file.identical for file in files.values())
     if identical or now.status != "ok":
-        return Case(identical=identical, reason=now.reason, files=files)
-    return Case(
+        return ReproducedCase(identical=identical, reason=now.reason, files=files)
+    return ReproducedCase(
         identical=False, files=files, differs=dict(_differing(_ground(name, then, old), _ground(name, now, new)))
     )
 

@@ -56,8 +56,8 @@ def _cells(name: str, manifest: Manifest, trouble: str | None, link: str) -> Ite
 
 def _model(record: CaseRecord) -> str:
     model = record.case.get("model")
-    named = model.get("repo") or model.get("tiny") if isinstance(model, dict) else model
-    return str(named or "")
+    name = model.get("repo") or model.get("tiny") if isinstance(model, dict) else model
+    return str(name or "")
 
 
 def _row(cells: Iterator[str] | tuple[str, ...]) -> str:

@@ -73,11 +73,11 @@ def _runs(manifests: Collection[Manifest], origins: Mapping[str, PublishedCase])
     known: dict[str, list[RunRecord]] = {}
     for manifest in manifests:
         publication = manifest.publication
-        given = publication.runs if publication is not None else {run_id(manifest.run): manifest.run}
-        for identity, run in given.items():
+        runs = publication.runs if publication is not None else {run_id(manifest.run): manifest.run}
+        for identity, run in runs.items():
             known.setdefault(identity, []).append(run)
-    named = {identity: sorted(name for name in origins if origins[name].run == identity) for identity in sorted(known)}
-    return {identity: _trimmed(known[identity], names) for identity, names in named.items() if names}
+    cases = {identity: sorted(name for name in origins if origins[name].run == identity) for identity in sorted(known)}
+    return {identity: _trimmed(known[identity], names) for identity, names in cases.items() if names}
 
 
 def _trimmed(records: Collection[RunRecord], names: list[str]) -> RunRecord:

@@ -11,7 +11,7 @@ from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
 from .changes import Changes, Order, changes, message, published_manifest, seen_first
-from .remotes.base import Head, MovedError, RefusedError, Remote, blob_id
+from .remotes.base import CommitRefusedError, Head, MovedError, Remote, blob_id
 from .retry import NOTHING, Patience
 
 Gate = Callable[[Path, Path], None]  # artifact, published files of the same names; raises GateError
@@ -19,12 +19,12 @@ LFS = b"version https://git-lfs"  # what a file begins with that git does not ho
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishResult:
     """Where an artifact's files are now."""
 
     commit: str
     branch: str
-    found: Changes
+    changes: Changes
     news: bool  # False: the branch held all of it already
     notes: tuple[str, ...] = ()
 
@@ -37,7 +37,7 @@ def run(
     *,
     patience: Patience | None = None,
     check_only: bool = False,
-) -> Published | None:
+) -> PublishResult | None:
     """Publish, or stop after the gate and give None.
 
     Raises PublishError where nothing was published, or nobody can tell; GateError where the gate refuses a file.
@@ -55,14 +55,14 @@ def run(
     return None if check_only else patience.keep_trying(publisher.publish, publisher.known)
 
 
-def lines(published: Published, to: str) -> list[str]:
+def lines(published: PublishResult, to: str) -> list[str]:
     """Where an artifact is now, for a person."""
-    found = published.found
+    plan = published.changes
     where = f"branch {published.branch} of {to}"
-    kinds = {"new": found.new, "changed": found.changed, "removed": found.removed, "identical": found.identical}
-    told = "; ".join(f"{word}: {' '.join(names)}" for word, names in kinds.items() if names)
-    said = f"published in {where}: {told}" if published.news else f"nothing new: {where} holds the same already"
-    return [said, *published.notes]
+    kinds = {"new": plan.new, "changed": plan.changed, "removed": plan.removed, "identical": plan.identical}
+    summary = "; ".join(f"{word}: {' '.join(names)}" for word, names in kinds.items() if names)
+    line = f"published in {where}: {summary}" if published.news else f"nothing new: {where} holds the same already"
+    return [line, *published.notes]
 
 
 def _pass(gate: Gate, artifact: Path, published: Path) -> None:
@@ -88,61 +88,61 @@ class _Publisher:
     def counterparts(self, folder: Path) -> None:
         """Write what is published under the names of the batch's files, but for cases whose change is accepted."""
         head = self._looked = self._head()
-        wanted: dict[str, str] = {}
+        ids: dict[str, str] = {}
         for path, cases in self._order.batch.folders.items():
             manifest = head.files.get(f"{path}/{manifests.NAME}")
             if manifest is not None and len(self._order.batch.folders) == 1:
-                wanted[manifests.NAME] = manifest
+                ids[manifests.NAME] = manifest
             names = [file for name, files in cases.items() if name not in self._order.accept for file in files]
-            wanted |= {name: head.files[f"{path}/{name}"] for name in names if f"{path}/{name}" in head.files}
-        contents = self._remote.read(set(wanted.values()))
-        for name, identity in wanted.items():
+            ids |= {name: head.files[f"{path}/{name}"] for name in names if f"{path}/{name}" in head.files}
+        contents = self._remote.read(set(ids.values()))
+        for name, identity in ids.items():
             if contents[identity].startswith(LFS):
                 raise PublishError(f"{name} lies in Git LFS, which is not supported; publish to a directory without it")
             (folder / name).write_bytes(contents[identity])
 
-    def publish(self) -> Published:
+    def publish(self) -> PublishResult:
         """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""
         head, self._looked = self._looked or self._head(), None
         landed = next((commit for commit in self._tried if self._remote.holds(commit)), None)
         if landed is not None:
             return self._read_back(landed, head)
         self._sent = ""
-        found = changes(self._order, head, self._manifests(head), self._first or head)
-        if found.refused:
-            raise PublishError("\n".join([*_REFUSED, *found.refused]))
-        if found.hidden and not self._order.allow_hidden:
-            raise PublishError("\n".join([*_HIDDEN, *found.hidden]))
-        if not found.files:
-            return self._nothing_new(head, found)
-        commit = self._remote.make(head, found.files, message(self._order, found))
-        self._tried[commit], self._sent = found, commit
+        plan = changes(self._order, head, self._manifests(head), self._first or head)
+        if plan.refused:
+            raise PublishError("\n".join([*_REFUSED, *plan.refused]))
+        if plan.hidden and not self._order.allow_hidden:
+            raise PublishError("\n".join([*_HIDDEN, *plan.hidden]))
+        if not plan.files:
+            return self._nothing_new(head, plan)
+        commit = self._remote.make(head, plan.files, message(self._order, plan))
+        self._tried[commit], self._sent = plan, commit
         try:
             self._remote.advance(head, commit)
-        except (MovedError, RefusedError):
+        except (MovedError, CommitRefusedError):
             self._sent = ""  # the server says that it did not take it
             raise
         return self._read_back(commit, self._head())
 
-    def _nothing_new(self, head: Head, found: Changes) -> Published:
+    def _nothing_new(self, head: Head, plan: Changes) -> PublishResult:
         assert head.commit is not None  # noqa: S101  # an empty repository lacks every file
         notes: tuple[str, ...] = ()
         if head.new:
             self._remote.advance(head, head.commit)
             notes = ("the branch was not there; it now stands where the default branch does",)
-        return Published(head.commit, self._remote.branch, found, news=False, notes=notes)
+        return PublishResult(head.commit, self._remote.branch, plan, news=False, notes=notes)
 
-    def _read_back(self, commit: str, head: Head) -> Published:
+    def _read_back(self, commit: str, head: Head) -> PublishResult:
         """Compare what the server holds now with what was sent."""
         if not self._remote.holds(commit):
             raise MovedError(f"the server took commit {commit}, but the branch does not hold it")
-        found = self._tried[commit]
-        wanted = {path: None if content is None else blob_id(content) for path, content in found.files.items()}
-        other = sorted(path for path, identity in wanted.items() if head.files.get(path) != identity)
+        plan = self._tried[commit]
+        ids = {path: None if content is None else blob_id(content) for path, content in plan.files.items()}
+        other = sorted(path for path, identity in ids.items() if head.files.get(path) != identity)
         if other and head.commit == commit:
             raise PublishError(f"the server holds commit {commit}, but with other files: {', '.join(other)}")
         notes = tuple(f"{path} was changed since by commit {head.commit}" for path in other if not _is_manifest(path))
-        return Published(commit, self._remote.branch, found, news=True, notes=(*found.hidden, *found.notes, *notes))
+        return PublishResult(commit, self._remote.branch, plan, news=True, notes=(*plan.hidden, *plan.notes, *notes))
 
     def _head(self) -> Head:
         folders = self._order.batch.folders
@@ -161,7 +161,7 @@ class _Publisher:
 
 _HIDDEN = (
     "nothing was published: readers would not see it.",
-    "--per-platform publishes into the folder of the GPU kind, --allow-hidden where you said:",
+    "--per-platform publishes into the folder of the GPU kind, --allow-hidden publishes all the same:",
 )
 _REFUSED = (
     "a published image changes only where that is intended; nothing was published.",

@@ -42,8 +42,8 @@ class Collect:
 
     def run(self) -> Answer:
         """What is in the new artifact, and a line for each case that is not."""
-        named = collect.named(read_text(self.matrix))
-        whole, results = collect.collect(collect.parts(self.parts.path), named, files.load(self.cases.path))
+        ids = collect.ids_of(read_text(self.matrix))
+        whole, results = collect.collect(collect.deliveries(self.parts.path), ids, files.load(self.cases.path))
         lines = folder.rewrite(self.output.path, whole, results)
         finished = sum(record.status == "ok" for record in whole.cases.values())
         count = f"{finished} of {len(whole.cases)} cases are in {self.output.path}"

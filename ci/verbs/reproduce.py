@@ -15,7 +15,7 @@ from typing_extensions import Doc
 from ..artifact import folder
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Again, Here, again
+from ..artifact.replay import Again, Ground, again
 from ..artifact.replay_report import Metrics, measure, reproduction, values
 from ..errors import GtError
 from ..judge import on_machine as judge
@@ -82,14 +82,14 @@ class ReproduceOnMachine(Reproduce):
             write_text(self.json_file, report.model_dump_json(indent=1) + "\n")
         return Answer(lines=list(report.lines()), bad=not report.identical)
 
-    def _here(self) -> Here:
+    def _here(self) -> Ground:
         if not self.cases.path.is_dir():
             raise GtError(f"--cases {self.cases.path}: there is no such directory")
         identity = on_machine.identity()
         checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
         models = None if self.models is None else self.models.path
         environment = identity["environment"]
-        return Here(host.this_host(), identity["runner"], self.cases.path, models, environment, engine=checkout)
+        return Ground(host.this_host(), identity["runner"], self.cases.path, models, environment, engine=checkout)
 
     def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
         models, engine = (None if place is None else place.path for place in (self.models, self.engine))

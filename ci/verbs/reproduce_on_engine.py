@@ -15,7 +15,7 @@ from typing_extensions import Doc
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Here, again, engine_of
+from ..artifact.replay import Ground, again, engine_of
 from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
@@ -45,7 +45,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         inputs = await transfer.exported(self.cases.directory, "cases")
         runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
-        here = Here(await probe(built.base()), runner, inputs, image="built", engine=commit, tool=await module_tool())
+        here = Ground(await probe(built.base()), runner, inputs, image="built", engine=commit, tool=await module_tool())
         plan = again(manifest, self.case_ids, here, anyway=self.anyway)
         artifact, _ = await generate(
             plan.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()

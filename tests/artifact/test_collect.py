@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ci.artifact import folder as artifact
 from ci.artifact import manifest as manifests
 from ci.artifact.attest import statement, text
-from ci.artifact.collect import ABSENT, collect, named, parts
+from ci.artifact.collect import ABSENT, collect, deliveries, ids_of
 from ci.artifact.manifest import Manifest
 from ci.artifact.records import CaseRecord, HostRecord, ProcessRecord, RemoteRecord
 from ci.artifact.verdict import verdict
@@ -79,8 +79,8 @@ def test_the_parts_of_a_split_run_give_the_whole_back_whatever_the_split(split: 
         times = dict(zip(jobs, range(1, 4), strict=False))
         for job, names in jobs.items():
             deliver(Path(folder) / "parts" / job, part(run, names, times[job]))
-        held = parts(Path(folder) / "parts")
-        collected, files = collect(held, named(matrix(*sorted(split, reverse=True))), KNOWN)
+        held = deliveries(Path(folder) / "parts")
+        collected, files = collect(held, ids_of(matrix(*sorted(split, reverse=True))), KNOWN)
         target = Path(folder) / "gt"
         assert not artifact.write(target, collected, files)
         found = {path.name: path.read_bytes() for path in target.iterdir() if path.name != manifests.NAME}
@@ -106,7 +106,7 @@ def test_a_case_that_no_job_delivered_is_failed_and_takes_no_other_along(
     run = whole(delivered)
     with tempfile.TemporaryDirectory() as folder:
         deliver(Path(folder) / "parts" / "one", part(run, sorted(delivered), 1))
-        collected, files = collect(parts(Path(folder) / "parts"), selected, KNOWN)
+        collected, files = collect(deliveries(Path(folder) / "parts"), selected, KNOWN)
         artifact.write(Path(folder) / "gt", collected, files)
         problems = verdict(Path(folder) / "gt")
     assert collected.run.selection.case_ids == sorted(selected)
@@ -123,7 +123,7 @@ def test_a_damaged_part_costs_its_own_case_only(tmp_path: Path) -> None:
     (folder / "one" / "a_1gpu.png").write_bytes(b"cut o")
     (folder / "two" / "b_1gpu.png").unlink()
     deliver(folder / "three", part(whole({"d": ""}), ["d"], 3))
-    collected, _ = collect(parts(folder), ["a", "b", "d"], KNOWN)
+    collected, _ = collect(deliveries(folder), ["a", "b", "d"], KNOWN)
     assert [told.status for told in collected.cases.values()] == ["failed", "failed", "ok"]
     assert collected.cases["a"].reason == "its job's artifact is damaged: a_1gpu.png"
 
@@ -135,19 +135,19 @@ def test_a_case_from_two_jobs_is_refused_unless_it_is_the_same_but_for_times(tmp
     )
     deliver(tmp_path / "parts" / "one", part(run, ["a"], 1))
     deliver(tmp_path / "parts" / "two", part(run.model_copy(update={"cases": {"a": timed}}), ["a"], 2))
-    collected, _ = collect(parts(tmp_path / "parts"), ["a"], KNOWN)
+    collected, _ = collect(deliveries(tmp_path / "parts"), ["a"], KNOWN)
     assert collected.cases["a"] == run.cases["a"]
     other: CaseRecord = record("a", "failed")
     deliver(tmp_path / "parts" / "three", part(run.model_copy(update={"cases": {"a": other}}), ["a"], 3))
     with pytest.raises(ArtifactError, match="'a' came from both one and three, and not the same"):
-        collect(parts(tmp_path / "parts"), ["a"], KNOWN)
+        collect(deliveries(tmp_path / "parts"), ["a"], KNOWN)
 
 
 def test_the_hosts_that_a_job_sent_cases_on_to_are_kept(tmp_path: Path) -> None:
     far = RemoteRecord(gpu="h200", gpu_name="far", engine="v1", name="gpu-b", cases=["b"])
     run = whole({"a": "", "b": ""})
     deliver(tmp_path / "parts" / "one", part(run, ["a", "b"], 1, hosts=[far]))
-    collected, _ = collect(parts(tmp_path / "parts"), ["a", "b"], KNOWN)
+    collected, _ = collect(deliveries(tmp_path / "parts"), ["a", "b"], KNOWN)
     assert [(host.name, host.cases) for host in collected.run.hosts] == [("one", ["a"]), ("one/gpu-b", ["b"])]
     assert {host.started for host in collected.run.hosts} == {"2026-01-01T00:00:01+00:00"}
 
@@ -157,13 +157,13 @@ def test_a_native_case_is_not_taken_for_the_official_one_of_the_same_name(tmp_pa
     run = whole({"a": ""})
     native = run.run.selection.model_copy(update={"mode": "native", "case_ids": ["a"]})
     deliver(tmp_path / "parts" / "one", part(run, ["a"], 1, selection=native))
-    collected, _ = collect(parts(tmp_path / "parts"), ["a", "b"], both)
+    collected, _ = collect(deliveries(tmp_path / "parts"), ["a", "b"], both)
     assert collected.cases["b"].case == both.native["b"].data()
     assert collected.run.selection.mode == "native"
 
 
 def test_the_provenance_of_the_whole_names_every_machine(tmp_path: Path) -> None:
-    collected, files = collect(parts(two(tmp_path)), ["a", "b"], KNOWN)
+    collected, files = collect(deliveries(two(tmp_path)), ["a", "b"], KNOWN)
     artifact.write(tmp_path / "gt", collected, files)
     build = json.loads(text(statement(tmp_path / "gt")))["predicate"]["buildDefinition"]
     assert [host["gpu_name"] for host in build["internalParameters"]["hosts"]] == ["GPU 1", "GPU 2"]
@@ -171,7 +171,7 @@ def test_the_provenance_of_the_whole_names_every_machine(tmp_path: Path) -> None
 
 def test_the_only_artifact_may_lie_in_the_folder_itself(tmp_path: Path) -> None:
     deliver(tmp_path / "parts", part(whole({"a": ""}), ["a"], 1))
-    assert [held.name for held in parts(tmp_path / "parts")] == ["parts"]
+    assert [held.name for held in deliveries(tmp_path / "parts")] == ["parts"]
 
 
 @pytest.mark.parametrize(
@@ -186,28 +186,28 @@ def test_parts_of_different_runs_are_refused(tmp_path: Path, other: dict[str, An
     run = whole({"a": "", "b": ""}).run
     changes = {key: getattr(run, key).model_validate(value) for key, value in other.items()}
     with pytest.raises(ArtifactError, match=f"one and two are of different {said}"):
-        collect(parts(two(tmp_path, **changes)), ["a", "b"], KNOWN)
+        collect(deliveries(two(tmp_path, **changes)), ["a", "b"], KNOWN)
 
 
 def test_what_no_matrix_or_no_case_file_has_is_refused(tmp_path: Path) -> None:
     folder = two(tmp_path)
     with pytest.raises(ArtifactError, match="two holds case 'b', which no job of the matrix has"):
-        collect(parts(folder), ["a"], KNOWN)
+        collect(deliveries(folder), ["a"], KNOWN)
     with pytest.raises(ArtifactError, match=r"'z' of the matrix is in no case file; .*--cases"):
-        collect(parts(folder), ["a", "b", "z"], KNOWN)
+        collect(deliveries(folder), ["a", "b", "z"], KNOWN)
     for told in ("", "[]", '{"include": []}', '{"include": [{"job": "a"}]}'):
         with pytest.raises(GtError, match="this is no matrix"):
-            named(told)
+            ids_of(told)
 
 
 def test_a_folder_without_artifacts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="is no directory"):
-        parts(tmp_path / "nowhere")
+        deliveries(tmp_path / "nowhere")
     with pytest.raises(ArtifactError, match="no job delivered one"):
-        parts(tmp_path)
+        deliveries(tmp_path)
     (tmp_path / "one").mkdir()
     with pytest.raises(ArtifactError, match=r"holds no manifest\.json"):
-        parts(tmp_path)
+        deliveries(tmp_path)
 
 
 def test_the_command_collects_and_the_verdict_judges_the_whole(tmp_path: Path, gt: Gt) -> None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ci.artifact import attest, folder, summary
-from ci.artifact.collect import collect, parts
+from ci.artifact.collect import collect, deliveries
 from ci.artifact.manifest import NAME, Manifest, read
 from ci.artifact.records import (
     CodeRecord,
@@ -31,7 +31,7 @@ from ci.artifact.records import (
     Seconds,
     Verification,
 )
-from ci.artifact.replay import Here, again, engine_of
+from ci.artifact.replay import Ground, again, engine_of
 from ci.artifact.replay_report import reproduction
 from ci.artifact.verdict import verdict
 from ci.catalogue.files import CASES, Catalogue
@@ -46,7 +46,7 @@ from tests.support.records import DIGEST
 from tests.verbs.test_reproduce import COMMIT, recorded
 
 TRIES = int(os.environ.get("GT_FUZZ", "200"))
-HERE = Here(Host("h100", 1, 80.0, "NVIDIA H100"), DIGEST, CASES)
+HERE = Ground(Host("h100", 1, 80.0, "NVIDIA H100"), DIGEST, CASES)
 TIME = "2026-01-01T00:00:00+00:00"
 OFFICIAL, IMAGE = "ltx_2.3_one_stage_ti2v", "qwen_image_edit_2511_ti2i"
 Json = Any
@@ -168,7 +168,7 @@ def every_reader(place: Path, catalogue: Catalogue) -> None:
     manifest = attempt(lambda: read(place))
     attempt(lambda: verdict(place))
     attempt(lambda: attest.text(attest.statement(place)))
-    attempt(lambda: collect(parts(place.parent), [OFFICIAL, IMAGE, "bad"], catalogue))
+    attempt(lambda: collect(deliveries(place.parent), [OFFICIAL, IMAGE, "bad"], catalogue))
     for target, per_platform in (("", False), ("x/y", True)):
         parcel = attempt(lambda t=target, p=per_platform: batch(place, t, per_platform=p))  # type: ignore[misc]
         if parcel is not None:

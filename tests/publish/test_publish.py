@@ -47,7 +47,7 @@ def test_a_published_image_changes_only_where_that_was_accepted(place: Place, tm
     assert "--accept CASE --reason TEXT" in str(refused.value)
     assert place.files() == before
     done = place.publish(changed, accept={"a": "new weights\nSigned-off-by: nobody"})
-    assert done.found.changed == ["a"]
+    assert done.changes.changed == ["a"]
     assert place.files()[f"{FOLDER}/a_1gpu.png"] == b"new a"
     assert "changed: a: new weights Signed-off-by: nobody" in place.message()
     publication = place.manifest().publication
@@ -62,7 +62,7 @@ def test_an_image_that_is_in_no_manifest_is_published_all_the_same_and_not_overw
 ) -> None:
     with pytest.raises(PublishError, match="would change"):
         place.publish(artifact(tmp_path / "gt", {"other": b"ours"}))
-    assert not place.publish(artifact(tmp_path / "same", {"other": b"another's image"})).found.changed
+    assert not place.publish(artifact(tmp_path / "same", {"other": b"another's image"})).changes.changed
 
 
 def test_failed_cases_are_left_out_and_named(place: Place, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_retired_cases_go_when_that_is_asked_for_and_others_files_stay(place: Pl
     place.publish(artifact(tmp_path / "two", {"a": b"a", "c": b"c"}), known=None)
     assert f"{FOLDER}/old_1gpu.png" in place.files()
     done = place.publish(artifact(tmp_path / "three", {"a": b"a"}), known={"a", "c"})
-    assert done.found.removed == ["old"]
+    assert done.changes.removed == ["old"]
     assert place.files().keys() == OTHERS.keys() | {f"{FOLDER}/{name}" for name in ("a_1gpu.png", "c_1gpu.png", NAME)}
     assert place.manifest().cases.keys() == {"a", "c"}
     assert "removed: old" in place.message()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ci.errors import PublishError
-from ci.publish.push import Published
+from ci.publish.push import PublishResult
 from ci.publish.retry import Patience
 from tests.support.git_server import Fault, git, push
 from tests.support.publishers import FOLDER, OTHERS, Place, artifact
@@ -24,7 +24,7 @@ def test_a_lost_answer_is_not_taken_for_a_loss_when_another_writer_came_on_top(h
     directory = artifact(tmp_path / "gt", {"a": b"a"})
     http.faults[1].times = 0
     seen = len(http.commits())
-    results: list[Published] = []
+    results: list[PublishResult] = []
     thread = threading.Thread(target=lambda: results.append(http.publish(directory, patience=patience)))
     thread.start()
     while len(http.commits()) == seen:
@@ -59,7 +59,7 @@ def test_what_another_writer_pushes_while_the_gate_runs_is_kept(place: Place, tm
 
 def race(place: Place, folder: Path, rounds: int) -> None:
     """Two publishers start at the same moment, again and again; all that either published must be there."""
-    barrier, done = threading.Barrier(2), [list[Published](), list[Published]()]
+    barrier, done = threading.Barrier(2), [list[PublishResult](), list[PublishResult]()]
     errors: list[BaseException] = []
     before = len(place.commits())
 

@@ -125,10 +125,11 @@ def test_commits_by_githubs_api_have_the_form_that_github_signs(
     assert author == "github-actions[bot] <bot@github>"  # whom GitHub names where the request names nobody
 
 
-def test_what_a_proxy_answers_is_no_traceback(github: Place, tmp_path: Path) -> None:
-    github.faults.append(Fault("", 200, times=99))
+@pytest.mark.parametrize("answer", ["<html>", "", "null", "[]", "{}", '{"permissions": {"push": true}}'])
+def test_what_a_proxy_answers_is_no_traceback(github: Place, tmp_path: Path, answer: str) -> None:
+    github.faults.append(Fault("", 200, times=99, message=answer))
     patience = Patience(attempts=2, first=0.01)
-    with pytest.raises(PublishError, match="is no JSON"):
+    with pytest.raises(PublishError, match=r"none of GitHub's API|may not write there"):
         github.publish(artifact(tmp_path / "gt", {"a": b"a"}), patience=patience)
 
 

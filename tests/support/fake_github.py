@@ -159,7 +159,7 @@ class FakeGithub:
 
 
 def _planted(fault: Fault) -> Any:
-    return {"message": fault.message} if fault.status >= 400 else None
+    return {"message": fault.message} if fault.status >= 400 else fault.message
 
 
 class _Handler(Handler):
@@ -168,4 +168,4 @@ class _Handler(Handler):
         body = json.loads(self.rfile.read(length)) if length else {}
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         status, answer, headers = self.server.owner.answer(self.command, self.path, token, body)
-        self.send(status, headers, json.dumps(answer).encode())
+        self.send(status, headers, (answer if isinstance(answer, str) else json.dumps(answer)).encode())

@@ -14,7 +14,7 @@ from ci.artifact.records import FileRecord, GpuRecord
 from ci.publish import push
 from ci.publish.batch import batch
 from ci.publish.changes import Order
-from ci.publish.push import Published
+from ci.publish.push import PublishResult
 from ci.publish.remotes.opening import opened
 from ci.publish.retry import Patience
 from tests.support import records
@@ -68,7 +68,7 @@ def go(
     patience: Patience = QUICK,
     per_platform: bool = False,
     **order: Any,
-) -> Published:
+) -> PublishResult:
     """Publish an artifact."""
     with opened(url, way, branch, token) as remote:
         made = Order(batch(directory, target, per_platform=per_platform), **order)
@@ -88,7 +88,7 @@ class Place:
     faults: list[Fault]
     way: str = "git"
 
-    def publish(self, directory: Path, **options: Any) -> Published:
+    def publish(self, directory: Path, **options: Any) -> PublishResult:
         return go(directory, self.url, self.token, way=self.way, **options)
 
     def files(self, ref: str = "main") -> dict[str, bytes]:

@@ -22,7 +22,7 @@ from ci.artifact.records import (
     Tool,
     WeightsRecord,
 )
-from ci.artifact.replay import Here, again, pinned
+from ci.artifact.replay import Ground, again, pinned
 from ci.artifact.replay_report import reproduction
 from ci.artifact.tool import of_module
 from ci.catalogue.fields import Input
@@ -39,7 +39,7 @@ from tests.conftest import Gt
 from tests.support.records import DIGEST, manifest
 
 COMMIT = "c" * 40
-OURS = Here(Host("h100", 1, 80.0, "NVIDIA H100"), DIGEST, CASES)
+OURS = Ground(Host("h100", 1, 80.0, "NVIDIA H100"), DIGEST, CASES)
 
 
 def recorded(catalogue: Catalogue, name: str, **changes: Any) -> CaseRecord:

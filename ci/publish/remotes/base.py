@@ -37,7 +37,7 @@ class MovedError(Exception):
     """The branch is not where it was when it was looked at: somebody else was faster."""
 
 
-class RefusedError(PublishError):
+class CommitRefusedError(PublishError):
     """The server does not take the commit, in its own words: the branch is where it was, and asking again is no use."""
 
 
@@ -72,7 +72,7 @@ class Remote(Protocol):
     def advance(self, on: Head, commit: str) -> None:
         """Let the branch go from `on` to the commit that was made, or not at all.
 
-        Raises MovedError or RefusedError where the server did not do it, PassingError where nobody knows.
+        Raises MovedError or CommitRefusedError where the server did not do it, PassingError where nobody knows.
         """
 
     def holds(self, commit: str) -> bool:

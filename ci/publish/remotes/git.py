@@ -21,7 +21,7 @@ from dulwich.repo import Repo
 
 from ...errors import PublishError, printable
 from . import trees
-from .base import Author, Head, MovedError, RefusedError
+from .base import Author, CommitRefusedError, Head, MovedError
 from .transport import connect, translated
 
 _HEAD = Ref(b"HEAD")
@@ -90,12 +90,12 @@ class GitRemote:
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says; what the server left out before is asked for by id."""
-        wanted = [ObjectID(each.encode()) for each in ids]
-        missing = [each for each in wanted if each not in self._store]
+        objects = [ObjectID(each.encode()) for each in ids]
+        missing = [each for each in objects if each not in self._store]
         if missing:
             with translated(self._url):
                 self._fetch_objects(missing)
-        return {each.decode(): self._blob(each) for each in wanted}
+        return {each.decode(): self._blob(each) for each in objects}
 
     def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
         """As `Remote` says: on this machine, until it is sent."""
@@ -128,14 +128,14 @@ class GitRemote:
         if refusal:
             words = [printable(line).strip() for line in b"".join(remarks).decode(errors="replace").splitlines()]
             head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
-            raise RefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
+            raise CommitRefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
 
     def holds(self, commit: str) -> bool:
         """As `Remote` says."""
-        wanted, open_, seen = ObjectID(commit.encode()), [self._head], set[ObjectID]()
+        target, open_, seen = ObjectID(commit.encode()), [self._head], set[ObjectID]()
         while open_:
             this = open_.pop()
-            if this == wanted:
+            if this == target:
                 return True
             if this is not None and this not in seen and this in self._store:
                 seen.add(this)
@@ -178,9 +178,9 @@ class GitRemote:
             filter_spec=b"blob:none",
         )
 
-    def _fetch_objects(self, wanted: Sequence[ObjectID]) -> None:
+    def _fetch_objects(self, ids: Sequence[ObjectID]) -> None:
         def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
-            return list(wanted)
+            return list(ids)
 
         file, finish, abort = self._repo.object_store.add_pack()
         try:

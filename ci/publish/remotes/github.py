@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx  # what dagger-io brings already; the few routes need no client of their own
 
 from ...errors import PublishError, printable
-from .base import CONNECT, PASSING, Head, MovedError, PassingError, RefusedError, blob_id, parts_of, seconds
+from .base import CONNECT, PASSING, CommitRefusedError, Head, MovedError, PassingError, blob_id, parts_of, seconds
 
 API = "https://api.github.com"
 TIMEOUT = httpx.Timeout(60, connect=CONNECT)  # seconds
@@ -73,12 +73,12 @@ class GithubRemote:
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says."""
-        found = {}
+        contents = {}
         for each in ids:
             if each not in self._known:
                 self._known[each] = base64.b64decode(self._ask("GET", f"git/blobs/{each}")["content"])
-            found[each] = self._known[each]
-        return found
+            contents[each] = self._known[each]
+        return contents
 
     def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
         """As `Remote` says: on the server, where no branch has it yet.
@@ -100,7 +100,7 @@ class GithubRemote:
         if answer.status_code in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY) and _is_moved(reason):
             raise MovedError(f"the server says of branch {self.branch}: {reason}")
         if answer.is_client_error:
-            raise RefusedError(
+            raise CommitRefusedError(
                 f"{self._url} does not take the commit ({answer.status_code}): {reason}; check the rules of branch "
                 f"{self.branch}, and what the token may do"
             )
@@ -161,12 +161,21 @@ class GithubRemote:
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_success:
             try:
-                content: dict[str, Any] = answer.json()
+                content = answer.json(object_hook=_Content)
             except ValueError:
-                raise PassingError(f"{self._url}: the answer is no JSON; is there a proxy on the way?") from None
+                content = None
+            if not isinstance(content, _Content):
+                raise PassingError(f"{self._url}: the answer is none of GitHub's API; is there a proxy on the way?")
             return content
         advice = "check the address, and that GT_PUBLISH_TOKEN may write there"
-        raise RefusedError(f"{self._url}: the server answered {answer.status_code}: {_message(answer)}; {advice}")
+        raise CommitRefusedError(f"{self._url}: the server answered {answer.status_code}: {_message(answer)}; {advice}")
+
+
+class _Content(dict[str, Any]):
+    """A JSON object of an answer."""
+
+    def __missing__(self, key: str) -> Any:
+        raise PassingError(f"the answer has no {key!r}: it is none of GitHub's API; is there a proxy on the way?")
 
 
 def _repository(url: str) -> str:

@@ -22,7 +22,7 @@ from dulwich.config import StackedConfig
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
 
 from ...errors import PublishError
-from .base import CONNECT, PASSING, PassingError, RefusedError, seconds
+from .base import CONNECT, PASSING, CommitRefusedError, PassingError, seconds
 
 # Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
 TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
@@ -88,9 +88,9 @@ def translated(url: str) -> Iterator[None]:
     except AnsweredError as error:
         if error.status in PASSING:
             raise PassingError(f"{url}: {error}", error.pause) from error
-        raise RefusedError(_refused(url, error.status)) from error
+        raise CommitRefusedError(_refused(url, error.status)) from error
     except NotGitRepository:
-        raise RefusedError(_refused(url, 404)) from None
+        raise CommitRefusedError(_refused(url, 404)) from None
     except (GitProtocolError, SendPackError) as error:
         raise _meaning(url, error) from error
     except (ConnectionError, TimeoutError, socket.gaierror) as error:
