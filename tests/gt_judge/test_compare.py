@@ -48,7 +48,7 @@ def compared(new: Path, published: Path | None = None, *, images_only: bool = Tr
 
 def told(comparison: Comparison) -> dict[str, Any]:
     """The result as JSON, by case."""
-    return {case["name"]: case for case in comparison.told()["cases"]}
+    return {case["name"]: case for case in comparison.as_json()["cases"]}
 
 
 def floors(**cases: Mapping[str, Any]) -> NoiseFloors:
@@ -198,9 +198,9 @@ def test_missing_new_renamed_and_unselected_files_are_said(tmp_path: Path) -> No
     )
     found = compared(new, published, images_only=False)
     assert grades(found) == {"three": "missing", "fresh": "new", "one": "identical", "renamed": "identical"}
-    assert found.told()["missing"] == {"three_2gpu.png": "three"}
+    assert found.as_json()["missing"] == {"three_2gpu.png": "three"}
     assert found.renamed == {"old_1gpu.png": "renamed_1gpu.png"}
-    assert found.told()["published_but_not_in_this_run"] == ["two_1gpu.png"]
+    assert found.as_json()["published_but_not_in_this_run"] == ["two_1gpu.png"]
 
 
 def test_a_case_that_failed_is_missing_with_its_reason(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_an_engines_files_are_found_by_name_and_what_is_left_is_said(tmp_path: P
     found = compared(new, serving=engine)
     assert told(found)["one"]["files"][0]["notes"] == ["the engine's file is one_1gpu.jpg"]
     assert told(found)["two"]["engine_verdict"] == "missing"
-    assert found.told()["extra_engine_files"] == ["spare.png"]
+    assert found.as_json()["extra_engine_files"] == ["spare.png"]
 
 
 def transparent(image: Image.Image, alpha: int) -> Image.Image:
@@ -351,9 +351,9 @@ def test_the_engines_thresholds_are_those_of_the_facts() -> None:
 
 def test_a_learned_measure_that_is_not_taken_says_why(tmp_path: Path) -> None:
     new = pictures.write(tmp_path / "new", {ONE: scene(1)})
-    none = compared(new, serving=new).told()["not_measured"]
+    none = compared(new, serving=new).as_json()["not_measured"]
     assert none == dict.fromkeys(("clip", "lpips"), "no folder of models was given (--models)")
-    empty = compared(new, serving=new, learned=Learned(tmp_path)).told()["not_measured"]
+    empty = compared(new, serving=new, learned=Learned(tmp_path)).as_json()["not_measured"]
     assert empty["clip"] == f"the folder of models holds no {learned.CLIP_MODEL}"
 
 
@@ -436,4 +436,4 @@ def test_the_result_names_no_path_of_this_machine(tmp_path: Path) -> None:
     published = pictures.write(tmp_path / "published", {ONE: b"broken", TWO: scene(1)})
     new = pictures.artifact(tmp_path / "new", {ONE: scene(1), TWO: scene(1)})
     (new / ONE).unlink()
-    assert str(tmp_path) not in json.dumps(compared(new, published, images_only=False, serving=published).told())
+    assert str(tmp_path) not in json.dumps(compared(new, published, images_only=False, serving=published).as_json())

@@ -81,7 +81,7 @@ def _compare(spec: Spec, artifact: Artifact, published: Published | None, out: P
     except OSError as error:
         raise JudgeError(f"{out} cannot be written: {error.strerror}; choose another folder with -o") from None
     comparison = compare(artifact, against)
-    _write(comparison.told(), out / "compare.json")
+    _write(comparison.as_json(), out / "compare.json")
     junit.write(comparison, out / "junit.xml")
     page.write(comparison, out / "report.html")
 

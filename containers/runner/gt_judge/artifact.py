@@ -25,8 +25,8 @@ class File:
     kind: str | None = None  # the GPU kind that made it
     needed: str | None = None  # the GPU kind that its case needs
     sha256: str | None = None
-    recorded: tuple[int, int] | None = None  # width and height by the manifest
-    asked: tuple[int, int] | None = None  # width and height by the case's call
+    recorded_size: tuple[int, int] | None = None  # width and height by the manifest
+    call_size: tuple[int, int] | None = None  # width and height by the case's call
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,6 @@ def _files(folder: Path, name: str, record: CaseRecord) -> Iterator[File]:
             kind=records.kind_of(record),
             needed=record["case"].get("needs", {}).get("gpu"),
             sha256=file["sha256"],
-            recorded=(file["width"], file["height"]),
-            asked=(width, height) if width and height else None,
+            recorded_size=(file["width"], file["height"]),
+            call_size=(width, height) if width and height else None,
         )

@@ -39,9 +39,9 @@ def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
     examined = each(_examine, pairs)
     _find_swaps(examined, published)
     files: dict[str, Any] = {}
-    for found in examined:
-        rules = gate.problems(found.placement.metrics, found.file.source, found.placement.words)
-        files[found.file.name] = _told(found, [*found.problems, *rules])
+    for image in examined:
+        rules = gate.problems(image.placement.metrics, image.file.source, image.placement.words)
+        files[image.file.name] = _as_json(image, [*image.problems, *rules])
     for name, problem in _misplaced(artifact):
         files.setdefault(name, {"problems": []})["problems"].append(problem)
     bad = {name: file["problems"] for name, file in files.items() if file["problems"]}
@@ -66,42 +66,42 @@ def _misplaced(artifact: Artifact) -> Iterable[tuple[str, str]]:
         yield name, f"missing: case {case} makes it, and the manifest does not name it"
 
 
-def _told(found: Examined, problems: list[str]) -> dict[str, Any]:
+def _as_json(image: Examined, problems: list[str]) -> dict[str, Any]:
     reference = (
-        {"state": "published"} if found.reference.path else {"state": "unreferenced", "why": found.reference.why}
+        {"state": "published"} if image.reference.path else {"state": "unreferenced", "why": image.reference.why}
     )
-    metrics = {name: round(value, 6) for name, value in found.placement.metrics.items()}
-    return {"case": found.file.case, "problems": problems, "reference": reference, "metrics": metrics}
+    metrics = {name: round(value, 6) for name, value in image.placement.metrics.items()}
+    return {"case": image.file.case, "problems": problems, "reference": reference, "metrics": metrics}
 
 
 def _examine(pair: tuple[File, Reference | None]) -> Examined:
     file, reference = pair
-    found = Examined(file) if reference is None else Examined(file, reference=reference)
+    image = Examined(file) if reference is None else Examined(file, reference=reference)
     if not file.path.exists():
-        found.problems.append("missing: the manifest names it")
-        return found
+        image.problems.append("missing: the manifest names it")
+        return image
     try:
         data = content(file.path)
     except PictureError as error:
-        found.problems.append(str(error))
-        return found
+        image.problems.append(str(error))
+        return image
     if file.sha256 not in (None, sha256 := hashlib.sha256(data).hexdigest()):
-        found.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
+        image.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
     try:
         picture = decode(data, file.name)
     except PictureError as error:
-        found.problems.append(str(error))
-        return found
-    found.problems += _form(file, picture)
+        image.problems.append(str(error))
+        return image
+    image.problems += _form(file, picture)
     if min(picture.size) < limits.gate().least_side:
-        found.problems.append(
+        image.problems.append(
             f"too small: {_by(picture.size)} px, at least {limits.gate().least_side} a side are needed"
         )
-        return found
-    found.placement.metrics |= quality.measure(picture)
-    if found.reference.path is not None:
-        _refer(found, picture, data, found.reference.path)
-    return found
+        return image
+    image.placement.metrics |= quality.measure(picture)
+    if image.reference.path is not None:
+        _refer(image, picture, data, image.reference.path)
+    return image
 
 
 def _form(file: File, picture: Picture) -> list[str]:
@@ -110,7 +110,7 @@ def _form(file: File, picture: Picture) -> list[str]:
     mode, modes = picture.image.mode, limits.gate().modes_of(file.source)
     if mode not in modes:
         problems.append(f"wrong mode: {mode}, allowed: {', '.join(modes)}")
-    for size, who in ((file.recorded, "the manifest says"), (file.asked, "the case's call asks for")):
+    for size, who in ((file.recorded_size, "the manifest says"), (file.call_size, "the case's call asks for")):
         if size not in (None, picture.size):
             problems.append(f"wrong size: {_by(picture.size)}, {who} {_by(size)}")
     return problems
@@ -120,26 +120,26 @@ def _by(size: tuple[int, int] | None) -> str:
     return "x".join(map(str, size or ()))
 
 
-def _refer(found: Examined, picture: Picture, data: bytes, path: Path) -> None:
+def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
     """Compare with the published image, unless that one would not pass the gate itself, as upstream has it."""
     try:
         before = content(path)
         published = decode(before, path.name)
     except PictureError as error:
-        found.reference = Reference(None, f"the published one is {error}")
+        image.reference = Reference(None, f"the published one is {error}")
         return
-    doubts = _doubts(published, found.file)
+    doubts = _doubts(published, image.file)
     if doubts:
-        found.reference = Reference(None, f"the published one does not pass the gate: {doubts[0]}")
+        image.reference = Reference(None, f"the published one does not pass the gate: {doubts[0]}")
         return
-    found.signature, found.published_signature = placement.signature(picture), placement.signature(published)
+    image.signature, image.published_signature = placement.signature(picture), placement.signature(published)
     if data == before:
         return
     if picture.size != published.size:
-        found.problems.append(f"wrong size: {_by(picture.size)}, the published one has {_by(published.size)}")
+        image.problems.append(f"wrong size: {_by(picture.size)}, the published one has {_by(published.size)}")
     placed = placement.find(picture, published)
-    found.placement.metrics |= likeness.measure(picture, published) | placed.metrics
-    found.placement.words |= placed.words
+    image.placement.metrics |= likeness.measure(picture, published) | placed.metrics
+    image.placement.words |= placed.words
 
 
 def _doubts(published: Picture, file: File) -> list[str]:
@@ -150,21 +150,21 @@ def _doubts(published: Picture, file: File) -> list[str]:
 
 
 def _find_swaps(examined: list[Examined], published: Published | None) -> None:
-    new = {found.file.name: found.signature for found in examined if found.signature is not None}
-    old = {name.file.name: name.published_signature for name in examined if name.published_signature is not None}
+    new = {image.file.name: image.signature for image in examined if image.signature is not None}
+    old = {image.file.name: image.published_signature for image in examined if image.published_signature is not None}
     if published is None or not new:
         return
-    kinds = {found.file.kind for found in examined}
+    kinds = {image.file.kind for image in examined}
     images = published.images(kinds.pop() if len(kinds) == 1 else None)
     others = {name: path for name, path in images.items() if name not in old}
     signatures = zip(others, each(_signature, list(others.values())), strict=True)
     old |= {name: signature for name, signature in signatures if signature is not None}
     placements = swaps.find(new, old)
-    for found in examined:
-        placed = placements.get(found.file.name)
+    for image in examined:
+        placed = placements.get(image.file.name)
         if placed is not None:
-            found.placement.metrics |= placed.metrics
-            found.placement.words |= placed.words
+            image.placement.metrics |= placed.metrics
+            image.placement.words |= placed.words
 
 
 def _signature(path: Path) -> Plane | None:

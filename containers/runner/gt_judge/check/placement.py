@@ -34,7 +34,7 @@ TURNS: dict[str, Callable[[Plane], Plane]] = {
 
 @dataclass
 class Placement:
-    """Metrics, and what was found in words, by the rule that it belongs to."""
+    """Metrics, and findings in words, by the rule that they belong to."""
 
     metrics: Metrics = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
@@ -70,8 +70,8 @@ def _shift(placement: Placement, new: Picture, published: Picture) -> None:
     window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
     if not (there * window).any() or not (here * window).any():
         return
-    found, _, _ = phase_cross_correlation(there * window, here * window, normalization="phase")
-    down, right = -int(found[0]), -int(found[1])
+    displacement, _, _ = phase_cross_correlation(there * window, here * window, normalization="phase")
+    down, right = -int(displacement[0]), -int(displacement[1])
     if abs(down) > REACH * height or abs(right) > REACH * width:
         return
     before, after = correlation(there, here), correlation(*_overlap(there, here, down, right))

@@ -46,7 +46,7 @@ class Condition(Data):
             return False
         return value < self.below if self.below is not None else value > (self.above or 0.0)
 
-    def said(self, values: Mapping[str, float]) -> str:
+    def text(self, values: Mapping[str, float]) -> str:
         """Metric, value and limit."""
         sign, limit = ("<", self.below) if self.below is not None else (">", self.above)
         return f"{self.metric} {values[self.metric]:.3g} {sign} {limit:g}"
@@ -95,15 +95,15 @@ class Gate(Data):
         """The colour modes that an image of this source may have."""
         return next(line.modes for line in self.modes if "*" in line.sources or source in line.sources)
 
-    def problems(self, values: Mapping[str, float], source: str | None, found: Mapping[str, str]) -> list[str]:
-        """What is wrong, a clause for each rule; `found` says what was found, by rule, in words."""
-        said = []
+    def problems(self, values: Mapping[str, float], source: str | None, words: Mapping[str, str]) -> list[str]:
+        """What is wrong, a clause for each rule; `words` describe a finding, by rule."""
+        lines = []
         for rule in self.rules:
             broken = [] if source in rule.not_for else rule.broken(values)
             if broken:
-                words = f"{rule.name} {found[rule.name]}" if rule.name in found else rule.name
-                said.append(f"{words}: {', '.join(condition.said(values) for condition in broken)}")
-        return said
+                name = f"{rule.name} {words[rule.name]}" if rule.name in words else rule.name
+                lines.append(f"{name}: {', '.join(condition.text(values) for condition in broken)}")
+        return lines
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from . import learned as networks
 from . import provenance, similarity
 from . import thresholds as limits
 from .learned import Learned
-from .pairing import Pair, is_frame, pair
+from .pairing import Pair, is_frame, match
 from .result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
 
 PERFECT = {"clip": 1.0, "lpips": 0.0}  # of two identical images
@@ -38,10 +38,10 @@ class Against:
 
 def compare(artifact: Artifact, against: Against) -> Comparison:
     """Compare every file of the artifact."""
-    pairing = pair(artifact, against.published, against.serving)
+    pairing = match(artifact, against.published, against.serving)
     files = [
-        FileResult(found, gt=gt, serving=serving)
-        for found, (gt, serving) in zip(pairing.pairs, each(_measure, pairing.pairs), strict=True)
+        FileResult(pair, gt=gt, serving=serving)
+        for pair, (gt, serving) in zip(pairing.pairs, each(_measure, pairing.pairs), strict=True)
     ]
     for file in files:
         _measure_learned(file, against.learned)
@@ -61,13 +61,13 @@ def compare(artifact: Artifact, against: Against) -> Comparison:
     )
 
 
-def _measure(found: Pair) -> tuple[Measured | None, Measured | None]:
+def _measure(pair: Pair) -> tuple[Measured | None, Measured | None]:
     """New against published, and the serving engine's against new."""
-    new = found.new.path
-    published = None if found.published is None else _apart(new, found.published)
-    if len(found.serving_twins) > 1:
-        return published, Measured(error=f"{' and '.join(found.serving_twins)} are both there: leave one of them")
-    return published, None if found.serving is None else _apart(found.serving, new)
+    new = pair.new.path
+    published = None if pair.published is None else _apart(new, pair.published)
+    if len(pair.serving_twins) > 1:
+        return published, Measured(error=f"{' and '.join(pair.serving_twins)} are both there: leave one of them")
+    return published, None if pair.serving is None else _apart(pair.serving, new)
 
 
 def _apart(one: Path, other: Path) -> Measured:

@@ -69,8 +69,8 @@ def _clip(folder: Path) -> Measure:
 
     def embedding(picture: Picture) -> Any:
         with torch.inference_mode():
-            found = model.get_image_features(**processor(images=picture.opaque, return_tensors="pt"))
-        vector = getattr(found, "pooler_output", found)[0]  # transformers 5 wraps what 4 returned
+            output = model.get_image_features(**processor(images=picture.opaque, return_tensors="pt"))
+        vector = getattr(output, "pooler_output", output)[0]  # transformers 5 wraps what 4 returned
         return vector / vector.norm()
 
     return lambda new, other: float(embedding(new) @ embedding(other))

@@ -43,17 +43,17 @@ class Pairing:
 
 def case_of(name: str) -> str:
     """The case that a published file name belongs to."""
-    found = NAME.fullmatch(name)
-    return found["case"] if found else Path(name).stem
+    parts = NAME.fullmatch(name)
+    return parts["case"] if parts else Path(name).stem
 
 
 def is_frame(name: str) -> bool:
     """Whether a published file name is that of a video's frame."""
-    found = NAME.fullmatch(name)
-    return bool(found and found["frame"])
+    parts = NAME.fullmatch(name)
+    return bool(parts and parts["frame"])
 
 
-def pair(artifact: Artifact, published: Published | None, serving: Path | None) -> Pairing:
+def match(artifact: Artifact, published: Published | None, serving: Path | None) -> Pairing:
     """Pair every file of the artifact."""
     pairing = Pairing([Pair(file.name, file.case or case_of(file.name), file) for file in artifact.files.values()])
     if published is not None:

@@ -43,7 +43,7 @@ class Measured:
     values: Values = field(default_factory=dict)
     error: str | None = None
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         values = {name: None if value is None else round(value, 6) for name, value in self.values.items()}
         return {"identical": self.identical, "error": self.error, "values": values}
@@ -61,16 +61,16 @@ class FileResult:
     serving: Measured | None = None
     failed: list[str] = field(default_factory=list)  # what is beyond the serving engine's thresholds
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "name": self.pair.name,
             "grade": self.grade,
             "renamed_from": self.pair.renamed_from,
-            "published": self.gt and self.gt.told(),
+            "published": self.gt and self.gt.as_json(),
             "beyond_noise_floor": self.beyond,
             "engine_verdict": self.verdict,
-            "engine": self.serving and self.serving.told(),
+            "engine": self.serving and self.serving.as_json(),
             "engine_failed": self.failed,
             "notes": self.pair.notes,
         }
@@ -109,13 +109,13 @@ class CaseResult:
     def rank(self) -> tuple[int, float, float, str]:
         """Orders cases, worst first."""
         other = UNSEEN if self.grade == Grade.NEW else AT_EASE
-        urgency = min(FAILING.get(found or "", other) for found in (self.grade, self.verdict))
+        urgency = min(FAILING.get(outcome or "", other) for outcome in (self.grade, self.verdict))
         ssim = min((each.values.get("ssim") or 0.0 for each in self.measured if not each.error), default=1.0)
         diff = max((each.values.get("mean_abs_diff") or 0.0 for each in self.measured), default=0.0)
         broken = any(each.error for each in self.measured)
         return urgency, -1.0 if broken else ssim, -diff, self.name
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "name": self.name,
@@ -126,7 +126,7 @@ class CaseResult:
             "engine_verdict": self.verdict,
             "engine_thresholds": self.thresholds and self.thresholds.bounds(),
             "changes": self.changes,
-            "files": [file.told() for file in self.files],
+            "files": [file.as_json() for file in self.files],
         }
 
 
@@ -159,7 +159,7 @@ class Comparison:
         """New names by published name."""
         return {pair.renamed_from: pair.name for pair in self.pairing.pairs if pair.renamed_from}
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "schema_version": 1,
@@ -172,5 +172,5 @@ class Comparison:
             "renamed": self.renamed,
             "published_but_not_in_this_run": self.pairing.not_in_run,
             "extra_engine_files": self.pairing.extra_serving,
-            "cases": [case.told() for case in self.cases],
+            "cases": [case.as_json() for case in self.cases],
         }

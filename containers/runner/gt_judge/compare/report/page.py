@@ -13,8 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ...text import printable
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured
 from ..thresholds import LOWER_IS_BETTER
-from . import views
-from .views import Views
+from .views import AMPLIFIED, Views, render
 
 TEMPLATE = "report.html.j2"
 TITLES = {
@@ -47,23 +46,23 @@ def write(comparison: Comparison, path: Path) -> None:
     )
     files = [file for case in comparison.cases for file in case.files]
     images: dict[str, str] = {}
-    shown = {file.pair.name: _figures(found, images) for file, found in zip(files, views.render(files), strict=True)}
+    shown = {file.pair.name: _figures(rendered, images) for file, rendered in zip(files, render(files), strict=True)}
     stream = environment.get_template(TEMPLATE).stream(
         comparison=comparison,
         cards=[_card(case, rank, shown) for rank, case in enumerate(comparison.cases)],
         images=images.items(),
         without_floor=sum(case.grade == Grade.CHANGED and case.floor is None for case in comparison.cases),
-        amplified=256 // views.AMPLIFIED,
+        amplified=256 // AMPLIFIED,
     )
     stream.enable_buffering(64)
     stream.dump(str(path), encoding="utf-8")
 
 
-def _figures(found: Views, images: dict[str, str]) -> list[dict[str, Any]]:
+def _figures(views: Views, images: dict[str, str]) -> list[dict[str, Any]]:
     """The views of a file in the order that they are shown in; their data goes into `images`, by number."""
     figures = []
     for role, title in TITLES.items():
-        view = found.get(role)
+        view = views.get(role)
         if view is not None:
             number = f"i{len(images)}"
             images[number] = base64.b64encode(view.data).decode()
@@ -80,7 +79,7 @@ def _card(case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]]) -
             {"result": file, "figures": shown[file.pair.name], "rows": list(_rows(file, case)), "notes": _notes(file)}
             for file in case.files
         ],
-        "changes": {what: [_change(change) for change in found] for what, found in changes.items()},
+        "changes": {what: [_change(change) for change in part] for what, part in changes.items()},
     }
 
 

@@ -37,8 +37,8 @@ Views = dict[str, View]  # by role: new, published, engine, published_map, engin
 
 
 @dataclass(frozen=True)
-class Task:
-    """The views of one file that are to be made."""
+class Rendering:
+    """The views of one file to be made."""
 
     paths: dict[str, Path]
     side: int
@@ -46,11 +46,11 @@ class Task:
 
 def render(files: list[FileResult]) -> list[Views]:
     """The views of files that stand worst first."""
-    tasks = [_paths(file) for file in files]
-    base = side(sum(2 * len(paths) - 1 for paths in tasks))
+    renderings = [_paths(file) for file in files]
+    base = side(sum(2 * len(paths) - 1 for paths in renderings))
     sized = [
-        Task(paths, max(base, CLOSE_SIDE) if rank < CLOSE and base < CLOSE_SIDE else base)
-        for rank, paths in enumerate(tasks)
+        Rendering(paths, max(base, CLOSE_SIDE) if rank < CLOSE and base < CLOSE_SIDE else base)
+        for rank, paths in enumerate(renderings)
     ]
     return each(_views, sized)
 
@@ -69,18 +69,18 @@ def _paths(file: FileResult) -> dict[str, Path]:
     }
 
 
-def _views(task: Task) -> Views:
+def _views(rendering: Rendering) -> Views:
     pictures: dict[str, Rgb] = {}
-    for role, path in task.paths.items():
+    for role, path in rendering.paths.items():
         try:
             pictures[role] = read(path).rgb
         except PictureError:
             continue
-    views = {role: _view(rgb, task.side, QUALITY) for role, rgb in pictures.items()}
+    views = {role: _view(rgb, rendering.side, QUALITY) for role, rgb in pictures.items()}
     new = pictures.get("new")
     for role, rgb in pictures.items():
         if role != "new" and new is not None and new.shape == rgb.shape:
-            views[f"{role}_map"] = _view(_map(new, rgb), task.side, MAP_QUALITY)
+            views[f"{role}_map"] = _view(_map(new, rgb), rendering.side, MAP_QUALITY)
     return views
 
 
