@@ -149,10 +149,12 @@ class WeightsRecord(ManifestPart):
 
 
 class CodeRecord(ManifestPart):
-    """The checkout of an official implementation, or of the engine that made a native case."""
+    """The checkout of an official implementation, or of the serving engine that made a native case."""
 
     repo: RepoName
-    commit: Commit | None = Field(description="Null for an engine's checkout that is no commit of its repository.")
+    commit: Commit | None = Field(
+        description="Null for a serving engine's checkout that is no commit of its repository."
+    )
     identity: str = Field(description="The commit where it was verified, else a digest of the tree.")
 
 
@@ -196,7 +198,7 @@ class PeakMemory(ManifestPart):
 class Seconds(ManifestPart):
     """Seconds of each phase. `fetch` and `load` are the job's; they are shared by the cases that one model ran.
 
-    An engine loads and fetches within its one command: all of it is `generate`.
+    A serving engine loads and fetches within its one command: all of it is `generate`.
     """
 
     fetch: float
@@ -251,7 +253,7 @@ class CaseRecord(ManifestPart):
     key: Digest | None = None
     pipeline: str | None = Field(None, description="Class that ran it.")
     passed: dict[str, Json] = Field(
-        default_factory=dict, description="Arguments that reached the implementation; the command of an engine."
+        default_factory=dict, description="Arguments that reached the implementation; the command of a serving engine."
     )
     dropped: list[str] = Field(default_factory=list, description="Arguments of the case that it does not take.")
     seed: int | None = None
@@ -260,14 +262,16 @@ class CaseRecord(ManifestPart):
     initial_latent: InitialLatent | None = Field(None, description="Null in records of older versions.")
     resized: Resized | None = Field(None, description="Null where the files have the size that was asked for.")
     inputs: list[InputRecord] = Field(default_factory=list)
-    weights: list[WeightsRecord] = Field(default_factory=list, description="None where an engine fetched for itself.")
+    weights: list[WeightsRecord] = Field(
+        default_factory=list, description="None where a serving engine fetched for itself."
+    )
     code: CodeRecord | None = None
     image: ImageRecord | None = Field(None, description="Null for a run without containers.")
     runner: Digest | None = Field(None, description="Of the runner's code.")
     environment: Digest | None = Field(None, description="Of the Python environment: every installed version.")
     versions: dict[str, str | None] = Field(default_factory=dict)
     isolation: str | None = Field(
-        None, description="How the network was kept away while generating; none: an engine needs it."
+        None, description="How the network was kept away while generating; none: a serving engine needs it."
     )
     global_rng_used: list[str] = Field(
         default_factory=list, description="Global generators that the case advanced: noise from outside of its own."

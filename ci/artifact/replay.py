@@ -36,7 +36,7 @@ class Ground:
     models: Path | None = None  # stands in for repositories
     environment: str | None = None  # digest; None where a container's is not known before it runs
     image: str | None = None  # None: no containers
-    engine: str | None = None  # identity of the checkout that makes native cases; None: there is none
+    serving: str | None = None  # identity of the checkout that makes native cases; None: there is none
     tool: Tool = field(default_factory=of_checkout)
 
 
@@ -87,7 +87,7 @@ def pinned(record: CaseRecord) -> dict[str, Any]:
     return case
 
 
-def engine_of(manifest: Manifest) -> tuple[ServingEngine, str] | None:
+def serving_of(manifest: Manifest) -> tuple[ServingEngine, str] | None:
     """The serving engine that made a manifest's native cases, if there are any, and its commit; "" where it had none.
 
     Raises ReproduceError where the case is none of this version.
@@ -130,9 +130,9 @@ def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
 def _case(name: str, record: CaseRecord, here: Ground) -> Case:
     _file(name, record.source, record.case)  # before its parts are looked at: a manifest may hold any JSON there
     file = _file(name, record.source, pinned(record))
-    engine = file.engine if isinstance(file, ServingFile) else None
+    serving = file.engine if isinstance(file, ServingFile) else None
     code = getattr(file, "code", None)
-    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", serving=engine)
+    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", serving=serving)
 
 
 def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
@@ -165,7 +165,7 @@ def _missing(record: CaseRecord, here: Ground) -> Iterator[str]:
     for weights in record.weights:
         if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
             yield f"{weights.repo} was a local folder ({weights.digest}); --models names the folder that it lies in"
-    if "engine" in record.case and record.code is not None and here.engine is None:
+    if "engine" in record.case and record.code is not None and here.serving is None:
         yield f"made by {record.code.repo} at {_at(record.code.identity)}; --engine names a checkout of it"
 
 
@@ -179,8 +179,8 @@ def _other_ground(record: CaseRecord, here: Ground) -> Iterator[str]:
         now = _card(here.host.gpu_name, here.host.multiprocessors)
         if then != now:
             yield f"made on {then}, here is {now}"
-    if "engine" in record.case and record.code is not None and here.engine not in (None, record.code.identity):
-        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.engine)}"
+    if "engine" in record.case and record.code is not None and here.serving not in (None, record.code.identity):
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.serving)}"
     if record.runner != here.runner:
         yield f"made by the runner's code {_short(record.runner)}, here it is {_short(here.runner)}"
 

@@ -83,12 +83,12 @@ def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, per_p
         )
     if selection.mode == OFFICIAL:
         return publish_target(WorkflowInputs(official=True))
-    engine, *others = sorted(sources)
+    serving, *others = sorted(sources)
     if others:
         raise PublishError(
             "native GT of one serving engine goes to its directory; name another with --publish-target-dir"
         )
-    return publish_target(WorkflowInputs(), engine)
+    return publish_target(WorkflowInputs(), serving)
 
 
 def _checked(target: str) -> str:

@@ -89,7 +89,7 @@ class ReproduceOnMachine(Reproduce):
         checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
         models = None if self.models is None else self.models.path
         environment = identity["environment"]
-        return Ground(host.this_host(), identity["runner"], self.cases.path, models, environment, engine=checkout)
+        return Ground(host.this_host(), identity["runner"], self.cases.path, models, environment, serving=checkout)
 
     def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
         models, engine = (None if place is None else place.path for place in (self.models, self.engine))

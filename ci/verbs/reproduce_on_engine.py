@@ -15,7 +15,7 @@ from typing_extensions import Doc
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Ground, again, engine_of
+from ..artifact.replay import Ground, again, serving_of
 from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
@@ -45,7 +45,9 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         inputs = await transfer.exported(self.cases.directory, "cases")
         runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
-        here = Ground(await probe(built.base()), runner, inputs, image="built", engine=commit, tool=await module_tool())
+        here = Ground(
+            await probe(built.base()), runner, inputs, image="built", serving=commit, tool=await module_tool()
+        )
         plan = again(manifest, self.case_ids, here, anyway=self.anyway)
         artifact, _ = await generate(
             plan.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
@@ -57,7 +59,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
 
     async def _checkout(self, manifest: Manifest, built: Images) -> Checkout | None:
         """The checkout of the serving engine that made native cases: at their commit, if none is named."""
-        serving = engine_of(manifest)
+        serving = serving_of(manifest)
         if serving is None or (self.engine is None and not serving[1]):
             return None
         directory = None if self.engine is None else self.engine.directory
