@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from typing_extensions import Doc
 
 from ..catalogue.files import CASES
-from ..errors import reading, writing
+from ..errors import printable, reading, writing
 from .choices import GpuKind
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ class Answer:
 
 
 def say(line: str) -> None:
-    """Tell a person; what a program reads goes to standard output."""
-    print(f"gt: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    """Tell a person, without control characters; what a program reads goes to standard output."""
+    text = "\n".join(map(printable, line.split("\n")))
+    print(f"gt: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 OURS = Folder(CASES)
