@@ -13,7 +13,7 @@ from dagger import dag
 from ..catalogue.native import ServingEngine
 from ..errors import GtError
 from . import recipes
-from .recipes import Published
+from .recipes import PublishedImage
 
 BUILD = "/opt/build"
 RUNNER = "/opt/gt"
@@ -61,7 +61,7 @@ class Image:
 class Images:
     """The images of one call."""
 
-    def __init__(self, base: str, published: Mapping[str, Published]) -> None:
+    def __init__(self, base: str, published: Mapping[str, PublishedImage]) -> None:
         self._data = recipes.data()
         self._base = base or self._data.address
         self._published = published

@@ -102,7 +102,7 @@ def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedImage:
     """An image of a source in a registry, by digest."""
 
     source: str
@@ -121,15 +121,15 @@ def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bo
     return Recipe(base, _digests(paths, CONTAINERS), json.dumps(steps, sort_keys=True))
 
 
-def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, Published]:
+def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, PublishedImage]:
     """Images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for anything else."""
     allowed = sorted(sources)
-    images: dict[str, Published] = {}
+    images: dict[str, PublishedImage] = {}
     for text in references:
         source, _, reference = text.partition("=")
         if source not in allowed or not PUBLISHED.fullmatch(reference):
             raise ImageError(
                 f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(allowed)} as SOURCE"
             )
-        images[source] = Published(source, reference)
+        images[source] = PublishedImage(source, reference)
     return images

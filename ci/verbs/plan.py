@@ -6,12 +6,14 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
+from rich.table import Table
 from typing_extensions import Doc
 
 from ..catalogue import files
@@ -23,7 +25,6 @@ from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
 from ..plan.gitlab import pipeline
 from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
-from ..plan.table import plan_table
 from .choices import GpuKind
 from .options import OURS, Answer, CaseIds, Cases, Official, On, PerCase, Ref, SourceGroup, TargetDir, read_text, say
 
@@ -75,7 +76,7 @@ class Plan(Chosen):
         """Print the table as wide as the terminal."""
         text = io.StringIO()
         width = max(NARROW, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDE
-        Console(file=text, width=width).print(plan_table(self.jobs(), self.place))
+        Console(file=text, width=width).print(_table(self.jobs(), self.place))
         return Answer(text.getvalue())
 
     def place(self, job: jobs.Job) -> str:
@@ -91,6 +92,20 @@ class PlanOnEngine(Plan):
     def place(self, job: jobs.Job) -> str:
         """Where a job would run."""
         return "this engine" if job.gpu in (ANY, CPU) else f"this engine, if it has {job.gpu}"
+
+
+def _table(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Table:
+    """A row for each case: job, case, model, GPU kind, host (as `place` says) and expected minutes."""
+    table = Table(title=f"{sum(len(job.cases) for job in planned)} cases in {len(planned)} jobs")
+    for column in ("job", "case", "model", "GPU", "host", "minutes"):
+        table.add_column(column, justify="right" if column == "minutes" else "left", overflow="fold")
+    for job in planned:
+        gpu = job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
+        for case in job.cases:
+            minutes = f"{case.spec.needs.minutes:g}{' (assumed)' if case.assumed else ''}"
+            table.add_row(job.name, case.id, case.model, gpu, place(job), minutes)
+        table.add_section()
+    return table
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,6 @@ def test_the_planning_core_knows_nothing_of_dagger() -> None:
         "cli",
         "catalogue.selection",
         "plan.generation",
-        "plan.table",
         "publish.push",
         "run.on_machine",
         "run.recipes",

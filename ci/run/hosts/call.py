@@ -52,7 +52,7 @@ class Connection:
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteHost:
     """A host that has answered."""
 
     host: FleetHost
@@ -95,7 +95,7 @@ class Nested:
         self._looking = anyio.Semaphore(LOOKED_AT)
         self.reference, self._version, self._connection = reference, version, connection
 
-    async def look(self, host: FleetHost) -> Remote:
+    async def look(self, host: FleetHost) -> RemoteHost:
         """Ask a host for its version and its GPUs.
 
         Raises HostFaultError with what is wrong, within ANSWER_S of its turn; LOOKED_AT hosts have theirs at once.
@@ -105,7 +105,7 @@ class Nested:
                 return await self._look(host)
             raise HostFaultError(NO_ANSWER)
 
-    async def _look(self, host: FleetHost) -> Remote:
+    async def _look(self, host: FleetHost) -> RemoteHost:
         version = (await self._answer(host, "core", "version")).strip()
         if version != self._version:
             raise HostFaultError(f"its engine is {version}, and this one {self._version}; they must be of one version")
@@ -121,9 +121,9 @@ class Nested:
         if not suits(host.kind, machine.kind):
             has = machine.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
-        return Remote(host, machine, version)
+        return RemoteHost(host, machine, version)
 
-    async def generate(self, remote: Remote, label: str, call: Call) -> dagger.Directory:
+    async def generate(self, remote: RemoteHost, label: str, call: Call) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.
 
         Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.

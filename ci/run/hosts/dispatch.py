@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Protocol
 
 import anyio
@@ -12,9 +13,10 @@ import anyio
 from ...catalogue import gpus
 from ...catalogue.gpus import CPU
 from ...plan.jobs import Job
-from .split import cut
 
 MOST_MOVES = 2  # after so many faults a job is not sent to a further host: it may be what brings hosts down
+LEAST_MINUTES = 2.0  # a part loads the model once more and is a call of its own, 74 s or so: see docs/hosts/scale.md
+PORTION = 0.8  # of what each GPU still has to do: parts get smaller towards the end, and all GPUs end together
 
 
 class HostFaultError(Exception):
@@ -201,3 +203,20 @@ class Dispatch:
     def _give_up(self, job: Job, faults: Sequence[str]) -> None:
         reasons = "; ".join(faults)
         self.result.undone.append(Undone(job, "no host is left for it" + (f": {reasons}" if reasons else "")))
+
+
+def cut(job: Job, share: float, number: int) -> tuple[Job, Job | None]:
+    """A part of the job for one GPU, and what is left of it; the whole job where it is short.
+
+    `share` is how many minutes each GPU that suits the job has still to do; the part is named by `number`.
+    """
+    minutes_wanted = max(LEAST_MINUTES, share * PORTION)
+    if job.minutes < minutes_wanted + LEAST_MINUTES:
+        return job, None
+    ends = accumulate(case.spec.needs.minutes for case in job.cases)
+    count = next(count for count, minutes in enumerate(ends, start=1) if minutes >= minutes_wanted)
+    if count == len(job.cases):
+        return job, None
+    # No model's name has a plus in it, so no part is named like another job.
+    name = f"{job.name.partition('+')[0]}+{number}"
+    return replace(job, name=name, cases=job.cases[:count]), replace(job, cases=job.cases[count:])

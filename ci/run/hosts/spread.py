@@ -19,7 +19,7 @@ from ...plan.host import Host
 from ...plan.jobs import Job
 from ..images import Checkout
 from ..on_engine import CASES, KEEP, Engine, Results, Settings, unsettled
-from .call import Call, Nested, RefusedError, Remote
+from .call import Call, Nested, RefusedError, RemoteHost
 from .dispatch import Dispatch, HostFaultError, Place, homeless
 
 if TYPE_CHECKING:  # the runner has a container of its own
@@ -41,13 +41,13 @@ class Here:
 class Hosts:
     """The hosts that answered, and what is wrong with the others."""
 
-    good: list[Remote]
+    good: list[RemoteHost]
     bad: dict[str, str]
 
 
 async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
     """Look at all hosts at once; the good ones stay in their order."""
-    answered: dict[str, Remote] = {}
+    answered: dict[str, RemoteHost] = {}
     bad: dict[str, str] = {}
 
     async def one(host: FleetHost) -> None:
@@ -80,7 +80,7 @@ class Spread:
         self._ran: dict[str, list[str]] = {}
         self._started: dict[str, str] = {}
         self._ended: dict[str, str] = {}
-        self._sent: dict[str, tuple[Job, Remote | None]] = {}
+        self._sent: dict[str, tuple[Job, RemoteHost | None]] = {}
         self._places = places(hosts, generation.host)
         self._dispatch = Dispatch(generation.jobs, self._places)
 
@@ -122,19 +122,19 @@ class Spread:
         for job, remote in self._sent.values():
             await self._finished(job, remote, results)
 
-    async def _finished(self, job: Job, remote: Remote | None, results: Results) -> None:
+    async def _finished(self, job: Job, remote: RemoteHost | None, results: Results) -> None:
         cases = await self._engine.finished(job, self._host(remote), results)
         if remote is not None and cases:
             self._credit(remote, cases)
 
-    def _host(self, remote: Remote | None) -> Host:
+    def _host(self, remote: RemoteHost | None) -> Host:
         """Where a job went, as its results are keyed."""
         return self._generation.host if remote is None else remote.machine
 
-    def _credit(self, remote: Remote, cases: Iterable[str]) -> None:
+    def _credit(self, remote: RemoteHost, cases: Iterable[str]) -> None:
         self._ran.setdefault(remote.name, []).extend(cases)
 
-    async def _run_there(self, job: Job, remote: Remote, devices: list[str], results: Results) -> None:
+    async def _run_there(self, job: Job, remote: RemoteHost, devices: list[str], results: Results) -> None:
         left = [case.id for case in job.cases]
         if not (self._generation.fresh or self._generation.verify):
             left = await self._engine.missing(job, self._host(remote), results)

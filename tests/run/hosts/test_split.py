@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.plan.jobs import Job, plan
-from ci.run.hosts.dispatch import Dispatch, HostFaultError, Place
-from ci.run.hosts.split import LEAST_MINUTES, PORTION, cut
+from ci.run.hosts.dispatch import LEAST_MINUTES, PORTION, Dispatch, HostFaultError, Place, cut
 from tests.support.factory import case
 
 MINUTES = 1.5  # of a case of the factory
