@@ -165,3 +165,34 @@ def test_the_judge_knows_of_the_runner_nothing_but_its_records() -> None:
 def test_published_gt_at_hand_needs_no_git(sound: Path, gt: Gt, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert gt("check", "--published", str(sound)).returncode == 0
+
+
+def test_the_manifest_stands_for_its_folder_and_another_file_is_refused(sound: Path, gt: Gt) -> None:
+    assert gt("check", "--artifact", "gt/manifest.json").returncode == 0
+    done = gt("check", "--artifact", f"gt/{ONE}")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "name the folder that holds an artifact's images and its manifest.json" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[]", "published/manifest.json is no manifest"), ('{"schema_version": 2}', "made by a newer version")],
+)
+@pytest.mark.parametrize("place", ["", "h100"])
+def test_a_published_manifest_of_another_shape_is_one_line_and_status_2(
+    sound: Path, gt: Gt, place: str, text: str, words: str
+) -> None:
+    folder = sound.parent / "published" / place
+    pictures.write(folder, {ONE: scene(1)})
+    (folder / "manifest.json").write_text(text)
+    for command in ("check", "compare"):
+        done = gt(command, "--published", "published")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+        assert words.replace("published/", f"published/{place}/" if place else "published/") in done.stderr
+
+
+def test_a_result_that_cannot_be_written_is_said_before_anything_is_measured(sound: Path, gt: Gt) -> None:
+    (sound.parent / "out").write_text("a file")
+    done = gt("compare", "--published", "gt", "-o", "out")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "out" in done.stderr

@@ -199,7 +199,7 @@ def _profile_name(profile: bytes) -> str:
 
 def _plain(image: Image.Image) -> Image.Image:
     """A copy in RGB, or in RGBA where it has transparency, turned by its EXIF orientation."""
-    turned = ImageOps.exif_transpose(image)
-    if turned.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
-        turned = Image.fromarray((np.asarray(turned, np.uint32) >> 8).astype(np.uint8))
-    return turned.convert("RGBA" if turned.has_transparency_data else "RGB")
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip
+        image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
