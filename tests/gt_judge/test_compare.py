@@ -96,7 +96,7 @@ def test_the_noise_floor_of_the_case_and_the_gpu_kind_gives_the_middle_grade(
 
 def test_the_noise_floors_that_we_ship_are_measured_ones_and_zero() -> None:
     shipped = [floor for kinds in thresholds.noise_floors().floors.values() for floor in kinds.values()]
-    assert len(shipped) == 4
+    assert len(shipped) == 5
     assert all(floor.setting and "random weights of the architecture" in floor.setting for floor in shipped)
     assert {(floor.ssim, floor.psnr, floor.mean_abs_diff) for floor in shipped} == {(1, None, 0)}
     example = re.findall(r"^#   (.*)$", thresholds.NOISE_FLOOR.read_text(), re.M)
