@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 from .contract import Fetched
 
 Phase = Literal["fetch", "load", "generate", "save"]
-ENDS: tuple[Literal["done"], Literal["reused"], Literal["failed"], Literal["skipped"]]
-ENDS = ("done", "reused", "failed", "skipped")
+ENDS: Final = ("done", "reused", "failed", "skipped")
 ON_STDERR = "GT_EVENTS_ON_STDERR"  # set to 1: a line for programs beside each line for people
 _MARK = "gt-event "  # what such a line has in front of its JSON
 _LARGE = ("record", "fetched", "log")

@@ -16,7 +16,8 @@ import stamina
 
 from gt_runner.contract import Case, Fetched
 from gt_runner.errors import FetchError
-from gt_runner.fetch.case_files import Folders, identify
+from gt_runner.fetch.case_files import identify
+from gt_runner.fetch.folders import Folders
 from tests.support.fake_hub import Fault, Server, serving
 
 REPO = "owner/code"

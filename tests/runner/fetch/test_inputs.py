@@ -16,7 +16,8 @@ import stamina
 from gt_runner.contract import Case, FetchedInput
 from gt_runner.errors import FetchError, InputError
 from gt_runner.fetch import inputs
-from gt_runner.fetch.case_files import Folders, fetch, identify
+from gt_runner.fetch.case_files import fetch, identify
+from gt_runner.fetch.folders import Folders
 from gt_runner.fetch.preflight import obstacles
 from gt_runner.tasks import Run
 from tests.support.fake_hub import Fault, Server, serving

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from gt_runner.events import Event
-from gt_runner.fetch.case_files import Folders, identify
+from gt_runner.fetch.case_files import identify
+from gt_runner.fetch.folders import Folders
 from gt_runner.fetch.preflight import obstacles
 from gt_runner.fetch.prepare import prepare
 from gt_runner.store import Store, case_key

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,10 +23,12 @@ from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defin
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ci import RUNNER
 from gt_runner.contract import Case, Fetched, FetchedRepository
 from gt_runner.errors import FetchError
 from gt_runner.fetch import index, local_models, weights
-from gt_runner.fetch.case_files import Folders, fetch, identify
+from gt_runner.fetch.case_files import fetch, identify
+from gt_runner.fetch.folders import Folders
 from gt_runner.fetch.read_ahead import read_ahead
 from tests.support.fake_hub import FILES, MODEL, FakeHub, Fault
 
@@ -413,7 +414,11 @@ CHILD = """
 import json, sys
 from pathlib import Path
 from huggingface_hub import constants
-from gt_runner.fetch.case_files import Folders, fetch
+from gt_runner.fetch.case_files import fetch
+from gt_runner.fetch.folders import Folders
+from gt_runner.supervise.process import interruptible
+
+interruptible()
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 14
 case = {"id": "a", "source": "diffusers", "model": {"repo": "owner/model"}, "base": "."}
 found = fetch(case, Folders(Path(sys.argv[1])), lambda *_: None)
@@ -591,18 +596,18 @@ def test_reading_ahead_reads_the_files_of_the_case_once(
     assert read_ahead(identify(case(), folders)) == 0
 
 
-def test_reading_ahead_stops_when_it_is_asked_to(tmp_path: Path) -> None:
+def test_reading_ahead_ends_at_once_with_its_process(tmp_path: Path) -> None:
     (tmp_path / "sparse").touch()
     os.truncate(tmp_path / "sparse", 1 << 40)  # a terabyte of holes: hours to read
-    fetched = cast("Fetched", {"repositories": {MODEL: {"path": str(tmp_path), "files": ["sparse"]}}})
-    stop = threading.Event()
-    timer = threading.Timer(0.3, stop.set)
-    timer.start()
-    before = time.monotonic()
-    read = read_ahead(fetched, stop)
-    assert time.monotonic() - before < 2
-    assert 0 < read < 1 << 40
-    timer.join()
+    fetched = {"repositories": {MODEL: {"path": str(tmp_path), "files": ["sparse"]}}}
+    code = f"from gt_runner.fetch.read_ahead import read_ahead; print(flush=True); read_ahead({fetched!r})"
+    env = {**os.environ, "PYTHONPATH": str(RUNNER)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline() == b"\n"
+        process.terminate()
+        assert process.wait(2) == -signal.SIGTERM
 
 
 def test_a_file_that_cannot_be_read_ahead_is_left_to_the_loader(tmp_path: Path) -> None:

@@ -13,10 +13,7 @@ from .code import fetch_code
 from .folders import Folders
 from .inputs import fetch_inputs
 from .progress import Progress, silent
-from .read_ahead import read_ahead
 from .serving_checkout import serving_checkout
-
-__all__ = ["Folders", "Progress", "fetch", "identify", "read_ahead"]
 
 
 def identify(case: Case, folders: Folders, progress: Progress = silent) -> Fetched:

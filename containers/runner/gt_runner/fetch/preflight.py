@@ -11,7 +11,8 @@ from ..errors import AccessError, InputError, RunnerError, SpaceError
 from ..sources import refusals
 from ..store import Store, case_key
 from ..tasks import Run
-from . import case_files
+from .case_files import identify
+from .folders import Folders
 from .hub import Snapshot, commit_of
 from .weights import check_space, snapshots
 
@@ -21,7 +22,7 @@ def obstacles(run: Run) -> list[str]:
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
-    folders = case_files.Folders.of(run)
+    folders = Folders.of(run)
     store = None if run["fresh"] else Store(Path(run["store"]))
     lines: list[str] = []
     lacking: dict[tuple[str, str], Snapshot] = {}
@@ -43,13 +44,13 @@ def obstacles(run: Run) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _lacking(case: Case, job: Job, folders: case_files.Folders, store: Store | None) -> list[Snapshot]:
+def _lacking(case: Case, job: Job, folders: Folders, store: Store | None) -> list[Snapshot]:
     """The repositories that a case needs and this machine does not have; none for a case that is finished.
 
     Raises RunnerError for a case that cannot be run here, before the hub is asked.
     """
     refusals.check(case, job["device"])
-    identified = case_files.identify(case, folders)
+    identified = identify(case, folders)
     if store is not None and store.find(case_key(case, identified, job)) is not None:
         return []
     if "engine" in case:

@@ -12,6 +12,8 @@ from ..sources import refusals
 from ..store import Store, case_key
 from ..tasks import FetchTask
 from . import case_files, retry
+from .folders import Folders
+from .read_ahead import read_ahead
 
 
 def prepare(task: FetchTask, emit: Emit) -> None:
@@ -21,7 +23,7 @@ def prepare(task: FetchTask, emit: Emit) -> None:
     others; last `read_ahead`.
     """
     retry.report_pauses(lambda text: emit({"event": "retry", "text": text}))
-    folders = case_files.Folders.of(task)
+    folders = Folders.of(task)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
     for case in task["job"]["cases"]:
@@ -41,12 +43,12 @@ def prepare(task: FetchTask, emit: Emit) -> None:
         return
     ready = [fetched for each in left if (fetched := _fetch(*each, folders, emit)) is not None]
     started = time.perf_counter()
-    read = sum(case_files.read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
+    read = sum(read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
     seconds = round(time.perf_counter() - started, 3)
     emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
 
 
-def _fetch(case: Case, key: str, identified: Fetched, folders: case_files.Folders, emit: Emit) -> Fetched | None:
+def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
     started = time.perf_counter()
 
     def progress(what: str, done: int, total: int) -> None:

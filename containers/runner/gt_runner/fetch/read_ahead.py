@@ -5,31 +5,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 from pathlib import Path
 
 from ..contract import Fetched
 
-_BLOCK = 16 * 1024 * 1024  # large enough for a network disk, small enough to stop within a moment
+_BLOCK = 16 * 1024 * 1024  # large enough for a network disk
 _APART = 1024 * 1024  # between two looks at the page cache
 
 logger = logging.getLogger(__name__)
 
 
-def read_ahead(fetched: Fetched, stop: threading.Event | None = None) -> int:
-    """Read every weight file once, in order, until `stop` is set; returns the bytes that are in memory then.
+def read_ahead(fetched: Fetched) -> int:
+    """Read every weight file once, in order; returns the bytes that are in memory then.
 
-    What is there already is not read again: to copy 34 GB of it would take memory bandwidth from the imports beside it.
-    Only a help: a file that cannot be read is left to the loader, which says so.
+    What is in memory already is not read again: 34 GB of copying would slow down the imports that run meanwhile.
+    A file that cannot be read is no error here: the loader will report it.
     """
-    stop = stop or threading.Event()
     block = memoryview(bytearray(_BLOCK))
     total = 0
     for path in _files(fetched):
-        if stop.is_set():
-            break
         try:
-            total += _read(path, block, stop)
+            total += _read(path, block)
         except OSError as error:
             logger.debug("cannot read ahead: %s", error)
     return total
@@ -45,17 +41,17 @@ def _files(fetched: Fetched) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _read(path: Path, block: memoryview, stop: threading.Event) -> int:
+def _read(path: Path, block: memoryview) -> int:
     with path.open("rb", buffering=0) as file:
-        total = file.seek(_cached(file.fileno(), stop))
+        total = file.seek(_cached(file.fileno()))
         if hasattr(os, "posix_fadvise"):  # Linux: doubles the kernel's own read-ahead
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while not stop.is_set() and (count := file.readinto(block)):
+        while count := file.readinto(block):
             total += count
     return total
 
 
-def _cached(descriptor: int, stop: threading.Event) -> int:
+def _cached(descriptor: int) -> int:
     """How much of a file, from its start, is in the page cache, by a look at one byte of each `_APART`; 0 if unknown.
 
     All behind the first gap counts as not there: what the kernel reads ahead for us would look like it, and to jump
@@ -65,6 +61,6 @@ def _cached(descriptor: int, stop: threading.Event) -> int:
         return 0
     size, place, byte = os.fstat(descriptor).st_size, 0, [bytearray(1)]
     with contextlib.suppress(OSError):  # EAGAIN: it would have to be read; EOPNOTSUPP: this file system cannot say
-        while place < size and not stop.is_set() and os.preadv(descriptor, byte, place, os.RWF_NOWAIT):
+        while place < size and os.preadv(descriptor, byte, place, os.RWF_NOWAIT):
             place += _APART
     return size if place >= size else max(0, place - _APART)

@@ -1,4 +1,4 @@
-"""Keeps secrets and the folders of this machine out of what is handed on."""
+"""Keeps secrets and the folders of this machine out of logs and manifests."""
 
 from __future__ import annotations
 

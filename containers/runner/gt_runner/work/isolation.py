@@ -1,7 +1,7 @@
-"""Takes the network away from this process and all of its children, for good: the fetch phase is over.
+"""Takes the network away from this process and its children for good: after the fetch phase a case must not need it.
 
-On Linux the kernel refuses every socket that could leave the machine (seccomp, through libseccomp). Everywhere an
-audit hook refuses Python's own, and remembers the attempt, so that a source that swallows the error is found out.
+On Linux the kernel refuses every socket that could leave the machine (seccomp, through libseccomp). On every system an
+audit hook refuses Python's own sockets and counts the attempts, so that a source which catches the error fails as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _attempts: list[str] = []
 def isolate() -> str:
     """Forbid network sockets from now on; returns how: `seccomp` or `audit hook`.
 
-    Raises RunnerError on Linux where the kernel does not take the filter: an isolation that is only asked for is none.
+    Raises RunnerError on Linux where the kernel does not take the filter.
     """
     how = "audit hook"
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""What the worker does with torch, if a case's source has loaded it: a source without torch does not pay for it."""
+"""What the worker does with torch, where a case's source has imported it: other sources need not wait for it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def fix_threads() -> None:
 
 
 def reset_gpu() -> None:
-    """Give the memory of an earlier model back, and start measuring anew."""
+    """Free the memory of an earlier model, and reset the measured peak."""
     if torch := _torch():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
 
 def wait_for_gpu() -> None:
-    """Until everything that was queued has run."""
+    """Wait until all queued work has run."""
     if torch := _torch():
         torch.cuda.synchronize()
 
