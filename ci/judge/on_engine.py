@@ -10,7 +10,7 @@ from typing import Any
 import dagger
 
 from ..artifact import manifest as manifests
-from ..errors import GtError
+from ..errors import GtError, reading
 from ..run import transfer
 from . import on_machine
 
@@ -57,7 +57,8 @@ async def _ran(container: dagger.Container, what: on_machine.Command, judged: Ju
         if directory is not None:
             container, spec[name] = container.with_mounted_directory(path, directory), path
     if judged.noise_floor is not None:
-        floor = judged.noise_floor.read_text(encoding="utf-8")
+        with reading(judged.noise_floor):
+            floor = judged.noise_floor.read_text(encoding="utf-8")
         container, spec["noise_floor"] = container.with_new_file(FLOOR, floor), FLOOR
     spec["names"] = {name: words for name, words in NAMES.items() if name in spec}
     published = await _manifests(judged.published, "published") if judged.published is not None else None

@@ -125,6 +125,11 @@ class Answer:
     interrupted: bool = False
 
     @property
+    def words(self) -> str:
+        """Text and lines together, for a caller that gets one text."""
+        return "\n".join([*([self.text.removesuffix("\n")] if self.text else []), *self.lines])
+
+    @property
     def status(self) -> int:
         """The exit status of `gt`."""
         return 130 if self.interrupted else int(self.bad)

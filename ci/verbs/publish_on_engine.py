@@ -25,7 +25,7 @@ class PublishOnEngine(Publish):
     async def run_on_engine(self) -> str:
         """The commit that holds the files, and a line for each thing to say of it."""
         artifact = await transfer.exported(self.artifact.directory, "gt")
-        cases = await transfer.exported(self.cases.directory, "cases")
+        cases = await transfer.exported(self.cases.directory, "cases") if self.prune else Path()  # for pruning alone
         judge = (await Images(self.base_image, {}).image(CHECK)).container
 
         async def judged(published: Path) -> None:
@@ -37,4 +37,4 @@ class PublishOnEngine(Publish):
 
         verb = replace(self, token=None if self.token is None else await self.token.plain())
         answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate))
-        return "\n".join([*([answer.text] if answer.text else []), *answer.lines])
+        return answer.words

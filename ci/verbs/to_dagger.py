@@ -63,11 +63,10 @@ async def _run(verb: Any, values: Mapping[str, Any]) -> Any:
     if field is not None:
         near[field[0]] = Folder(written) if field[1].name is None else written / field[1].name
     answer: Answer = await anyio.to_thread.run_sync(verb(**near).run)
-    lines = "\n".join([*([answer.text.removesuffix("\n")] if answer.text else []), *answer.lines])
     if answer.bad:
-        raise FunctionError(lines)
+        raise FunctionError(answer.words)
     if field is None:
-        return lines
+        return answer.words
     directory = transfer.folder(written)
     return await (directory if field[1].name is None else directory.file(field[1].name)).sync()
 
