@@ -1,0 +1,214 @@
+"""Writes traces: the tensors of a run of a diffusion model, stage by stage, to find where two runs first differ.
+
+This file needs nothing but torch and safetensors. Copy it into your engine:
+
+    from gt_trace import Trace
+
+    with Trace("traces", name="my-engine", version="1.2").case("flux_image_t2i") as trace:
+        trace.add("prompt_embeds", prompt_embeds)
+        trace.add("noise", noise)
+        with trace.steps(pipeline.scheduler):  # timesteps, sigmas, latents.K, model_output.K, latents.final
+            latents = denoise(...)
+        trace.add("decoded", image)
+
+Without a scheduler object, add `latents.K` and `model_output.K` yourself. The folder gets `trace.json` and a
+`<case>.safetensors` for each case. A copy of a tensor is all that is taken: no bit of the run changes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import fnmatch
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+SCHEMA_VERSION = 1
+INDEX = "trace.json"
+LOOP = re.compile(r"stage_\d+\.")  # the prefix of a second and later loop of a run
+STEP = re.compile(r"(?:latents|model_output)\.(\d+)$")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Trace:
+    """A folder of traces. Several processes may write to one folder at once."""
+
+    def __init__(self, folder: str | Path, *, name: str, version: str) -> None:
+        self._folder, self._producer = Path(folder), {"name": name, "version": version}
+
+    @contextmanager
+    def case(self, name: str, *, stages: Sequence[str] = (), every: int = 1) -> Iterator[CaseTrace]:
+        """Trace one case; it is written when the block ends, and not at all where the block raises.
+
+        `stages` are names or patterns (`latents.*`) of what is kept; none: everything. A name stands for what is below
+        it too: `prompt_embeds` for `prompt_embeds.pooled`. `every`: the steps 0, N, 2 N … are kept.
+        """
+        if not NAME.fullmatch(name) or every < 1:
+            raise ValueError(f"case {name!r} is no name of a file, or every {every} is below 1")
+        trace = CaseTrace(stages, every)
+        yield trace
+        self._write(name, trace)
+
+    def _write(self, name: str, trace: CaseTrace) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._folder / f"{name}.safetensors"
+        part = file.with_suffix(".part")
+        save_file(trace.tensors, part)
+        with part.open("rb") as written:
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+        part.replace(file)
+        with self._locked():
+            index = self._folder / INDEX
+            content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"cases": {}}
+            content |= {"schema_version": SCHEMA_VERSION, "producer": self._producer}
+            content["cases"][name] = {"file": file.name, "sha256": digest, **trace.description()}
+            part = index.with_suffix(".part")
+            part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            part.replace(index)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
+
+class CaseTrace:
+    """The stages of one case, in the order in which they were added."""
+
+    def __init__(self, stages: Sequence[str], every: int) -> None:
+        self._stages, self._every = stages, every
+        self._words: dict[str, dict[str, str]] = {}
+        self._loops = self._steps = 0
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.absent: dict[str, str] = {}  # by stage: why the run does not give it
+
+    def add(self, stage: str, tensor: torch.Tensor, *, layout: str = "", phase: str = "") -> None:
+        """Keep a copy of a tensor, if the stage is wanted. The first tensor of a name stays.
+
+        `layout` names the axes in words (`packed: batch, tokens, channels x 2 x 2`), `phase` the part of the run.
+        """
+        step = STEP.search(stage)
+        if step and not LOOP.match(stage):
+            self._steps = max(self._steps, int(step[1]) + 1)
+        if stage not in self.tensors and self.wants(stage):
+            self.tensors[stage] = tensor.detach().to("cpu", copy=True).contiguous()
+            words = {"layout": layout, "phase": phase}
+            self._words[stage] = {name: text for name, text in words.items() if text}
+
+    def wants(self, stage: str) -> bool:
+        """Whether a stage is kept."""
+        step = STEP.search(stage)
+        if step and int(step[1]) % self._every:
+            return False
+        bare = LOOP.sub("", stage, count=1)
+        return not self._stages or any(
+            fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
+            for name in (stage, bare)
+            for pattern in self._stages
+        )
+
+    def prefix(self) -> str:
+        """Begin a loop over steps; returns what its stages' names start with, nothing for the first."""
+        self._loops += 1
+        return f"stage_{self._loops}." if self._loops > 1 else ""
+
+    @contextmanager
+    def steps(self, scheduler: Any, *, layout: str = "", phase: str = "") -> Iterator[None]:
+        """While open, each `scheduler.step(model_output, timestep, sample, …)` is traced; a class serves for all of it.
+
+        A loop ends after `len(scheduler.timesteps)` steps; what follows is the next loop (`stage_2.`).
+        """
+        own, official = "step" in vars(scheduler), scheduler.step
+        names = {"layout": layout, "phase": phase}
+        loop = Loop(self, names)
+
+        def step(*args: Any, **kwargs: Any) -> Any:
+            owner, given = (args[0], args[1:]) if isinstance(scheduler, type) else (scheduler, args)
+            arguments = dict(zip(("model_output", "timestep", "sample"), given, strict=False)) | kwargs
+            loop.before(arguments["sample"], arguments["model_output"], owner)
+            result = official(*args, **kwargs)
+            loop.after(result if torch.is_tensor(result) else result[0])
+            return result
+
+        scheduler.step = step
+        try:
+            yield
+        finally:
+            if own:
+                scheduler.step = official
+            else:
+                del scheduler.step
+        loop.end()
+
+    def description(self) -> dict[str, Any]:
+        """What `trace.json` says of the case, beside its file."""
+        stages = {stage: _described(tensor) | self._words[stage] for stage, tensor in self.tensors.items()}
+        return {"steps": self._steps, "every": self._every, "absent": self.absent, "stages": stages}
+
+
+class Loop:
+    """Names what the steps of one or several loops get and give."""
+
+    def __init__(self, trace: CaseTrace, words: dict[str, str]) -> None:
+        self._trace, self._words = trace, words
+        self._prefix, self._done, self._total = "", 0, 0
+        self._last: torch.Tensor | None = None
+
+    def before(self, latents: torch.Tensor, model_output: torch.Tensor, schedule: Any) -> None:
+        """Add what a step gets, and before the first of a loop the `timesteps` and `sigmas` that its schedule has."""
+        if self._done == self._total:
+            self.end()
+            self._prefix, self._done = self._trace.prefix(), 0
+            self._total = len(schedule.timesteps) if hasattr(schedule, "timesteps") else len(schedule.sigmas) - 1
+            for name in ("timesteps", "sigmas"):
+                if (values := getattr(schedule, name, None)) is not None:
+                    phase = self._words["phase"]
+                    self._trace.add(self._prefix + name, torch.as_tensor(values), layout="steps", phase=phase)
+        self._trace.add(f"{self._prefix}latents.{self._done}", latents, **self._words)
+        self._trace.add(f"{self._prefix}model_output.{self._done}", model_output, **self._words)
+        self._done += 1
+
+    def after(self, latents: torch.Tensor) -> None:
+        """Remember what a step gives: the pipeline may change it in place."""
+        if self._trace.wants("latents.final"):
+            self._last = latents.detach().clone()
+
+    def end(self) -> None:
+        """Add what the last step gave."""
+        if self._last is not None:
+            self._trace.add(f"{self._prefix}latents.final", self._last, **self._words)
+        self._last = None
+
+
+def _described(tensor: torch.Tensor) -> dict[str, Any]:
+    values = tensor.double()
+    known: dict[str, float | None] = dict.fromkeys(("mean", "std", "min", "max"))
+    if tensor.numel():
+        figures = (values.mean(), values.std(correction=0), values.min(), values.max())
+        # JSON has no word for NaN and infinity
+        known = {
+            name: figure if math.isfinite(figure := float(value)) else None
+            for name, value in zip(known, figures, strict=True)
+        }
+    size = tensor.numel() * tensor.element_size()
+    content = (ctypes.c_char * size).from_address(tensor.data_ptr()) if size else b""
+    return {
+        "shape": list(tensor.shape),
+        "dtype": str(tensor.dtype).removeprefix("torch."),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        **known,
+    }
