@@ -17,7 +17,7 @@ from gt_pictures.reading import read
 
 from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
-from . import Generated, Step
+from . import Generated, Step, onto_gpu
 from .conditioning import condition
 from .frames import to_frames
 from .hooks import finite, replaced
@@ -43,6 +43,8 @@ def from_folder(folder: Path, case: Case, fetched: Fetched, device: str) -> Load
     if case["runtime"].get("offload") == "model" and device == "cuda":
         pipeline.enable_model_cpu_offload()
     else:
+        if device == "cuda":
+            onto_gpu.place(pipeline.components.values(), torch.device(device))
         pipeline.to(device)
     _set_attention(pipeline, case["runtime"]["attention"])
     return LoadedDiffusers(pipeline, device)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ..errors import SourceError
-from . import Generated, refusals
+from . import Generated, onto_gpu, refusals
 from .checkout import import_official
-from .hooks import finite, reported
+from .hooks import finite, replaced, reported
 from .varlen_sdpa import in_place_of
 
 if TYPE_CHECKING:
@@ -48,13 +48,14 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedWan:
     text2video = import_official("wan.text2video", case, fetched)
     attention = import_official("wan.modules.attention", case, fetched)
     _check_attention(runtime["attention"], attention)
-    model = text2video.WanT2V(
-        config=_config(case, configs.WAN_CONFIGS),
-        checkpoint_dir=fetched["repositories"][case["model"]["repo"]]["path"],
-        device_id=0,
-        rank=0,
-        t5_cpu=runtime.get("t5_cpu", False),
-    )
+    with replaced(torch.nn.Module, "to", onto_gpu.to):
+        model = text2video.WanT2V(
+            config=_config(case, configs.WAN_CONFIGS),
+            checkpoint_dir=fetched["repositories"][case["model"]["repo"]]["path"],
+            device_id=0,
+            rank=0,
+            t5_cpu=runtime.get("t5_cpu", False),
+        )
     return LoadedWan(model, text2video, attention)
 
 
