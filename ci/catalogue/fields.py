@@ -168,6 +168,13 @@ class Needs(Strict):
         240, gt=0, description="After this the case is stopped as failed (240: upstream's job limit)."
     )
 
+    @model_validator(mode="after")
+    def _has_the_memory(self) -> Self:
+        largest = gpus.memory_gb(self.gpu)
+        if self.vram_gb is not None and self.vram_gb > largest:
+            raise ValueError(f"vram_gb that a card has: {self.gpu} has {largest:.0f} GB at most; name a larger kind")
+        return self
+
 
 class Input(Strict):
     """An input image, by URL or by path relative to the case's file."""

@@ -1,20 +1,70 @@
 """GPU kinds: their names, the forms that a kind comes in, and which need a card meets.
 
 A form is a kind of its own: the noise that CUDA draws depends on the number of multiprocessors, so an H100 PCIe makes
-other references than an H100 SXM. The name without a form is that of the SXM card where there is one.
+other references than an H100 SXM. The kinds stand in gpus.yaml.
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from ..errors import near
 
 ANY, CPU = "any", "cpu"
-FORMS = {"h100": ("pcie", "nvl"), "h200": ("nvl",), "a100": ("pcie",)}  # besides SXM, which may be named too
-BASES = ("h100", "h200", "b200", "b300", "gb200", "a100", "l40s", "l4", "4090", "5090")
-GPU_KINDS = (*BASES, *(f"{base}-{form}" for base, forms in FORMS.items() for form in ("sxm", *forms)))
-SLICE = re.compile(rf"(?:{'|'.join(BASES)})-mig-[a-z0-9.+]+")  # a part of a card: only where it is asked for by name
+Vendor = Literal["nvidia", "amd", "intel", "ascend"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)?$", max_length=40)]
+Gigabytes = Annotated[float, Field(gt=0)]
+
+
+class GpuKind(BaseModel):
+    """A kind as gpus.yaml writes it. What is left out is filled in by `_kinds`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    vendor: Vendor
+    names: tuple[str, ...] = ()
+    memory_gb: Gigabytes | None = None
+    forms: dict[Name, Gigabytes] = {}
+    runners: dict[Annotated[int, Field(ge=1)], str] = {}
+    folder: Name | None = None
+
+    @model_validator(mode="after")
+    def _memory_once(self) -> Self:
+        if (self.memory_gb is None) != bool(self.forms):
+            raise ValueError("memory_gb, or forms with the memory of each")
+        return self
+
+
+def read(text: str) -> dict[str, GpuKind]:
+    """The kinds of a gpus.yaml, each form as a kind of its own. Raises pydantic's ValidationError."""
+    return dict(_kinds(TypeAdapter(dict[Name, GpuKind]).validate_python(yaml.safe_load(text))))
+
+
+def _kinds(bases: dict[str, GpuKind]) -> Iterator[tuple[str, GpuKind]]:
+    for base, kind in bases.items():
+        usual = next(iter(kind.forms.values()), kind.memory_gb)
+        named = {"names": kind.names or (base,), "memory_gb": usual, "folder": kind.folder or base}
+        yield base, kind.model_copy(update=named)
+    for base, kind in bases.items():
+        for form, memory in kind.forms.items():
+            name = f"{base}-{form}"
+            alone = {"title": f"{kind.title} {form.upper()}", "memory_gb": memory, "forms": {}, "runners": {}}
+            yield name, kind.model_copy(update={**alone, "names": (), "folder": name})
+
+
+KINDS = read((Path(__file__).parent / "gpus.yaml").read_text("utf-8"))
+GPU_KINDS = tuple(KINDS)
+_SLICED = "|".join(name for name, kind in KINDS.items() if kind.vendor == "nvidia" and kind.names)
+SLICE = re.compile(rf"(?:{_SLICED})-mig-[a-z0-9.+]+")  # a part of a card: only where it is asked for by name
 
 
 def kind_of(gpu_name: str) -> str:
@@ -23,19 +73,52 @@ def kind_of(gpu_name: str) -> str:
     It becomes the name of a folder, so a `Quadro RTX 6000/8000` loses its slash.
     """
     words = gpu_name.lower().replace("-", " ").split()
-    base = next((base for base in BASES if base in words), None)
+    base = next((name for name, kind in KINDS.items() if set(kind.names) & set(words)), None)
     if base is None:
         return re.sub(r"[^a-z0-9 .+]+", "-", " ".join(words)).strip(" .-")[:100] or "unknown"
     if "mig" in words:
         return f"{base}-mig-{words[-1]}"
-    return "-".join([base, *(form for form in FORMS.get(base, ()) if form in words)])
+    return "-".join([base, *(form for form in list(KINDS[base].forms)[1:] if form in words)])
 
 
 def suits(need: str, kind: str) -> bool:
     """Whether a card meets a need. A need without a form is met by every form; a slice meets its own name alone."""
     if SLICE.fullmatch(kind):
         return need == kind
-    return need in (ANY, kind, f"{kind}-sxm") or kind.startswith(f"{need}-")
+    return need in (ANY, kind, _with_usual_form(kind)) or (need in KINDS and kind in _forms(need))
+
+
+@cache
+def _with_usual_form(kind: str) -> str | None:
+    forms = list(KINDS[kind].forms) if kind in KINDS else []
+    return f"{kind}-{forms[0]}" if forms else None
+
+
+def _forms(kind: str) -> list[str]:
+    return [f"{kind}-{form}" for form in KINDS[kind].forms]
+
+
+def memory_gb(need: str) -> float:
+    """Memory of the largest card that meets a need, in 1e9 bytes; infinite for what no entry tells."""
+    sizes = [kind.memory_gb or 0 for name, kind in KINDS.items() if suits(need, name)]
+    return max(sizes) * 2**30 / 1e9 if sizes else math.inf
+
+
+def vendor_of(kind: str) -> Vendor | None:
+    """Who makes a kind; None for `cpu` and for a card that has no entry."""
+    base = kind if kind in KINDS else kind.partition("-mig-")[0]
+    return KINDS[base].vendor if base in KINDS else None
+
+
+def runner_label(kind: str, gpus: int) -> str:
+    """The label of the CI runner with as many cards of a kind."""
+    known = KINDS[kind].runners if kind in KINDS else {}
+    return known.get(gpus, f"{gpus}-gpu-{kind}")
+
+
+def folder_of(kind: str) -> str:
+    """The folder of a kind in a data repository."""
+    return (KINDS[kind].folder or kind) if kind in KINDS else kind
 
 
 def mistake(kind: str) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..catalogue import gpus
 from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..errors import HostError
+from . import vendors
 from .jobs import Job
 
 
@@ -28,6 +29,11 @@ class Host:
     def card(self) -> dict[str, str | int | None] | None:
         """What decides bits besides the kind, as the runner reads it."""
         return {"name": self.gpu_name, "multiprocessors": self.multiprocessors} if self.gpus else None
+
+    @property
+    def has_runners(self) -> bool:
+        """Whether our locked environments and images hold a PyTorch for its cards: they hold CUDA's."""
+        return gpus.vendor_of(self.kind) in (None, "nvidia")
 
     @property
     def device(self) -> str:
@@ -53,7 +59,7 @@ QUERY = ("sh", "-c", f'python3 -c "$0" 2>/dev/null || {SMI}', PROBE)
 def this_host() -> Host:
     """Look at this machine's GPUs, as the driver reports them."""
     if shutil.which("nvidia-smi") is None:
-        return Host(CPU)
+        return _of_other_vendors(vendors.cards())
     try:
         return host_of(subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True).stdout)
     except (subprocess.SubprocessError, OSError):
@@ -68,6 +74,15 @@ def host_of(answer: str) -> Host:
     (name, _, *multiprocessors), mebibytes = rows[0], min(float(row[1]) for row in rows)
     count = int(multiprocessors[0]) if multiprocessors else None
     return Host(gpus.kind_of(name), len(rows), mebibytes * 2**20 / 1e9, name, count)
+
+
+def _of_other_vendors(cards: Sequence[vendors.Card]) -> Host:
+    """The host with these cards; one with no card of a known kind runs on its CPU."""
+    kinds = [gpus.kind_of(card.name) for card in cards]
+    if not kinds or kinds[0] not in gpus.KINDS:
+        return Host(CPU)
+    memory = min(card.memory_gb or gpus.memory_gb(kind) for card, kind in zip(cards, kinds, strict=True))
+    return Host(kinds[0], len(cards), memory, cards[0].name)
 
 
 def known(kind: str | None) -> None:
@@ -103,6 +118,8 @@ def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint
 def _problem(case: Case, host: Host, on: str | None) -> str | None:
     needs = case.spec.needs
     kind = on or needs.gpu
+    if kind not in (CPU, ANY) and suits(kind, host.kind) and not host.has_runners:
+        return f"  {case.id}: no runner holds PyTorch for {host.kind}; --on cpu runs it on the CPU"
     if kind != CPU and not suits(kind, host.kind):  # a machine with a GPU can run on its CPU too
         return f"  {case.id} needs {kind}"
     if kind != CPU and host.gpus and needs.gpus > host.gpus:
@@ -114,4 +131,5 @@ def _problem(case: Case, host: Host, on: str | None) -> str | None:
 
 def kind_used(job: Job, host: Host) -> str:
     """The kind that a job really runs on here."""
-    return CPU if job.gpu == CPU else host.kind
+    anywhere_else = job.gpu == ANY and not host.has_runners
+    return CPU if job.gpu == CPU or anywhere_else else host.kind

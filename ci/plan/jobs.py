@@ -9,12 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from typing import Any
 
+from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.native import ServingCase
 from ..errors import GtError
 
-# The labels of sgl-project/sglang's runners where they are not `<gpus>-gpu-<kind>`.
-RUNNER_LABELS = {("h200", 1): "8-gpu-h200", ("b200", 1): "4-gpu-b200", ("any", 1): "ubuntu-latest"}
+ANYWHERE = "ubuntu-latest"  # the runner for a case that needs no certain card
 SEVERAL = "several models"
 GITHUB_LIMIT = 256  # entries of a matrix that GitHub runs; of more it runs none
 
@@ -47,7 +47,8 @@ class Job:
     @property
     def runner_label(self) -> str:
         """The label of the CI runner that has what the job needs."""
-        return RUNNER_LABELS.get((self.gpu, self.gpus), f"{self.gpus}-gpu-{self.gpu}")
+        anywhere = self.gpu == gpus.ANY and self.gpus == 1
+        return ANYWHERE if anywhere else gpus.runner_label(self.gpu, self.gpus)
 
 
 def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None) -> list[Job]:

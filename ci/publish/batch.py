@@ -11,6 +11,7 @@ from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..artifact.records import FileRecord
 from ..artifact.verdict import bad
+from ..catalogue import gpus
 from ..catalogue.fields import NATIVE, OFFICIAL, SMOKE, relative_path
 from ..catalogue.model import RESERVED
 from ..catalogue.official import OFFICIAL_SOURCES
@@ -56,7 +57,7 @@ def batch(artifact: Path, target: str = "", *, per_platform: bool = False) -> Ba
         kind = record.gpu.kind if record.gpu is not None else ""
         if per_platform and not kind:
             raise PublishError(f"{name}: the manifest does not say which GPU kind ran it; leave out --per-platform")
-        folder = f"{directory}/{kind}" if per_platform else directory
+        folder = f"{directory}/{gpus.folder_of(kind)}" if per_platform else directory
         folders.setdefault(folder, {})[name] = {file.name: _content(artifact, file) for file in record.files}
     digest = hashlib.sha256((artifact / manifests.NAME).read_bytes()).hexdigest()
     return Batch(manifest, f"sha256:{digest}", folders, left_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from ci.catalogue import gpus
 from ci.catalogue.fields import path_name_mistake
@@ -57,3 +58,38 @@ def test_a_kind_that_is_none_is_named(kind: str) -> None:
 )
 def test_the_kind_of_any_card_is_a_name_of_a_folder(name: str) -> None:
     assert path_name_mistake(gpus.kind_of(name)) is None
+
+
+def test_one_entry_makes_a_kind_with_its_forms() -> None:
+    kinds = gpus.read("z9: {title: Vendor Z9, vendor: amd, names: [z9, z9x], forms: {oam: 100, pcie: 80}, folder: zed}")
+    assert list(kinds) == ["z9", "z9-oam", "z9-pcie"]
+    assert (kinds["z9"].memory_gb, kinds["z9"].folder, kinds["z9-pcie"].memory_gb) == (100, "zed", 80)
+    assert (kinds["z9-pcie"].title, kinds["z9-pcie"].folder) == ("Vendor Z9 PCIE", "z9-pcie")
+
+
+def test_an_entry_of_ours_reaches_needs_hosts_matrices_and_folders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added = gpus.read("z9: {title: Vendor Z9, vendor: amd, memory_gb: 100, runners: {2: big}, folder: zed}")
+    monkeypatch.setattr(gpus, "KINDS", {**gpus.KINDS, **added})
+    assert gpus.kind_of("AMD Instinct Z9") == "z9"
+    assert gpus.suits("z9", "z9")
+    assert not gpus.suits("h100", "z9")
+    assert (gpus.runner_label("z9", 1), gpus.runner_label("z9", 2)) == ("1-gpu-z9", "big")
+    assert gpus.folder_of("z9") == "zed"
+    assert round(gpus.memory_gb("z9")) == 107
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "z9: {title: Z, vendor: amd}",
+        "z9: {title: Z, vendor: amd, memory_gb: 1, forms: {oam: 1}}",
+        "z9: {title: Z, vendor: someone, memory_gb: 1}",
+        "../z9: {title: Z, vendor: amd, memory_gb: 1}",
+        "z9: {title: Z, vendor: amd, memory_gb: 1, more: 1}",
+    ],
+)
+def test_an_entry_with_a_mistake_is_refused(entry: str) -> None:
+    with pytest.raises(ValidationError):
+        gpus.read(entry)
