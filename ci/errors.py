@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from .words import counted
+
 MOST_SHOWN = 30  # words in one message
 
 
@@ -86,8 +88,7 @@ class DocumentError(GtError):
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = sorted(mistakes)
-        count = len(self.mistakes)
-        head = f"{count} mistake{'s' if count > 1 else ''} in the {self.files}; nothing was started"
+        head = f"{counted(len(self.mistakes), 'mistake')} in the {self.files}; nothing was started"
         super().__init__("\n".join([head, *map(str, self.mistakes)]))
 
 

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..catalogue.fields import Id
 from ..errors import ArtifactError, printable, reading
+from ..words import first_mistake
 from .records import CaseRecord, FileRecord, ManifestPart, RunRecord
 
 NAME = "manifest.json"
@@ -118,15 +119,11 @@ def parse(content: str | bytes, name: str) -> Manifest:
 
 
 def _mistake(error: ValidationError) -> str:
-    mistakes = error.errors(include_url=False)
-    for mistake in mistakes:
+    for mistake in error.errors(include_url=False):
         version = mistake["input"]
         if mistake["loc"] == ("schema_version",) and type(version) is int and version > SCHEMA:
             return f"was made by a newer version of diffusion-gt (its schema_version is {version}); update this one"
-    first = mistakes[0]
-    where = ".".join(map(str, first["loc"]))
-    more = f" (and {len(mistakes) - 1} more)" if mistakes[1:] else ""
-    return "is no manifest of this version: " + printable(f"{where + ': ' if where else ''}{first['msg']}")[:500] + more
+    return f"is no manifest of this version: {printable(first_mistake(error))}"
 
 
 def run_id(run: RunRecord) -> str:

@@ -21,6 +21,7 @@ from ..plan import jobs
 from ..plan.generation import Generation
 from ..plan.host import Host
 from ..plan.jobs import Job
+from ..words import first_mistake
 from .manifest import Manifest
 from .records import CaseRecord, RunRecord, Tool
 from .tool import of_checkout
@@ -144,8 +145,7 @@ def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
     try:
         return model_of(whole).validate_python(whole)
     except ValidationError as error:
-        mistake = error.errors(include_url=False)[0]
-        reason = printable(f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg']}")
+        reason = printable(first_mistake(error))
         raise ReproduceError(
             f"{name}: this version does not know the case as the manifest has it ({reason}); check out the tool's "
             "commit that the manifest names"

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
+from ..words import are, counted
 from .manifest import NAME, Manifest
 from .records import CaseRecord
 from .replay import Again, origin
@@ -64,7 +65,7 @@ class Reproduction(BaseModel):
             for field, (then, now) in case.differs.items():
                 yield f"{name}: {field} was {_shown(then)}, is {_shown(now)}"
         same = sum(case.identical for case in self.cases.values())
-        yield f"{same} of {len(self.cases)} cases are byte for byte the same"
+        yield f"{counted(same, 'case', of=len(self.cases))} {are(same)} byte for byte the same"
 
 
 def reproduction(old: Manifest, again: Again, new: Manifest) -> Reproduction:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from ..errors import ArtifactError, printable
+from ..words import counted
 from .manifest import Manifest
 from .records import CaseRecord
 from .verdict import bad
@@ -28,7 +29,7 @@ def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
     names = [*troubles, *(name for name in manifest.cases if name not in troubles)]  # what failed comes first
     link = quote(artifact_url, safe=":/?#[]@!$&'*+,;=%~")
     good = len(names) - len(troubles)
-    lines = [f"### Ground truth: {good} of {len(names)} cases", ""]
+    lines = [f"### Ground truth: {counted(good, 'case', of=len(names))}", ""]
     lines += [f"[Images and manifest.json]({link})", ""] if link else []
     lines += [_row(COLUMNS), _row("---" for _ in COLUMNS)]
     lines += [_row(_cells(name, manifest, troubles.get(name), link)) for name in names[:MOST_CASES]]

@@ -26,6 +26,11 @@ class Selection:
         return SMOKE if self.group == SMOKE else OFFICIAL if self.official else NATIVE
 
     @property
+    def is_open(self) -> bool:
+        """Whether nothing was asked for: all native cases then."""
+        return not self.official and self.group == ALL and not self.ids
+
+    @property
     def group(self) -> str:
         """The group's name; empty means all."""
         return self.source_group.strip() or ALL

@@ -73,10 +73,14 @@ def read(data: bytes) -> Document:
             root = yaml.compose(text, _LOADER)
             document.content = _value(document, root, ())
             document.root = root
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or error
-        document.flaws.append(Flaw((), mark.line + 1 if mark else 1, f"expected YAML in UTF-8: {problem}"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        document.flaws.append(Flaw((), line, f"expected text in UTF-8; the byte {data[error.start]:#04x} is none"))
+    except yaml.YAMLError as error:
+        mark, context = getattr(error, "problem_mark", None), getattr(error, "context", None)
+        stops = getattr(error, "problem", None) or str(error).splitlines()[0]
+        expected = f"expected YAML; the reader stops here: {stops}{f' ({context})' if context else ''}"
+        document.flaws.append(Flaw((), mark.line + 1 if mark else 1, expected))
     except _Huge:
         expected = f"expected aliases that add at most {MOST_REPEATED} values, and none within its own anchor"
         document.flaws.append(Flaw((), 1, expected))

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..artifact import manifest as manifests
 from ..errors import GateError, GtError
+from ..words import are, counted
 from . import published as addresses
 
 NEEDED = "skimage"  # the package that only an environment with the judge's dependencies has
@@ -97,9 +98,11 @@ def passed(result: Mapping[str, Any]) -> list[str]:
 def summary(result: Mapping[str, Any]) -> Iterator[str]:
     """The counts of a check, for a person."""
     bad, total, unreferenced = len(result["bad"]), result["images"], result["unreferenced"]
-    yield f"{total} images were looked at; {f'{bad} files are' if bad else 'none is'} bad"
+    seen = f"{counted(total, 'image')} {'was' if total == 1 else 'were'} looked at"
+    yield f"{seen}; {counted(bad, 'file') if bad else 'none'} {are(bad or 1)} bad"
     if unreferenced:
-        yield f"{unreferenced} of them are unreferenced: drift, shift, crop and swap were not looked for"
+        them = f"{unreferenced} of them {are(unreferenced)}"
+        yield f"{them} unreferenced: drift, shift, crop and swap were not looked for"
 
 
 def differences(result: Mapping[str, Any]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from ..catalogue import gpus
 from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..errors import HostError
+from ..words import are, counted
 from . import vendors
 from .jobs import Job
 
@@ -56,6 +58,11 @@ SMI = "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits"
 QUERY = ("sh", "-c", f'python3 -c "$0" 2>/dev/null || {SMI}', PROBE)
 
 
+LINES = textwrap.TextWrapper(
+    80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+)
+
+
 def this_host() -> Host:
     """Look at this machine's GPUs, as the driver reports them."""
     if shutil.which("nvidia-smi") is None:
@@ -92,40 +99,54 @@ def known(kind: str | None) -> None:
         raise HostError(mistake)
 
 
-def place(cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hint: str = "") -> None:
+def place(
+    cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hints: Iterable[str] = ()
+) -> None:
     """Check that every case may run on this host. Raises HostError with what `misplaced` says."""
-    lines = misplaced(cases, host, on, name, hint)
+    lines = misplaced(cases, host, on, name, hints)
     if lines:
         raise HostError("\n".join(lines))
 
 
-def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint: str) -> list[str]:
-    """Every case that does not fit onto a host, between what the host offers and the caller's hint; empty if all do.
+def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hints: Iterable[str]) -> list[str]:
+    """Every case that does not fit onto a host, between what the host offers and what to do; empty if all fit.
 
-    `on` moves cases to that kind (`any`: to whatever is here). Raises HostError for a kind that is none of ours.
+    `on` moves cases to that kind (`any`: to whatever is here); `hints` are what the caller knows besides. Raises
+    HostError for a kind that is none of ours.
     """
     known(on)
-    problems = [problem for case in cases if (problem := _problem(case, host, on))]
-    if not problems:
+    lacking: dict[str, list[str]] = {}
+    for case in cases:
+        if (need := lack(case, host, on)) is not None:
+            lacking.setdefault(need, []).append(case.id)
+    if not lacking:
         return []
-    offer = host.gpu_name or "no GPU"
+    head = f"{name} offers {host.kind} ({host.gpu_name or 'no GPU'}); what was selected needs something else:"
+    needs = [f"{need}: {', '.join(ids)}" for need, ids in lacking.items()]
+    return [head, *map(LINES.fill, needs), *_elsewhere(host, on), *hints]
+
+
+def _elsewhere(host: Host, on: str | None) -> list[str]:
+    """How the cases run on this host all the same."""
+    if on not in (None, ANY):
+        return []
     here = host.kind if gpus.SLICE.fullmatch(host.kind) else ANY
-    advice = f"--on {here} runs them here, and the manifest says so" if on in (None, ANY) else f"{name} has {offer}"
-    head = f"{name} offers {host.kind} ({offer}); {advice}:"
-    return [line for line in (head, *problems, hint) if line]
+    price = "" if host.gpus else " on the CPU, for hours"
+    return [f"--on {here} runs them here{price}, and the manifest says so"]
 
 
-def _problem(case: Case, host: Host, on: str | None) -> str | None:
+def lack(case: Case, host: Host, on: str | None) -> str | None:
+    """What a case needs that the host does not have; None if nothing. `on` is the kind that cases are moved to."""
     needs = case.spec.needs
     kind = on or needs.gpu
     if kind not in (CPU, ANY) and suits(kind, host.kind) and not host.has_runners:
-        return f"  {case.id}: no runner holds PyTorch for {host.kind}; --on cpu runs it on the CPU"
+        return f"a runner with PyTorch for {host.kind}, which there is none of (--on cpu runs on the CPU)"
     if kind != CPU and not suits(kind, host.kind):  # a machine with a GPU can run on its CPU too
-        return f"  {case.id} needs {kind}"
+        return kind
     if kind != CPU and host.gpus and needs.gpus > host.gpus:
-        return f"  {case.id} needs {needs.gpus} GPUs, there are {host.gpus}"
+        return f"{counted(needs.gpus, 'GPU')} (there {are(host.gpus)} {host.gpus})"
     if kind != CPU and host.gpus and needs.vram_gb and needs.vram_gb > host.memory_gb:
-        return f"  {case.id} needs {needs.vram_gb:g} GB of GPU memory, there are {host.memory_gb:.0f}"
+        return f"{needs.vram_gb:g} GB of GPU memory (there are {host.memory_gb:.0f})"
     return None
 
 

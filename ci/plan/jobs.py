@@ -13,6 +13,7 @@ from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.native import ServingCase
 from ..errors import GtError
+from ..words import counted
 
 ANYWHERE = "ubuntu-latest"  # the runner for a case that needs no certain card
 SEVERAL = "several models"
@@ -112,7 +113,8 @@ def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:
     """
     needed = len({_same_runner(job) for job in jobs})
     if limit < needed:
-        raise GtError(f"the jobs need {needed} kinds of runner; a matrix of {limit} entries is too small for them")
+        most = counted(limit, "entry")
+        raise GtError(f"the jobs need {counted(needed, 'kind')} of runner; a matrix of {most} is too small for them")
     alike = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
     entries = _together(alike, limit, _same_runner)
     return sorted(entries, key=lambda job: (-job.minutes, job.name))
@@ -122,7 +124,8 @@ def grouping(jobs: Sequence[Job], entries: Sequence[Job], limit: int) -> str | N
     """Say that jobs were put together, for a person; None if they were not."""
     if len(entries) == len(jobs):
         return None
-    return f"{len(jobs)} jobs were put together into {len(entries)} entries: a matrix holds at most {limit}"
+    put = f"{len(jobs)} jobs were put together into {counted(len(entries), 'entry')}"
+    return f"{put}: a matrix holds at most {limit}"
 
 
 def _same_runner(job: Job) -> tuple[str, str, int]:

@@ -6,7 +6,8 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ..errors import GtError
+from ..errors import GtError, printable
+from ..words import first_mistake
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -35,5 +36,4 @@ def entries(text: str, entry: type[E]) -> list[E]:
     try:
         return _Matrix[entry].model_validate_json(text).include  # type: ignore[valid-type]  # a type, at run time
     except ValidationError as error:
-        first = " ".join(str(error).splitlines()[:3])
-        raise GtError(f"this is no matrix: {first}; `gt matrix` prints one") from None
+        raise GtError(f"this is no matrix: {printable(first_mistake(error))}; `gt matrix` prints one") from None

@@ -11,6 +11,7 @@ from ..artifact.manifest import Accepted, Manifest
 from ..artifact.records import CaseRecord
 from ..errors import ArtifactError, PublishError, printable
 from ..plan.workflow import WorkflowInputs, publish_target
+from ..words import counted
 from .batch import Batch, Files
 from .merge import merge
 from .remotes.base import Head, blob_id
@@ -175,7 +176,7 @@ def message(order: Order, plan: Changes) -> str:
     """The commit's message: what changed and why, and what made it."""
     batch = order.batch
     count = len(plan.new) + len(plan.changed)
-    what = f"{count} case{'' if count == 1 else 's'}" if count or not plan.removed else "retired cases away"
+    what = counted(count, "case") if count or not plan.removed else "retired cases away"
     title = f"Publish {what if count else 'provenance'}" if not plan.removed or count else "Remove retired cases"
     lines = [f"{title} ({', '.join(batch.folders)})", ""]
     lines += [f"new: {' '.join(plan.new)}"] if plan.new else []

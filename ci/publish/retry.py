@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import PublishError
+from ..words import counted
 from .remotes.base import MovedError, PassingError
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Patience:
             except (MovedError, PassingError) as error:
                 pause = self._pause(error, tries, time.monotonic() - begin)
                 if pause is None:
-                    gave_up = f"Gave up after {tries} {'try' if tries == 1 else 'tries'}"
+                    gave_up = f"Gave up after {counted(tries, 'try')}"
                     raise PublishError(f"{error}\n{gave_up}; {known()}; {self._again()}") from error
                 self.say(f"{error}; trying again in {pause:.1f} s")
             except PublishError as error:

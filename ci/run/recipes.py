@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .. import ROOT
 from ..catalogue.native import ServingEngine
-from ..errors import ImageError
+from ..errors import ImageError, printable
+from ..words import first_mistake
 
 CONTAINERS = ROOT / "containers"
 TORCH = "torch"  # the project whose environment is the layer that all sources share
@@ -55,7 +56,8 @@ def data(folder: Path = CONTAINERS) -> Data:
     try:
         return Data.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        raise ImageError(f"{path.name} is not what it should be: {error}") from None
+        wrong = first_mistake(error) if isinstance(error, ValidationError) else str(error)
+        raise ImageError(f"{path.name} is not what it should be: {printable(wrong)}") from None
 
 
 def tiers(name: str) -> list[str]:

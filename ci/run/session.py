@@ -91,8 +91,8 @@ async def _placed(
 ) -> tuple[Engine, Spread | None, list[str]]:
     """The engine here, the spread over hosts if there are any, and the cases that neither may run."""
     if not hosts:
-        hint = "" if generation.host.gpus else GPU_HINT
-        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hint)
+        hints = [] if generation.host.gpus else [GPU_HINT]
+        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
         return Engine(generation, settings, built), None, misplaced
     nested = Nested(built.base(), await built.reference(), version, connection)
     reachable = await look(hosts, nested)

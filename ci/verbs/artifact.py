@@ -11,6 +11,7 @@ from typing_extensions import Doc
 from ..artifact import attest, collect, folder, manifest, summary
 from ..artifact.verdict import bad, verdict
 from ..catalogue import files
+from ..words import are, counted
 from .options import GT, OURS, Answer, Artifact, Cases, Folder, Typed, Written, read_text, write_text
 
 
@@ -46,7 +47,7 @@ class Collect:
         whole, results = collect.collect(collect.deliveries(self.parts.path), ids, files.load(self.cases.path))
         lines = folder.rewrite(self.output.path, whole, results)
         finished = sum(record.status == "ok" for record in whole.cases.values())
-        count = f"{finished} of {len(whole.cases)} cases are in {self.output.path}"
+        count = f"{counted(finished, 'case', of=len(whole.cases))} {are(finished)} in {self.output.path}"
         return Answer(lines=[*lines, *(f"{name}: {reason}" for name, reason in bad(whole).items()), count])
 
 

@@ -15,6 +15,7 @@ from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
 from ..catalogue.upstream.diff import differences
 from ..errors import SelectionError, near
+from ..words import are, counted
 from .options import OURS, Answer, Cases, Folder, SourceGroup, Typed, Without
 
 Native = Annotated[bool, Doc("Native cases, instead of official ones.")]
@@ -77,7 +78,8 @@ class CasesValidate:
         """How many cases there are. Raises CatalogueError with every mistake."""
         catalogue = files.load(self.cases.path, with_inputs=True)
         cases = [*catalogue.cases.values(), *catalogue.native.values()]
-        return Answer(f"gt: {len(cases)} cases of {', '.join(sorted({case.source for case in cases}))} are valid")
+        sources = ", ".join(sorted({case.source for case in cases}))
+        return Answer(f"gt: {counted(len(cases), 'case')} of {sources} {are(len(cases))} valid")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,12 @@ from ..artifact.manifest import Manifest
 from ..artifact.verdict import bad
 from ..catalogue import files
 from ..catalogue.files import Catalogue
-from ..plan import host, jobs
+from ..errors import SelectionError
+from ..plan import advice, host, jobs
 from ..plan.generation import Generation
 from ..run import on_machine
 from ..run.progress import Bars
+from ..words import are, counted
 from .options import GT, Answer, Folder, Models, ServingCheckout, Written, path_of
 from .plan import Chosen
 
@@ -63,8 +65,11 @@ class GenerateOnMachine(Generate):
 
     def run(self) -> Answer:
         """How many cases there are, and a line for each that is not."""
-        generation = self.generation(host.this_host())
-        host.place(generation.cases, generation.host, generation.on)
+        here = host.this_host()
+        if self.selection.is_open and self.engine is None:
+            raise SelectionError(advice.offers(self.catalogue, here))
+        generation = self.generation(here)
+        host.place(generation.cases, here, self.kind, hints=advice.instead(self.catalogue, self.selection, here))
         folder.check(self.output.path, generation, self.catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         outcome = self._outcome(generation, on_machine.Places(models, previous, engine=engine))
@@ -91,4 +96,5 @@ def bad_lines(manifest: Manifest) -> Iterator[str]:
 def count(manifest: Manifest, place: str) -> str:
     """How many cases a run has, and where they are."""
     good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
-    return f"{good} of {len(manifest.cases)} cases are {place} ({new} made now, {good - new} made before)"
+    whole = f"{counted(good, 'case', of=len(manifest.cases))} {are(good)} {place}"
+    return f"{whole} ({new} made now, {good - new} made before)"

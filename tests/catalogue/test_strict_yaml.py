@@ -90,9 +90,9 @@ def test_a_value_that_readers_differ_about_is_refused_with_what_it_would_have_be
         ("[" * 1_000 + "]" * 1_000, f"expected at most {DEEPEST} levels"),
         ("[" * 200_000, "exceeded maximum nesting depth"),
         ("a: &x [*x]", "none within its own anchor"),
-        ("a: *nothing", "expected YAML in UTF-8: found undefined alias"),
-        ("a: [", "expected YAML in UTF-8: "),
-        ("a: \x00", "expected YAML in UTF-8: "),
+        ("a: *nothing", "expected YAML; the reader stops here: found undefined alias"),
+        ("a: [", "expected YAML; the reader stops here: "),
+        ("a: \x00", "expected YAML; the reader stops here: "),
     ],
 )
 def test_what_makes_a_document_another_one_than_it_looks_is_refused(text: str, expected: str) -> None:

@@ -182,7 +182,7 @@ def test_without_gpu_support_the_cases_and_what_to_do_are_said(call: Call) -> No
     called = call("generate", "--official", "--case-ids", "flux_image_t2i", "--skip-preflight", "-o", "/nowhere/gt")
     if called.status == 0 or "this engine offers cpu" not in called.message:
         pytest.skip("this engine has GPUs")
-    assert "flux_image_t2i needs h100" in called.message
+    assert "h100: flux_image_t2i" in called.message
     assert "_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1" in called.message
 
 

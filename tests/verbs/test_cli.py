@@ -15,6 +15,8 @@ import yaml
 from ci import cli
 from ci.artifact import folder
 from ci.catalogue.files import CASES, Catalogue
+from ci.plan import host
+from ci.plan.host import Host
 from tests.conftest import ROOT
 from tests.support.records import manifest, results
 
@@ -174,3 +176,23 @@ print(*(name for name in {HEAVY!r} if name in sys.modules))
 """
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.split() == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["--case-ids", ""], ["--on", "any"], ["--source-group", "all"]])
+def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(gt: Command, arguments: list[str]) -> None:
+    said = gt("generate", *arguments)
+    assert (said.status, said.out) == (2, "")
+    assert said.err.startswith("gt: name what to make; this machine has ")
+    assert all(way in said.err for way in ("--source-group smoke", "--official", "--engine DIR"))
+
+
+def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "this_host", lambda: Host("cpu"))
+    said = gt("generate", "--official", "--source-group", "wan21")
+    assert said.status == 2
+    assert said.err.splitlines() == [
+        "gt: this machine offers cpu (no GPU); what was selected needs something else:",
+        "  h100: wan2_1_t2v_1.3b",
+        "--on any runs them here on the CPU, for hours, and the manifest says so",
+        "--source-group smoke tries everything out, and needs no GPU",
+    ]

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from ...errors import DefinitionsError
+from ...errors import DefinitionsError, printable
+from ...words import first_mistake
 from .. import bounded
 from ..fields import Id, RepoName, Sha256, Strict
 from ..native import GitRef
@@ -43,7 +44,7 @@ def read(folder: Path) -> Recorded:
     try:
         return Recorded.model_validate_json(bounded.content(path, MOST_BYTES))
     except ValidationError as error:
-        problem = " ".join(str(error).splitlines()[:3])
+        problem = printable(first_mistake(error))
         raise DefinitionsError(f"{path} is no record of definitions: {problem}; {advice}") from None
     except ValueError as error:
         raise DefinitionsError(f"{path}: expected {error}; {advice}") from None

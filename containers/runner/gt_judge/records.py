@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from .errors import JudgeError
+from .text import mistakes
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -122,9 +123,7 @@ def read(folder: Path) -> Manifest | None:
             raise JudgeError(f"{path} is made by a newer version of diffusion-gt: update this one")
         _MODEL.validate_python(data, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = " ".join(".".join(map(str, first["loc"])).split())
-        raise JudgeError(f"{path} is no manifest: {where + ': ' if where else ''}{first['msg']}") from None
+        raise JudgeError(f"{path} is no manifest: {next(mistakes(error))}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise JudgeError(f"{path} is no manifest: {str(error) or type(error).__name__}") from None
     return cast("Manifest", data)

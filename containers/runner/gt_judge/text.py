@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 # Control characters but newline and tab, marks that turn the direction of writing, and what XML does not take.
 _UNSHOWN = re.compile(
@@ -13,3 +18,10 @@ _UNSHOWN = re.compile(
 def printable(text: str) -> str:
     """The text with each character that is not to be shown as its escape."""
     return _UNSHOWN.sub(lambda character: character[0].encode("unicode_escape").decode(), text)
+
+
+def mistakes(error: ValidationError) -> Iterator[str]:
+    """What a model has against its input: the place and the words of each mistake."""
+    for each in error.errors():
+        place, words = ".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")
+        yield " ".join(f"{place}: {words}".removeprefix(": ").split())

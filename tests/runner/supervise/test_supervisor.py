@@ -97,7 +97,7 @@ def test_a_result_whose_file_was_damaged_is_made_again(runner: Runner) -> None:
         ("raise", "generate", "ValueError: broken on purpose"),
         ("kill", "generate", "killed by signal 9"),
         ("exit", "generate", "ended with status 7"),
-        ("hang", "generate", "took longer than its limit of 0.1 minutes"),
+        ("hang", "generate", "took longer than its limit of 0.1 min"),
     ],
 )
 def test_a_case_that_fails_leaves_the_others_delivered(runner: Runner, does: str, phase: str, reason: str) -> None:

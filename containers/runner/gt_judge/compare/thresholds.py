@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ..check.rules import Data
 from ..errors import JudgeError
+from ..text import mistakes
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
 SERVING_THRESHOLDS = Path(__file__).with_name("serving_thresholds.yaml")
@@ -118,7 +119,6 @@ def _read(path: Path, model: type[T]) -> T:
     except OSError as error:
         raise JudgeError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        mistakes = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise JudgeError("\n".join([f"{path.name} is not what it should be:", *mistakes])) from None
+        raise JudgeError("\n".join([f"{path.name} is not what it should be:", *mistakes(error)])) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that there is not
         raise JudgeError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None

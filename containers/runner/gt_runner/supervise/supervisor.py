@@ -93,7 +93,7 @@ class Supervisor:
                 if event.get("phase") == "generate" and self._following is None:
                     self._prepare_next()
         except HungError:
-            reason = f"took longer than its limit of {watch.limit_minutes:g} minutes"
+            reason = f"took longer than its limit of {watch.limit_minutes:g} min"
         finally:
             child.end()
         if watch.unsettled and not watch.failed:

@@ -1,0 +1,35 @@
+"""Sentences of messages: numbers that agree with what they count, and what a model has against its input."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+LONGEST = 500  # characters of a mistake
+
+
+def counted(count: int, noun: str, *, of: int | None = None) -> str:
+    """`1 case`, `2 cases`, and with `of` `1 of 2 cases`; the noun is given in the singular."""
+    if of is not None:
+        return f"{count} of {counted(of, noun)}"
+    return f"{count} {noun if count == 1 else _plural(noun)}"
+
+
+def are(count: int) -> str:
+    """`is` or `are`, after so many."""
+    return "is" if count == 1 else "are"
+
+
+def _plural(noun: str) -> str:
+    return re.sub(r"(?<=[^aeiou])y$", "ie", noun) + "s"
+
+
+def first_mistake(error: ValidationError) -> str:
+    """The first mistake that pydantic found, with its place and how many more there are; pydantic names itself too."""
+    first, *others = error.errors(include_url=False)
+    place = ".".join(map(str, first["loc"]))
+    words = first["msg"].removeprefix("Value error, ")[:LONGEST]
+    return f"{place + ': ' if place else ''}{words}{f' (and {len(others)} more)' if others else ''}"
