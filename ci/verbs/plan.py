@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +24,11 @@ from ..catalogue.selection import Selection, select
 from ..plan import host, jobs, workflow
 from ..plan.gitlab import pipeline
 from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
+from ..words import counted
 from .choices import GpuKind
 from .options import OURS, Answer, CaseIds, Cases, Official, On, PerCase, Ref, SourceGroup, TargetDir, read_text, say
 
-NARROW, WIDE = 80, 180  # columns of a table: the least, and where nothing says how wide the screen is
+NARROW = 80  # columns of a table: the least, and where nothing says how wide the screen is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,19 @@ class Chosen:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Chosen):
-    """Show what would run: case, model, GPU kind, host and expected minutes."""
+    """Show what would run: case, model, GPU kind and expected minutes, and which host has the GPU.
+
+    ~ stands before minutes that nobody measured.
+    """
 
     def run(self) -> Answer:
-        """Print the table as wide as the terminal."""
-        text = io.StringIO()
-        width = max(NARROW, shutil.get_terminal_size().columns) if sys.stdout.isatty() else WIDE
-        Console(file=text, width=width).print(_table(self.jobs(), self.place))
-        return Answer(text.getvalue())
+        """The table, as wide as the terminal, and where each kind of GPU is."""
+        planned, text = self.jobs(), io.StringIO()
+        width = max(NARROW, shutil.get_terminal_size().columns)
+        Console(file=text, width=width).print(_table(planned))
+        total = f"{counted(sum(len(job.cases) for job in planned), 'case')} in {counted(len(planned), 'job')}"
+        lines = [total, "", *map(str.rstrip, text.getvalue().splitlines()), "", *_places(planned, self.place)]
+        return Answer("\n".join(lines))
 
     def place(self, job: jobs.Job) -> str:
         """Where a job would run."""
@@ -94,18 +99,32 @@ class PlanOnEngine(Plan):
         return "this engine" if job.gpu in (ANY, CPU) else f"this engine, if it has {job.gpu}"
 
 
-def _table(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Table:
-    """A row for each case: job, case, model, GPU kind, host (as `place` says) and expected minutes."""
-    table = Table(title=f"{sum(len(job.cases) for job in planned)} cases in {len(planned)} jobs")
-    for column in ("job", "case", "model", "GPU", "host", "minutes"):
-        table.add_column(column, justify="right" if column == "minutes" else "left", overflow="fold")
+def _table(planned: list[jobs.Job]) -> Table:
+    """A row for each case, those of a job together. It fits into 80 columns: long names go on in a second line."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("case", overflow="fold")
+    table.add_column("model", overflow="fold")
+    table.add_column("GPU", no_wrap=True)
+    table.add_column("min", justify="right", no_wrap=True)
     for job in planned:
-        gpu = job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
         for case in job.cases:
-            minutes = f"{case.spec.needs.minutes:g}{' (assumed)' if case.assumed else ''}"
-            table.add_row(job.name, case.id, case.model, gpu, place(job), minutes)
-        table.add_section()
+            minutes = f"{'~' if case.assumed else ''}{round(case.spec.needs.minutes, 1):g}"
+            table.add_row(case.id, case.model, _gpu(job), minutes)
     return table
+
+
+def _gpu(job: jobs.Job) -> str:
+    return job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
+
+
+def _places(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Iterator[str]:
+    """For each kind of GPU: how much there is to do, and where it would run, as `place` says."""
+    kinds: dict[str, list[jobs.Job]] = {}
+    for job in planned:
+        kinds.setdefault(_gpu(job), []).append(job)
+    for kind, alike in kinds.items():
+        cases, minutes = sum(len(job.cases) for job in alike), sum(job.minutes for job in alike)
+        yield f"{kind}: {counted(cases, 'case')}, {minutes:.0f} min; {place(alike[0])}"
 
 
 @dataclass(frozen=True, kw_only=True)
