@@ -144,6 +144,7 @@ class Images:
         container = container.without_mount(BUILDING["UV_CACHE_DIR"])
         for package in recipes.packages(name):
             container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
+        container = container.with_file(f"{RUNNER}/{recipes.TRACER}", self._folder.file(f"runner/{recipes.TRACER}"))
         return _running(container).with_exec(["python", "-m", "compileall", "-q", RUNNER])
 
     def _with_uv(self, base: dagger.Container) -> dagger.Container:

@@ -92,7 +92,7 @@ class CaseTrace:
     def __init__(self, stages: Sequence[str], every: int) -> None:
         self._stages, self._every = stages, every
         self._words: dict[str, dict[str, str]] = {}
-        self._loops = self._steps = 0
+        self._steps = 0
         self.tensors: dict[str, torch.Tensor] = {}
         self.absent: dict[str, str] = {}  # by stage: why the run does not give it
 
@@ -121,37 +121,41 @@ class CaseTrace:
             for pattern in self._stages
         )
 
-    def prefix(self) -> str:
-        """Begin a loop over steps; returns what its stages' names start with, nothing for the first."""
-        self._loops += 1
-        return f"stage_{self._loops}." if self._loops > 1 else ""
-
     @contextmanager
     def steps(self, scheduler: Any, *, layout: str = "", phase: str = "") -> Iterator[None]:
-        """While open, each `scheduler.step(model_output, timestep, sample, …)` is traced; a class serves for all of it.
+        """While open, each `scheduler.step(model_output, timestep, sample, …)` is traced; of a class, by any object.
 
         A loop ends after `len(scheduler.timesteps)` steps; what follows is the next loop (`stage_2.`).
         """
-        own, official = "step" in vars(scheduler), scheduler.step
-        names = {"layout": layout, "phase": phase}
-        loop = Loop(self, names)
+        loop = Loop(self, layout=layout, phase=phase)
+        owner: Any = scheduler if isinstance(scheduler, type) else type(scheduler)
+        own, official = "step" in vars(owner), owner.step
+        left = 0
 
-        def step(*args: Any, **kwargs: Any) -> Any:
-            owner, given = (args[0], args[1:]) if isinstance(scheduler, type) else (scheduler, args)
-            arguments = dict(zip(("model_output", "timestep", "sample"), given, strict=False)) | kwargs
-            loop.before(arguments["sample"], arguments["model_output"], owner)
-            result = official(*args, **kwargs)
+        def step(this: Any, *args: Any, **kwargs: Any) -> Any:
+            nonlocal left
+            if this is not scheduler and owner is not scheduler:  # another object, such as a copy for the sound
+                return official(this, *args, **kwargs)
+            given = dict(zip(("model_output", "timestep", "sample"), args, strict=False)) | kwargs
+            if not left:
+                loop.begin(timesteps=this.timesteps, sigmas=getattr(this, "sigmas", None))
+                left = len(this.timesteps)
+            loop.before(given["sample"], given["model_output"])
+            result = official(this, *args, **kwargs)
             loop.after(result if torch.is_tensor(result) else result[0])
+            left -= 1
+            if not left:
+                loop.end()
             return result
 
-        scheduler.step = step
+        owner.step = step  # of the class: an object that the pipeline copies would take a step of its own along
         try:
             yield
         finally:
             if own:
-                scheduler.step = official
+                owner.step = official
             else:
-                del scheduler.step
+                del owner.step
         loop.end()
 
     def description(self) -> dict[str, Any]:
@@ -161,36 +165,47 @@ class CaseTrace:
 
 
 class Loop:
-    """Names what the steps of one or several loops get and give."""
+    """Names what the steps of the loops of a run get and give; those of a second loop start with `stage_2.`."""
 
-    def __init__(self, trace: CaseTrace, words: dict[str, str]) -> None:
-        self._trace, self._words = trace, words
-        self._prefix, self._done, self._total = "", 0, 0
+    def __init__(self, trace: CaseTrace, *, layout: str = "", phase: str = "") -> None:
+        self._trace, self._layout, self._phase = trace, layout, phase
+        self._count = self._done = 0
         self._last: torch.Tensor | None = None
 
-    def before(self, latents: torch.Tensor, model_output: torch.Tensor, schedule: Any) -> None:
-        """Add what a step gets, and before the first of a loop the `timesteps` and `sigmas` that its schedule has."""
-        if self._done == self._total:
-            self.end()
-            self._prefix, self._done = self._trace.prefix(), 0
-            self._total = len(schedule.timesteps) if hasattr(schedule, "timesteps") else len(schedule.sigmas) - 1
-            for name in ("timesteps", "sigmas"):
-                if (values := getattr(schedule, name, None)) is not None:
-                    phase = self._words["phase"]
-                    self._trace.add(self._prefix + name, torch.as_tensor(values), layout="steps", phase=phase)
-        self._trace.add(f"{self._prefix}latents.{self._done}", latents, **self._words)
-        self._trace.add(f"{self._prefix}model_output.{self._done}", model_output, **self._words)
+    @property
+    def prefix(self) -> str:
+        """What the names of this loop's stages start with; before the first, those of the first."""
+        return f"stage_{self._count}." if self._count > 1 else ""
+
+    @property
+    def following(self) -> str:
+        """The prefix of the next loop."""
+        return f"stage_{self._count + 1}." if self._count else ""
+
+    def begin(self, *, timesteps: Any = None, sigmas: Any = None) -> None:
+        """Begin a loop, with its schedule."""
+        self.end()
+        self._count, self._done = self._count + 1, 0
+        for name, values in (("timesteps", timesteps), ("sigmas", sigmas)):
+            if values is not None:
+                self._trace.add(self.prefix + name, torch.as_tensor(values), layout="steps", phase=self._phase)
+
+    def before(self, latents: torch.Tensor, model_output: torch.Tensor) -> None:
+        """Add what a step gets."""
+        for stage, tensor in (("latents", latents), ("model_output", model_output)):
+            name = f"{self.prefix}{stage}.{self._done}"
+            self._trace.add(name, tensor, layout=self._layout, phase=self._phase)
         self._done += 1
 
     def after(self, latents: torch.Tensor) -> None:
-        """Remember what a step gives: the pipeline may change it in place."""
+        """Remember what a step gives; a copy, since the pipeline may change it in place."""
         if self._trace.wants("latents.final"):
             self._last = latents.detach().clone()
 
     def end(self) -> None:
         """Add what the last step gave."""
         if self._last is not None:
-            self._trace.add(f"{self._prefix}latents.final", self._last, **self._words)
+            self._trace.add(f"{self.prefix}latents.final", self._last, layout=self._layout, phase=self._phase)
         self._last = None
 
 

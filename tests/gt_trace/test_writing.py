@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import subprocess
@@ -63,10 +64,22 @@ def test_a_loop_gives_its_schedule_each_step_and_its_end(tmp_path: Path) -> None
 
 def test_a_traced_loop_ends_in_the_same_bits_and_leaves_the_scheduler_as_it_was(tmp_path: Path) -> None:
     noise = torch.randn(1, 6, 8)
+    official = FlowMatchEulerDiscreteScheduler.step
     untraced, scheduler = loop(euler(), noise.clone()), euler()
     with Trace(tmp_path, name="me", version="1").case("a") as trace, trace.steps(scheduler):
         assert torch.equal(loop(scheduler, noise.clone()), untraced)
-    assert "step" not in vars(scheduler)
+    assert FlowMatchEulerDiscreteScheduler.step is official
+
+
+def test_a_copy_of_a_scheduler_steps_for_itself_and_is_not_traced(tmp_path: Path) -> None:
+    scheduler = euler(2)
+    with Trace(tmp_path, name="me", version="1").case("a") as trace, trace.steps(scheduler):
+        copied = copy.deepcopy(scheduler)
+        for timestep in scheduler.timesteps:
+            scheduler.step(torch.ones(1), timestep, torch.ones(1))
+            copied.step(torch.zeros(1), timestep, torch.zeros(1))
+    assert (scheduler.step_index, copied.step_index) == (2, 2)
+    assert read(tmp_path)[0]["steps"] == 2
 
 
 def test_the_class_of_a_scheduler_that_is_made_later_can_be_traced(tmp_path: Path) -> None:

@@ -13,6 +13,15 @@ class RunJob(Job):
     prepared: NotRequired[list[Prepared]]  # by an earlier fetch phase, elsewhere; absent: this run fetches
 
 
+class Tracing(TypedDict):
+    """Which tensors of a run are kept, and where; see `gt_trace`."""
+
+    folder: str
+    stages: list[str]  # names or patterns; none: all
+    every: int  # of how many steps one is kept
+    version: str  # of this product
+
+
 class Options(TypedDict):
     """What a run has besides its jobs; folders are of this machine."""
 
@@ -28,6 +37,7 @@ class Options(TypedDict):
     against: NotRequired[str]  # a folder with the files of an earlier run, which each finished case is compared with
     look: NotRequired[bool]  # prepare: only name what the store has, and fetch nothing
     since: NotRequired[str]  # prepare: a time; results that were made before it do not count
+    trace: NotRequired[Tracing]
     elsewhere: NotRequired[bool]  # preflight: weights will lie on other machines, so this one's disk does not matter
 
 
@@ -50,6 +60,7 @@ class WorkTask(TypedDict):
     cases: list[Prepared]  # those of the job that are not settled
     store: str
     nonce: str | None
+    trace: Tracing | None
 
 
 def fetch_task(run: Run, job: Job) -> FetchTask:

@@ -11,6 +11,7 @@ import gc
 import hashlib
 import importlib
 import inspect
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -23,12 +24,14 @@ from PIL import Image
 from gt_runner.errors import SourceError
 from gt_runner.sources import ltx, ltx_values, refusals
 from gt_runner.work.noise import first_noise
+from gt_runner.work.trace.tracing import traced
 from tests.support import tiny_ltx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gt_runner.contract import Case, Fetched
+    from gt_runner.tasks import Tracing
 
 # ruff: noqa: PLC0415  # the implementation is importable once the fixture `tiny` has chosen which copy of it
 
@@ -239,6 +242,34 @@ def test_the_frames_are_those_that_the_official_pipeline_makes(
     total = 2 if pipeline == ONE else 2 + len(SIGMAS) - 1
     assert steps == [(done, total) for done in range(1, total + 1)]
     assert np.array_equal(made.frames, _straight(pipeline, quantization, tiny, expected_arguments(picture) | size))
+
+
+@pytest.mark.parametrize(("pipeline", "tiled"), [(ONE, False), (TWO, True), (HQ, True)])
+def test_a_traced_run_makes_the_same_frames_and_gives_the_stages(
+    pipeline: str, tiled: bool, tiny: tiny_ltx.TinyLtx, picture: Path, tmp_path: Path
+) -> None:
+    case = make(pipeline, call={"width": 128, "height": 128})
+    case["call"]["tiling"] = TILING if tiled else None
+    loaded = ltx.load(case, found(tiny), "cpu")
+    asked: Tracing = {"folder": str(tmp_path), "stages": [], "every": 1, "version": "1"}
+    with traced(asked, case, loaded) as drew, first_noise(drew) as latent:
+        made = loaded.generate(case, [picture], lambda *_: None)
+    assert np.array_equal(made.frames, loaded.generate(case, [picture], lambda *_: None).frames)
+    [entry] = json.loads((tmp_path / "trace.json").read_text())["cases"].values()
+    first, second = ["noise", *loop_of(pipeline, 2)], ["condition.0", *loop_of(pipeline, len(SIGMAS) - 1)]
+    expected = ["prompt_embeds", "negative_prompt_embeds", "condition.0", *first]
+    expected += [] if pipeline == ONE else [f"stage_2.{stage}" for stage in second]
+    assert list(entry["stages"]) == [*expected, "decoded"]
+    assert sorted(entry["absent"]) == (["latents.final", "sigmas", "timesteps"] if pipeline == HQ else ["timesteps"])
+    assert entry["stages"]["noise"]["sha256"] == latent["sha256"]
+    assert entry["stages"]["decoded"]["shape"] == [1, 3, 9, 128, 128]
+
+
+def loop_of(pipeline: str, steps: int) -> list[str]:
+    """The stages of a loop; the second-order sampler steps twice for each step, and ends in its own way."""
+    half = pipeline == HQ
+    names = [f"{stage}.{step}" for step in range(steps * (1 + half)) for stage in ("latents", "model_output")]
+    return names if half else ["sigmas", *names, "latents.final"]
 
 
 @pytest.mark.parametrize("pipeline", [ONE, HQ])

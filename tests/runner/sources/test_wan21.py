@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import sys
 import types
@@ -30,11 +31,13 @@ from gt_runner.sources import wan21
 from gt_runner.sources.checkout import import_official
 from gt_runner.sources.varlen_sdpa import in_place_of, varlen_sdpa
 from gt_runner.work.noise import first_noise
+from gt_runner.work.trace.tracing import traced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gt_runner.contract import Case, Fetched
+    from gt_runner.tasks import Tracing
 
 STAND_IN = ROOT / "tests" / "support" / "wan_stand_in"
 PIN = "9737cba9c1c3c4d04b33fcad41c111989865d315"
@@ -135,6 +138,26 @@ def test_the_first_noise_is_what_the_cases_seed_gives() -> None:
     noise = torch.randn(latent["shape"], generator=torch.Generator().manual_seed(42))
     assert (latent["shape"], latent["dtype"], latent["reason"]) == ([3, 5, 16, 32], "float32", None)
     assert latent["sha256"] == hashlib.sha256(noise.numpy().tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("solver", ["unipc", "dpm++"])
+def test_a_traced_run_makes_the_same_frames_and_gives_the_stages(solver: str, tmp_path: Path) -> None:
+    case = make(call={"sample_solver": solver})
+    untraced, loaded = generate(case), wan21.load(case, found(), "cuda")
+    text2video = official("wan.text2video")
+    classes = (text2video.T5EncoderModel, text2video.WanVAE, text2video.FlowUniPCMultistepScheduler)
+    before = [dict(vars(owner)) for owner in classes]
+    asked: Tracing = {"folder": str(tmp_path), "stages": [], "every": 1, "version": "1"}
+    with traced(asked, case, loaded) as drew, first_noise(drew) as latent:
+        made = loaded.generate(case, [], lambda *_: None)
+    assert np.array_equal(made.frames, untraced.frames)
+    [entry] = json.loads((tmp_path / "trace.json").read_text())["cases"].values()
+    steps = [f"{stage}.{step}" for step in range(3) for stage in ("latents", "model_output")]
+    first = ["prompt_embeds", "negative_prompt_embeds", "noise", "timesteps", "sigmas"]
+    assert list(entry["stages"]) == [*first, *steps, "latents.final", "decoded"]
+    assert entry["absent"] == {"condition": "the case has no input image"}
+    assert entry["stages"]["noise"]["sha256"] == entry["stages"]["latents.0"]["sha256"] == latent["sha256"]
+    assert [dict(vars(owner)) for owner in classes] == before
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -75,18 +75,18 @@ class LoadedDiffusers:
     """A pipeline on its device."""
 
     def __init__(self, pipeline: Any, device: str) -> None:
-        self._pipeline = pipeline
+        self.official = pipeline
         self._device = device
         self.pipeline = type(pipeline).__name__
 
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
         """Call the pipeline with just the arguments that the case names and the pipeline takes."""
         arguments = self._arguments(case, inputs)
-        parameters = inspect.signature(type(self._pipeline).__call__).parameters
+        parameters = inspect.signature(type(self.official).__call__).parameters
         dropped = sorted(name for name in arguments if name not in parameters)
         arguments = {name: value for name, value in arguments.items() if name in parameters}
-        with _watched(self._pipeline, step):
-            result = self._pipeline(**arguments)
+        with _watched(self.official, step):
+            result = self.official(**arguments)
         return Generated(
             to_frames(_content(result)), {name: _described(value) for name, value in arguments.items()}, dropped
         )

@@ -79,6 +79,7 @@ class Supervisor:
             "cases": left,
             "store": self._run["store"],
             "nonce": self._run["nonce"],
+            "trace": self._run.get("trace"),
         }
         child.send(task)
         watch = _Watch(left)

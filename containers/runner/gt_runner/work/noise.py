@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,10 +17,11 @@ def unknown(reason: str) -> InitialLatent:
 
 
 @contextmanager
-def first_noise() -> Iterator[InitialLatent]:
+def first_noise(drew: Callable[[Any], None] = lambda _: None) -> Iterator[InitialLatent]:
     """While open, waits for the first tensor that `torch.randn` draws from a generator; changes no bit.
 
-    The value is filled in then: the sha256 of the tensor's bytes as it was drawn, before any scaling or packing.
+    The value is filled in then: the sha256 of the tensor's bytes as it was drawn, before any scaling or packing. `drew`
+    gets the tensor.
     """
     latent = unknown("the implementation drew no noise with torch.randn from a generator of its own")
     torch: Any = sys.modules.get("torch")
@@ -36,6 +37,7 @@ def first_noise() -> Iterator[InitialLatent]:
             raw = tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
             dtype = str(tensor.dtype).removeprefix("torch.")
             latent.update(sha256=hashlib.sha256(raw).hexdigest(), shape=list(tensor.shape), dtype=dtype, reason=None)
+            drew(tensor)
         return tensor
 
     torch.randn = drawn

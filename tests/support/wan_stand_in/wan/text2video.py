@@ -6,6 +6,10 @@ import torch
 from tqdm import tqdm  # type: ignore[import-untyped]  # its stubs are another package
 
 from .modules.model import WanModel
+from .modules.t5 import T5EncoderModel
+from .modules.vae import WanVAE
+from .utils.fm_solvers import FlowDPMSolverMultistepScheduler
+from .utils.fm_solvers_unipc import FlowUniPCMultistepScheduler
 
 
 class WanT2V:
@@ -27,6 +31,8 @@ class WanT2V:
         self.options = {name: value for name, value in locals().items() if name != "self"}
         self.calls: list[dict[str, Any]] = []
         self.model = WanModel()
+        self.text_encoder = T5EncoderModel()
+        self.vae = WanVAE()
         WanT2V.made.append(self)
 
     def generate(
@@ -44,9 +50,16 @@ class WanT2V:
     ) -> torch.Tensor:
         """Attention over noise, once a step, as a video of (channels, frames, height, width) in -1..1."""
         self.calls.append({name: value for name, value in locals().items() if name != "self"})
+        context, other = self.text_encoder([input_prompt], "cpu"), self.text_encoder([n_prompt], "cpu")
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(3, (frame_num - 1) // 4 * 4 + 1, size[1], size[0], generator=generator)
-        context = torch.randn(1, len(input_prompt), 1, 8, generator=generator)
-        for _ in tqdm(range(sampling_steps)):
-            noise = noise + self.model(noise, context)
-        return noise.clamp(-1, 1)
+        solvers: dict[str, Any] = {"unipc": FlowUniPCMultistepScheduler, "dpm++": FlowDPMSolverMultistepScheduler}
+        scheduler = solvers[sample_solver]()
+        scheduler.set_timesteps(sampling_steps)
+        latents = [noise]
+        for t in tqdm(scheduler.timesteps):
+            seen, unseen = self.model(latents[0], context[0]), self.model(latents[0], other[0])
+            guided = (unseen + guide_scale * (seen - unseen)).unsqueeze(0)
+            step = scheduler.step(guided, t, latents[0].unsqueeze(0), return_dict=False, generator=generator)
+            latents = [step[0].squeeze(0)]
+        return self.vae.decode(latents)[0]

@@ -9,7 +9,7 @@ class WanModel:
     """Lets each text token look at the noise."""
 
     def __call__(self, noise: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        rows = noise.flatten().view(1, -1, 1, 8)
-        lengths = torch.tensor([context.shape[1]])
-        attended: torch.Tensor = flash_attention(rows, context, context, k_lens=lengths)
+        rows, texts = noise.flatten().view(1, -1, 1, 8), context.view(1, -1, 1, 8)
+        lengths = torch.tensor([texts.shape[1]])
+        attended: torch.Tensor = flash_attention(rows, texts, texts, k_lens=lengths)
         return attended.view_as(noise)

@@ -1,0 +1,62 @@
+"""Traces one case, where the run asks for it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ...contract import Case
+from ...sources import Loaded
+from ...tasks import Tracing
+
+if TYPE_CHECKING:
+    from gt_trace import CaseTrace
+
+WATCHERS = {"smoke": "diffusers"}  # a source whose stages are those of another one
+# By the name in `absent`, a stage that stands for all of that name.
+STAGES = {
+    "prompt_embeds": "prompt_embeds",
+    "negative_prompt_embeds": "negative_prompt_embeds",
+    "condition": "condition.0",
+    "noise": "noise",
+    "timesteps": "timesteps",
+    "sigmas": "sigmas",
+    "latents": "latents.0",
+    "model_output": "model_output.0",
+    "latents.final": "latents.final",
+    "decoded": "decoded",
+}
+
+
+@contextmanager
+def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callable[[Any], None]]:
+    """While open, keeps the stages of a case that are asked for, and writes them at the end; changes no bit.
+
+    Gives what is to be called with the first noise. Nothing is written where the block raises.
+    """
+    if asked is None:
+        yield lambda _: None
+        return
+    from gt_trace import Trace  # noqa: PLC0415  # it imports torch, which a source may do without
+
+    watcher = importlib.import_module(f"{__package__}.{WATCHERS.get(case['source'], case['source'])}")
+    folder = Trace(asked["folder"], name="diffusion-gt", version=asked["version"])
+    with folder.case(case["id"], stages=asked["stages"], every=asked["every"]) as trace:
+        with watcher.watch(trace, loaded):
+            layout = watcher.noise_layout(loaded)
+            yield lambda tensor: trace.add("noise", tensor, layout=layout, phase="prepare")
+        _name_absent(trace, case, watcher.ABSENT)
+
+
+def _name_absent(trace: CaseTrace, case: Case, known: dict[str, str]) -> None:
+    """Say why a stage that was asked for is not there."""
+    reasons = {
+        "condition": "" if case.get("inputs") else "the case has no input image",
+        "negative_prompt_embeds": "the run encodes no negative prompt",
+        **known,
+    }
+    for name, stage in STAGES.items():
+        if trace.wants(stage) and stage not in trace.tensors:
+            trace.absent[name] = reasons.get(name) or "it was not seen where this source has it"
