@@ -35,7 +35,7 @@ class GpuKind(BaseModel):
     memory_gb: Gigabytes | None = None
     forms: dict[Name, Gigabytes] = {}
     runners: dict[Annotated[int, Field(ge=1)], str] = {}
-    folder: Name | None = None
+    folder: Annotated[str, Field(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$")] | None = None
 
     @model_validator(mode="after")
     def _memory_once(self) -> Self:
@@ -63,6 +63,9 @@ def _kinds(bases: dict[str, GpuKind]) -> Iterator[tuple[str, GpuKind]]:
 
 KINDS = read((Path(__file__).parent / "gpus.yaml").read_text("utf-8"))
 GPU_KINDS = tuple(KINDS)
+FOLDERS = {
+    name: kind.folder for name, kind in KINDS.items() if kind.folder not in (None, name)
+}  # not named as the kind
 _SLICED = "|".join(name for name, kind in KINDS.items() if kind.vendor == "nvidia" and kind.names)
 SLICE = re.compile(rf"(?:{_SLICED})-mig-[a-z0-9.+]+")  # a part of a card: only where it is asked for by name
 
@@ -118,7 +121,7 @@ def runner_label(kind: str, gpus: int) -> str:
 
 def folder_of(kind: str) -> str:
     """The folder of a kind in a data repository."""
-    return (KINDS[kind].folder or kind) if kind in KINDS else kind
+    return FOLDERS.get(kind, kind)
 
 
 def mistake(kind: str) -> str | None:

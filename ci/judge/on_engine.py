@@ -10,6 +10,7 @@ from typing import Any
 import dagger
 
 from ..artifact import manifest as manifests
+from ..catalogue.gpus import FOLDERS
 from ..errors import GtError, reading
 from ..run import transfer
 from . import on_machine
@@ -29,6 +30,7 @@ class Judged:
     images_only: bool = False
     published: dagger.Directory | None = None
     engine: dagger.Directory | None = None  # a serving engine's output
+    engine_gpu: str | None = None  # the GPU kind that it was made on
     noise_floor: Path | None = None
     models: dagger.Directory | None = None  # weights of CLIP and LPIPS
 
@@ -50,7 +52,8 @@ async def compare(container: dagger.Container, judged: Judged) -> dagger.Directo
 
 
 async def _ran(container: dagger.Container, what: on_machine.Command, judged: Judged) -> dagger.Container:
-    spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only}
+    spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only, "gpu_folders": FOLDERS}
+    spec["engine_gpu"] = judged.engine_gpu
     container = container.with_mounted_directory(ARTIFACT, judged.artifact)
     for name, path in (("published", PUBLISHED), ("engine", SERVING), ("models", MODELS)):
         directory = getattr(judged, name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..artifact import manifest as manifests
+from ..catalogue.gpus import FOLDERS
 from ..errors import GateError, GtError
 from ..words import are, counted
 from . import published as addresses
@@ -58,7 +59,8 @@ def _run(what: Command, spec: Spec, out: Path) -> None:
     ):
         artifact = manifests.folder_of(Path(spec["artifact"]))
         validate(what, spec, artifact, published)
-        json.dump({**spec, "artifact": str(artifact), "published": published and str(published)}, file)
+        places = {"artifact": str(artifact), "published": published and str(published), "gpu_folders": FOLDERS}
+        json.dump({**spec, **places}, file)
         file.flush()
         answer = subprocess.run(
             [sys.executable, *command(what, file.name, str(out))], stderr=subprocess.PIPE, text=True, check=False
@@ -111,13 +113,18 @@ def differences(result: Mapping[str, Any]) -> Iterator[str]:
         if counts:
             yield f"against {other}: {', '.join(f'{count} {word}' for word, count in counts.items())}"
     for case in result["cases"]:
-        words = [f"engine {case['engine_verdict']}"] if case["engine_verdict"] in ("failed", "missing") else []
+        words = [_engine_words(case)] if case["engine_verdict"] in ("failed", "missing") else []
         if case["grade"] in ("changed", "missing", "new"):
             words.insert(0, case["grade"])
         if words:
             yield f"{case['name']}: {', '.join(words)}{_reason(case)}"
     for old, new in result["renamed"].items():
         yield f"renamed: {old} is now {new}"
+
+
+def _engine_words(case: Mapping[str, Any]) -> str:
+    judged = f" by the thresholds of {case['engine_thresholds_from']}" if case["engine_verdict"] == "failed" else ""
+    return f"engine {case['engine_verdict']}{judged}"
 
 
 def _reason(case: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing_extensions import Doc
 
 from ..artifact.folder import check_writable
 from ..judge import on_machine
+from ..plan.host import known
 from .options import GT, Answer, Artifact, Folder, ImagesOnly, Published, Typed, Written, write_text
 
 
@@ -58,6 +59,9 @@ class Compare:
     artifact: Artifact = GT
     published: Published = None
     engine: Annotated[Folder | None, Doc("A serving engine's output: files named as the artifact's.")] = None
+    engine_gpu: Annotated[
+        str | None, Doc("The GPU kind that made it, if its manifest does not say so; picks the thresholds.")
+    ] = None
     images_only: ImagesOnly = False
     models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
     noise_floor: Annotated[Path | None, Doc("A file of measured noise floors, instead of this project's.")] = None
@@ -71,6 +75,7 @@ class CompareOnMachine(Compare):
 
     def run(self) -> Answer:
         """A line for each case that is not as it was, and where the report is."""
+        known(self.engine_gpu)
         check_writable(self.output.path)
         folders = {"artifact": self.artifact, "published": self.published, "engine": self.engine}
         spec = {
@@ -78,6 +83,7 @@ class CompareOnMachine(Compare):
             "images_only": self.images_only,
             "published": _address(self.published),
             "engine": self.engine and str(self.engine.path),
+            "engine_gpu": self.engine_gpu,
             "models": self.models and str(self.models.path),
             "noise_floor": self.noise_floor and str(self.noise_floor),
             "names": {what: folder.address for what, folder in folders.items() if folder is not None},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import dagger
 
 from ..judge import on_engine
+from ..plan.host import known
 from ..run.images import Images
 from ..run.recipes import CHECK, COMPARE
 from .images import BaseImage
@@ -44,11 +45,13 @@ class CompareOnEngine(Compare):
 
     async def run_on_engine(self) -> dagger.Directory:
         """Report, JSON and JUnit XML."""
+        known(self.engine_gpu)
         judged = on_engine.Judged(
             self.artifact.directory,
             self.images_only,
             _directory(self.published),
             _directory(self.engine),
+            self.engine_gpu,
             self.noise_floor,
             _directory(self.models),
         )

@@ -72,6 +72,7 @@ def test_an_entry_of_ours_reaches_needs_hosts_matrices_and_folders(
 ) -> None:
     added = gpus.read("z9: {title: Vendor Z9, vendor: amd, memory_gb: 100, runners: {2: big}, folder: zed}")
     monkeypatch.setattr(gpus, "KINDS", {**gpus.KINDS, **added})
+    monkeypatch.setattr(gpus, "FOLDERS", {"z9": "zed"})
     assert gpus.kind_of("AMD Instinct Z9") == "z9"
     assert gpus.suits("z9", "z9")
     assert not gpus.suits("h100", "z9")

@@ -28,7 +28,9 @@ class Spec(TypedDict, total=False):
     artifact: str
     images_only: bool  # the artifact has no manifest
     published: str | None
+    gpu_folders: dict[str, str]  # of published GT: those that are not named as their GPU kind
     engine: str | None  # a serving engine's output
+    engine_gpu: str | None  # the GPU kind that it was made on, where no manifest beside it says so
     models: str | None  # weights of the learned measures
     noise_floor: str | None  # a file to use instead of ours
     names: dict[str, str]  # how artifact, published and engine are called in the report
@@ -44,7 +46,7 @@ def main() -> int:
     spec: Spec = json.loads(arguments.spec.read_text(encoding="utf-8"))
     try:
         folder = spec.get("published")
-        published = Published(Path(folder)) if folder else None
+        published = Published(Path(folder), spec.get("gpu_folders")) if folder else None
         artifact = artifacts.read(Path(spec["artifact"]), images_only=spec.get("images_only", False))
         judge = _check if arguments.command == "check" else _compare
         judge(spec, artifact, published, arguments.out)
@@ -71,6 +73,7 @@ def _compare(spec: Spec, artifact: Artifact, published: Published | None, out: P
     against = Against(
         published=published,
         serving=serving,
+        serving_kind=spec.get("engine_gpu"),
         learned=Learned(models),
         floors=thresholds.noise_floors(floor or thresholds.NOISE_FLOOR),
         names=spec.get("names", {}),

@@ -27,11 +27,12 @@ class Reference:
 class Published:
     """A directory of the data repository, with its folders for GPU kinds."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises JudgeError where it is no directory."""
+    def __init__(self, folder: Path, folders: Mapping[str, str] | None = None) -> None:
+        """Raises JudgeError where it is no directory. `folders`: of GPU kinds, where not named as the kind."""
         if not folder.is_dir():
             raise JudgeError(f"{folder} is no directory of published GT")
         self.folder = folder
+        self._folders = folders or {}
         self._manifests: dict[Path, Manifest | None] = {}
 
     def find(self, file: File) -> Reference:
@@ -43,13 +44,15 @@ class Published:
 
     def nearest(self, file: File) -> Reference:
         """The published file of this name, of the same GPU kind if there is one, else of whatever kind."""
-        own = self.folder / (file.kind or "") / file.name
-        if file.kind and own.is_file():
+        if file.kind and (own := self._of(file.kind) / file.name).is_file():
             return Reference(own, kind=file.kind)
         path = self.folder / file.name
         if not path.is_file():
             return Reference(None, "nothing is published under this name")
         return Reference(path, kind=self._kind(file))
+
+    def _of(self, kind: str) -> Path:
+        return self.folder / self._folders.get(kind, kind)
 
     def _kind(self, file: File) -> str | None:
         """What made the published file: by its manifest, else by what the case needs, which upstream routes by."""
@@ -72,10 +75,10 @@ class Published:
 
     def record(self, case: str, kind: str | None = None) -> CaseRecord | None:
         """The published record of a case, that of the GPU kind's folder before the bare one."""
-        own = self.cases(self.folder / kind).get(case) if kind else None
+        own = self.cases(self._of(kind)).get(case) if kind else None
         return own or self.cases(self.folder).get(case)
 
     def images(self, kind: str | None = None) -> dict[str, Path]:
         """All images by name, those of the GPU kind's folder before the bare ones."""
-        folders = [self.folder, self.folder / kind] if kind and (self.folder / kind).is_dir() else [self.folder]
+        folders = [self.folder, *([self._of(kind)] if kind and self._of(kind).is_dir() else [])]
         return {path.name: path for folder in folders for path in artifact.images(folder)}

@@ -86,6 +86,7 @@ class CaseResult:
     why_missing: list[str] = field(default_factory=list)
     floor: NoiseFloor | None = None
     thresholds: Thresholds | None = None
+    thresholds_from: str | None = None  # which set of thresholds they are
     changes: dict[str, list[Change]] | None = None  # None: one of the two has no manifest
 
     @property
@@ -125,6 +126,7 @@ class CaseResult:
             "noise_floor": self.floor and self.floor.model_dump(mode="json"),
             "engine_verdict": self.verdict,
             "engine_thresholds": self.thresholds and self.thresholds.bounds(),
+            "engine_thresholds_from": self.thresholds_from,
             "changes": self.changes,
             "files": [file.as_json() for file in self.files],
         }

@@ -17,6 +17,7 @@ from ..text import mistakes
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
 SERVING_THRESHOLDS = Path(__file__).with_name("serving_thresholds.yaml")
+BASE = "h100"  # the platform whose thresholds hold where a platform has none of its own
 LOWER_IS_BETTER = frozenset({"mean_abs_diff", "alpha_diff", "lpips"})
 ATTAINED = 1e-6  # a floor is met by the very pair that it was measured on: results are told with six decimals
 
@@ -88,16 +89,32 @@ class Thresholds(Bounds):
     clip: Share
 
 
-class ServingThresholds(Data):
-    """`serving_thresholds.yaml`."""
+class Platform(Data):
+    """The thresholds of one platform, and the file of upstream that they were read from."""
 
-    version: Literal[1]
-    defaults: dict[Literal["image", "video"], Thresholds]
+    file: str
+    ref: str
     cases: dict[str, Thresholds]
 
-    def of(self, case: str | None, *, video: bool) -> Thresholds:
-        """The thresholds of a case."""
-        return self.cases.get(case or "") or self.defaults["video" if video else "image"]
+
+class ServingThresholds(Data):
+    """`serving_thresholds.yaml`: the platforms by GPU kind, each an overlay over BASE."""
+
+    version: Literal[2]
+    defaults: dict[Literal["image", "video"], Thresholds]
+    platforms: dict[str, Platform]
+
+    def of(self, case: str | None, kind: str | None, *, video: bool) -> tuple[Thresholds, str]:
+        """The thresholds of a case on a GPU kind, and what they are called: a platform's, or the defaults.
+
+        A form such as `h100-pcie` has its kind's platform. A kind that has none has BASE, as upstream takes it.
+        """
+        for name in (kind or "", (kind or "").partition("-")[0], BASE):
+            platform = self.platforms.get(name)
+            if platform is not None and case in platform.cases:
+                return platform.cases[case], f"{name} ({platform.file} at {platform.ref})"
+        kind_of_output: Literal["image", "video"] = "video" if video else "image"
+        return self.defaults[kind_of_output], f"the defaults for {kind_of_output}s"
 
 
 def noise_floors(path: Path = NOISE_FLOOR) -> NoiseFloors:

@@ -1,0 +1,85 @@
+"""`python -m ci.catalogue.upstream.thresholds CHECKOUT REF` reads upstream's thresholds for its own engine's output.
+
+Each platform that the checkout has a file for is read anew; the others stay, with the ref that they came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from ... import RUNNER
+from .checkout import files
+
+FOLDER = PurePosixPath("python/sglang/multimodal_gen/test/server/consistency_thresholds")
+FILES = {"h100": "h100", "b200": "b200", "5090": "5090", "gfx1250": "gfx1250", "b60": "intel_xpu_b60"}  # by GPU kind
+MEASURES = ("clip", "ssim", "psnr", "mean_abs_diff")
+OUTPUT = RUNNER / "gt_judge" / "compare" / "serving_thresholds.yaml"
+HEAD = """\
+# When an engine's output passes against GT: every measure must hold for every file of a case.
+#
+# These are upstream's thresholds for the output of its own engine, not noise floors: they say what one engine may
+# differ, and nothing of how well a case repeats. clip, ssim and psnr (dB) are the least that passes, mean_abs_diff
+# (0..255) is the most. A platform is an overlay over h100; a case without a line in either has the defaults.
+# Written by `python -m ci.catalogue.upstream.thresholds CHECKOUT REF`; {folder} holds the files.
+"""
+
+
+def main() -> None:
+    """Write the thresholds of a checkout into the judge's file."""
+    parser = argparse.ArgumentParser(prog="python -m ci.catalogue.upstream.thresholds")
+    parser.add_argument("checkout", type=Path, help="A checkout of sgl-project/sglang.")
+    parser.add_argument("ref", help="The commit or tag that is checked out.")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="The file to write.")
+    options = parser.parse_args()
+    before = yaml.safe_load(options.output.read_text("utf-8")) if options.output.exists() else {}
+    options.output.write_text("".join(lines(updated(before, options.checkout, options.ref))), encoding="utf-8")
+
+
+def updated(before: Mapping[str, Any], checkout: Path, ref: str) -> dict[str, Any]:
+    """The content of the judge's file, with the platforms that a checkout has a file for read anew."""
+    read = files(checkout)
+    content = {"defaults": before.get("defaults", {}), "platforms": dict(before.get("platforms", {}))}
+    for kind, name in FILES.items():
+        data = read(FOLDER / f"{name}.json")
+        if data is None:
+            continue
+        found = json.loads(data)
+        cases = {case: _bounds(limits, "{}_threshold") for case, limits in found["cases"].items()}
+        content["platforms"][kind] = {"file": f"{name}.json", "ref": ref, "cases": cases}
+        if "default_ssim_threshold_image" in found:
+            content["defaults"] = {
+                output: _bounds(found, f"default_{{}}_threshold_{output}") for output in ("image", "video")
+            }
+    return content
+
+
+def _bounds(limits: Mapping[str, float], name: str) -> dict[str, float]:
+    return {measure: float(limits[name.format(measure)]) for measure in MEASURES}
+
+
+def lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """The content as YAML, with a line for each case."""
+    yield HEAD.format(folder=FOLDER)
+    yield "version: 2\ndefaults:\n"
+    yield from _entries(content["defaults"], 2)
+    yield "platforms:\n"
+    for kind, platform in content["platforms"].items():
+        name = f"'{kind}'" if kind.isdigit() else kind
+        yield f"  {name}:\n    file: {platform['file']}\n    ref: {platform['ref']}\n"
+        yield "    cases:\n" if platform["cases"] else "    cases: {}\n"
+        yield from _entries(platform["cases"], 6)
+
+
+def _entries(entries: Mapping[str, Mapping[str, float]], indent: int) -> Iterator[str]:
+    for name, bounds in entries.items():
+        yield f"{' ' * indent}{name}: {{{', '.join(f'{measure}: {value}' for measure, value in bounds.items())}}}\n"
+
+
+if __name__ == "__main__":
+    main()
