@@ -90,7 +90,7 @@ def _why_not(name: str, catalogue: Catalogue, selection: Selection) -> str:
     if reason is not None:
         return f"case {name!r} has no {'native' if native else 'official'} reference: {reason}"
     if case is None:
-        return f"no case is named {name!r}; {near(name, catalogue.of(selection.mode))}"
+        return f"no case is named {name!r}; {near(name, catalogue.cases.keys() | catalogue.native.keys())}"
     if case.source == SMOKE:
         return f"case {name!r} is for trying out; add --source-group smoke"
     if case.official == native:

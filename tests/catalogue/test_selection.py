@@ -49,6 +49,7 @@ def test_ids_are_separated_by_spaces_or_commas_and_keep_the_catalogues_order(cho
         (Selection(True, "qwen_image_t2i_2_gpus"), "is native; leave out --official"),
         (Selection(False, "pi05_action_http"), "has no native reference: its output is a robot's actions"),
         (Selection(True, 'x"; rm -rf ~; #'), "no case is named"),
+        (Selection(True, "smoke_t2x"), "did you mean smoke_t2v or smoke_t2i"),
     ],
 )
 def test_a_selection_that_does_not_fit_is_refused_with_what_to_do(selection: Selection, said: str) -> None:
