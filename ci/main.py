@@ -15,8 +15,7 @@ from .verbs.images import RunnerOnEngine
 from .verbs.judge_on_engine import CheckOnEngine, CompareOnEngine, MetricsOnEngine
 from .verbs.pin_on_engine import PinOnEngine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, PlanOnEngine, PublishTarget
-from .verbs.publish import PublishAccess
-from .verbs.publish_on_engine import PublishOnEngine
+from .verbs.publish_on_engine import PublishAccessOnEngine, PublishOnEngine
 from .verbs.reproduce_on_engine import ReproduceOnEngine
 from .verbs.to_dagger import call
 
@@ -41,7 +40,7 @@ class DiffusionGt:
     pin = call(PinOnEngine, cache="session")
     # A base image that is named by its tag may be another one tomorrow.
     runner = call(RunnerOnEngine, cache="session")
-    publish_access = call(PublishAccess, cache="never")
+    publish_access = call(PublishAccessOnEngine, cache="never")
     # As long as Dagger likes: pure functions of their arguments and of this module.
     plan = call(PlanOnEngine)
     matrix = call(Matrix)

@@ -23,6 +23,7 @@ from ..plan.generation import ENDS, Generation
 from ..plan.host import QUERY, Host, host_of
 from ..plan.jobs import Job
 from . import double_run, recipes, transfer
+from .advice import of_the_module
 from .hosts.dispatch import Devices
 from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
 
@@ -241,6 +242,9 @@ class Engine:
         events: list[Event] = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
         if not events and await ran.exit_code():
             events = [*_unstarted(json.loads(run), await ran.stderr())]
+        for event in events:
+            if event["event"] == "failed":
+                event["reason"] = of_the_module(event["reason"])
         results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
         if any("record" in event for event in events):
             results.directories.append(ran.directory(OUT))

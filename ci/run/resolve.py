@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import uuid
 from collections.abc import Mapping
-from pathlib import Path
 
 import dagger
 from dagger import dag
 
 from ..catalogue.pin import case_files, open_digest, open_revisions, written
 from ..errors import PinError
-from . import recipes
+from . import recipes, transfer
 from .images import Images
 
 ASKED = "/gt/repositories.json"
@@ -23,8 +21,7 @@ async def pinned(
     cases: dagger.Directory, built: Images, token: dagger.Secret | None, endpoint: str
 ) -> dagger.Directory:
     """The files that change, by their place in this repository. Raises PinError with all that cannot be resolved."""
-    folder = Path(tempfile.mkdtemp()) / "cases"
-    await cases.export(str(folder))
+    folder = await transfer.exported(cases, "cases")
     texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
     spots = {name: open_revisions(text) for name, text in texts.items()}
     repos = sorted({spot.what for each in spots.values() for spot in each if spot.known is None})

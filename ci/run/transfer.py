@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import dagger
 from dagger import dag
+
+COPY = "gt-copy-"  # how the folders of this process are named
+_PLACE = re.compile(rf"(?:[^\s'\"]*/)?{COPY}\w+/")
 
 
 async def exported(directory: dagger.Directory, name: str) -> Path:
@@ -40,4 +44,9 @@ def file(text: str, name: str = "text") -> dagger.File:
 
 def fresh_folder() -> Path:
     """An empty folder that the engine sees."""
-    return Path(tempfile.mkdtemp(dir="."))
+    return Path(tempfile.mkdtemp(prefix=COPY, dir="."))
+
+
+def as_named(text: str) -> str:
+    """The text without the places of copies: the caller knows a folder by the name of the argument."""
+    return _PLACE.sub("", text)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from typing_extensions import Doc
 
+from ..errors import GtError
+
 T = TypeVar("T")
+WORDS = re.compile(r"[^\s,]+")  # of an option that takes several
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
 
 
@@ -28,6 +31,11 @@ class Field:
     default: Any
 
     @property
+    def option(self) -> str:
+        """As it is written on a command line."""
+        return f"--{self.name.removesuffix('_').replace('_', '-')}"
+
+    @property
     def help(self) -> str:
         """What the option is for."""
         mark = self.mark(Doc)
@@ -37,6 +45,14 @@ class Field:
     def mark(self, kind: type[T]) -> T | None:
         """The field's mark of this kind, if it has one."""
         return next((mark for mark in self.marks if isinstance(mark, kind)), None)
+
+
+def several(field: Field, typed: Iterable[str]) -> tuple[str, ...]:
+    """The words that were typed, each once. Raises GtError where the option was given, and names nothing."""
+    words = tuple(dict.fromkeys(WORDS.findall(" ".join(typed))))
+    if not words:
+        raise GtError(f"{field.option} is empty; name something with it, or leave it out")
+    return words
 
 
 def fields(verb: type) -> Iterator[Field]:

@@ -80,7 +80,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class FromCaller:
-    """Marks a folder that the module takes from the caller's directory where none is named."""
+    """Marks a folder that the module takes from its own repository where none is named."""
 
     path: str
 
@@ -156,7 +156,7 @@ PerCase = Annotated[bool, Doc("A job for each case, instead of one for each mode
 Cases = Annotated[
     Folder, Doc("A folder of case files, instead of those of this project."), FromCaller("cases"), Typed(default="ours")
 ]
-Artifact = Annotated[Folder, Doc("The artifact: a folder with images and manifest.json."), FromCaller("gt")]
+Artifact = Annotated[Folder, Doc("The artifact: a folder with images and manifest.json.")]
 ServingCheckout = Annotated[
     Folder | None, Doc("A checkout of the serving engine that makes the native cases; its repository if not given.")
 ]

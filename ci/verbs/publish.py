@@ -46,8 +46,18 @@ class PublishAccess:
     def run(self) -> Answer:
         """One line. Raises PublishError where it may not."""
         with self.remote() as remote:
-            patience().keep_trying(remote.check_access)
+            self.patience.keep_trying(remote.check_access)
         return Answer(lines=[f"{self.to} may be written to"])
+
+    @property
+    def patience(self) -> Patience:
+        """How often a server is asked again. The last error names the command that goes on."""
+        return Patience(resume=self.again, say=say)
+
+    @property
+    def again(self) -> str:
+        """The command that was typed."""
+        return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
     @contextmanager
     def remote(self, branch: str = "") -> Iterator[Remote]:
@@ -87,7 +97,7 @@ class Publish(PublishAccess):
         accepted = dict.fromkeys(self.accept, self.reason)
         order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref, self.allow_hidden)
         with self.remote(self.branch) as remote:
-            result = run(artifact, order, remote, gate, patience=patience(), check_only=self.check_only)
+            result = run(artifact, order, remote, gate, patience=self.patience, check_only=self.check_only)
         if result is None:
             return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
         return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
@@ -99,11 +109,6 @@ class PublishOnMachine(Publish):
     def run(self) -> Answer:
         """The commit."""
         return self.publish(self.artifact.path, self.cases.path, on_machine.gate)
-
-
-def patience() -> Patience:
-    """How often a server is asked again. The last error names the command that goes on."""
-    return Patience(resume=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]), say=say)
 
 
 def _author() -> Author:

@@ -1,23 +1,49 @@
-"""The engine's body of publish: the gate in a container, the commit from the module's process."""
+"""The engine's bodies of publishing: the gate in a container, the commit from the module's process."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 
+from ..errors import PublishError
 from ..judge import on_engine
+from ..publish.remotes.base import Remote
 from ..run import transfer
 from ..run.images import Images
 from ..run.recipes import CHECK
 from .images import BaseImage
-from .publish import Publish
+from .publish import Publish, PublishAccess
+
+SCHEMES = ("https", "http", "git")
+
+
+class FromEngine(PublishAccess):
+    """The module's process has neither the caller's folders nor its ssh keys."""
+
+    again = "the same call of the module"
+
+    @contextmanager
+    def remote(self, branch: str = "") -> Iterator[Remote]:
+        """The data repository. Raises PublishError for an address that only the caller's machine reaches."""
+        if urlsplit(self.to).scheme not in SCHEMES:
+            known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+            raise PublishError(f"--to {self.to}: the module takes {known}; for ssh and paths use gt publish")
+        with super().remote(branch) as remote:
+            yield remote
+
+
+class PublishAccessOnEngine(FromEngine):
+    """From the module's process."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishOnEngine(Publish):
+class PublishOnEngine(FromEngine, Publish):
     """With the gate in a container."""
 
     base_image: BaseImage = ""

@@ -28,7 +28,6 @@ from .options import (
     CaseIds,
     Cases,
     Folder,
-    FromCaller,
     Models,
     ServingCheckout,
     Typed,
@@ -48,7 +47,7 @@ class Reproduce:
     cannot be had; the module gives reproduction.json, reproduction.txt and the new artifact in gt/.
     """
 
-    artifact: Annotated[Folder, Doc("The artifact, or its manifest."), FromCaller("gt"), Typed(positional=True)]
+    artifact: Annotated[Folder, Doc("The artifact, or its manifest."), Typed(positional=True)]
     case_ids: CaseIds = ()
     cases: Cases = OURS
     engine: ServingCheckout = None

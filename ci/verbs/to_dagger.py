@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Protocol, get_type_hints
@@ -15,12 +16,18 @@ from dagger.mod._exceptions import FunctionError  # what the SDK reports without
 
 from ..errors import GtError
 from ..run import transfer
+from ..run.advice import of_the_module
 from .choices import GpuKind, PublishWay, Source
-from .fields import REQUIRED, Field, fields, help_of, name_of
+from .fields import REQUIRED, Field, fields, help_of, name_of, several
 from .options import Answer, Folder, FromCaller, OneOf, Secret, Without, Written
 from .to_typer import Verb
 
+TRACE = re.compile(r" ?\[traceparent:[^\]]*\]")  # in what the engine says of its own errors
 TYPES: Mapping[type, type] = {Folder: dagger.Directory, Path: dagger.File, Secret: dagger.Secret}
+_WRAPPED: Mapping[type, Callable[[Any], Any]] = {
+    Folder: lambda directory: Folder(directory=directory),
+    Secret: lambda secret: Secret(secret=secret),
+}
 for words in (GpuKind, PublishWay, Source):
     enum_type(words)
 
@@ -64,9 +71,9 @@ async def _run(verb: Any, values: Mapping[str, Any]) -> Any:
         near[field[0]] = Folder(written) if field[1].name is None else written / field[1].name
     answer: Answer = await anyio.to_thread.run_sync(verb(**near).run)
     if answer.bad:
-        raise FunctionError(answer.words)
+        raise FunctionError(transfer.as_named(answer.words))
     if field is None:
-        return answer.words
+        return transfer.as_named(answer.words)
     directory = transfer.folder(written)
     return await (directory if field[1].name is None else directory.file(field[1].name)).sync()
 
@@ -95,10 +102,11 @@ def _parameter(field: Field) -> inspect.Parameter:
     choice, default = field.mark(OneOf), field.default
     kind: Any = choice.words if choice is not None else TYPES.get(field.kind, field.kind)
     if field.kind is tuple:
-        kind = list[field.inner]  # type: ignore[name-defined]  # a value, not a name
+        kind, default = list[field.inner], None  # type: ignore[name-defined]  # a value, not a name
     source, without = field.mark(FromCaller), field.mark(Without)
     if source is not None:
         marks.append(DefaultPath(source.path))
+    if isinstance(default, Folder):  # of `gt`: the module does not see the folder in which its caller stands
         default = REQUIRED
     if without is not None:
         marks.append(Ignore(list(without.patterns)))
@@ -109,30 +117,23 @@ def _parameter(field: Field) -> inspect.Parameter:
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=_default(default),
-        annotation=Annotated[kind | None if field.optional else kind, *marks],
+        default=inspect.Parameter.empty if default is REQUIRED else default,
+        annotation=Annotated[kind | None if default is None else kind, *marks],
     )
-
-
-def _default(default: Any) -> Any:
-    if default is REQUIRED:
-        return inspect.Parameter.empty
-    return list(default) if isinstance(default, tuple) else default
 
 
 async def _value(field: Field, value: Any) -> Any:
     """A field's value from an argument. A file is copied here, a folder stays on the engine."""
+    if field.kind is tuple:
+        given = value or ()
+        return several(field, given) if value is not None and field.inner is str else tuple(given)
     if value is None:
         return None
     if field.mark(OneOf) is not None:
         return value.value
-    if field.kind is Folder:
-        return Folder(directory=value)
-    if field.kind is Secret:
-        return Secret(secret=value)
     if field.kind is Path:
         return await transfer.exported_file(value)
-    return tuple(value) if field.kind is tuple else value
+    return _WRAPPED[field.kind](value) if field.kind in _WRAPPED else value
 
 
 @contextmanager
@@ -141,13 +142,18 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except GtError as error:
-        raise FunctionError(str(error)) from None
+        raise FunctionError(_said(error)) from None
     except BaseExceptionGroup as group:  # of jobs side by side
         ours, others = group.split(GtError)
         if ours is not None:
-            raise FunctionError("\n".join(dict.fromkeys(str(error) for error in _leaves(ours)))) from None
+            raise FunctionError("\n".join(dict.fromkeys(map(_said, _leaves(ours))))) from None
         assert others is not None  # noqa: S101  # a group is never empty
         raise next(_leaves(others)) from None  # the rest were cancelled because of it
+
+
+def _said(error: BaseException) -> str:
+    """The message, with the caller's names of folders and advice that can be followed on an engine."""
+    return of_the_module(transfer.as_named(TRACE.sub("", str(error))))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Protocol
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from ..errors import GtError
-from .fields import REQUIRED, Field, fields, help_of
+from .fields import REQUIRED, Field, fields, help_of, several
 from .options import Answer, Folder, Secret, Typed, Variable, Written, say
 
 
@@ -62,11 +61,7 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 def _names(field: Field, typed: Typed) -> tuple[str, ...]:
     written = ("-o", "--output") if field.mark(Written) is not None else ()
-    return typed.names or written or (_option(field),)  # given in full, so that a switch has no --no-… beside it
-
-
-def _option(field: Field) -> str:
-    return f"--{field.name.replace('_', '-')}"
+    return typed.names or written or (field.option,)  # given in full, so that a switch has no --no-… beside it
 
 
 def _default(default: Any) -> Any:
@@ -74,7 +69,7 @@ def _default(default: Any) -> Any:
         return inspect.Parameter.empty
     if isinstance(default, Folder):
         return default.address
-    return list(default) if isinstance(default, tuple) else default
+    return None if default == () else default
 
 
 def _value(field: Field, words: Mapping[str, Any]) -> Any:
@@ -85,9 +80,9 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
         return Secret(text) if text else None
     value = words[field.name]
     if field.kind is tuple:  # repeated, or separated by spaces or commas
-        return tuple(dict.fromkeys(re.findall(r"[^\s,]+", " ".join(value))))
+        return several(field, value) if value else ()
     if field.kind is not Folder or value is None:
         return value
     if field.optional and field.mark(Written) is None and "#" not in value and not Path(value).is_dir():
-        raise GtError(f"{_option(field)} {value}: there is no such directory")
+        raise GtError(f"{field.option} {value}: there is no such directory")
     return Folder(value)

@@ -203,7 +203,7 @@ def test_a_hostile_setting_is_a_word_and_runs_nothing(machine: Machine, run: Run
 def test_hostile_case_ids_are_a_word_and_start_nothing(machine: Machine, run: Run) -> None:
     assert not run(machine, GT_CASE_IDS=machine.hostile).green
     assert not machine.canary.exists()
-    assert machine.options("matrix")[0][2] == "--case-ids=" + re.sub(r"\s", ",", machine.hostile)
+    assert "--case-ids=" + re.sub(r"\s", ",", machine.hostile) in machine.options("matrix")[0]
     assert machine.verbs == ["matrix"]
 
 

@@ -216,5 +216,5 @@ def test_a_hostile_input_is_a_word_and_runs_nothing(gitlab_ci: GitLab) -> None:
     assert machine.options("publish")[0][1:3] == [f"--to={hostile}", f"--publish-target-dir={hostile}"]
     ran = gitlab_ci.run(case_ids=hostile)
     assert red(ran) == {"gt-plan"}  # no case has such a name
-    assert machine.options("matrix")[-1][2] == "--case-ids=" + re.sub(r"\s", ",", hostile)
+    assert "--case-ids=" + re.sub(r"\s", ",", hostile) in machine.options("matrix")[-1]
     assert not machine.canary.exists()
