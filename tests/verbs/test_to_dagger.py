@@ -28,9 +28,7 @@ def message(error: Exception) -> str:
 
 @pytest.mark.parametrize("field", LISTS, ids=lambda field: field.name)
 @pytest.mark.parametrize("typed", [[], [""], [" ", ","]])
-def test_a_list_that_is_given_and_names_nothing_is_refused_by_its_option(
-    field: Field, typed: list[str]
-) -> None:
+def test_a_list_that_is_given_and_names_nothing_is_refused_by_its_option(field: Field, typed: list[str]) -> None:
     with pytest.raises(GtError, match=f"^{field.option} is empty; "):
         anyio.run(to_dagger._value, field, typed)
     assert anyio.run(to_dagger._value, field, None) == ()
