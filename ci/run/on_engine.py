@@ -23,9 +23,9 @@ from ..plan.generation import ENDS, Generation
 from ..plan.host import QUERY, Host, host_of
 from ..plan.jobs import Job
 from . import double_run, recipes, transfer
-from .advice import of_the_module
 from .hosts.dispatch import Devices
 from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
+from .wording import of_the_module
 
 if TYPE_CHECKING:  # the runner has a container of its own
     from gt_runner.events import Ending, Event

@@ -16,7 +16,7 @@ from dagger.mod._exceptions import FunctionError  # what the SDK reports without
 
 from ..errors import GtError
 from ..run import transfer
-from ..run.advice import of_the_module
+from ..run.wording import of_the_module
 from .choices import GpuKind, PublishWay, Source
 from .fields import REQUIRED, Field, fields, help_of, name_of, several
 from .options import Answer, Folder, FromCaller, OneOf, Secret, Without, Written

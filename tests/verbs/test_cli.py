@@ -189,7 +189,7 @@ print(*(name for name in {HEAVY!r} if name in sys.modules))
     assert run.stdout.split() == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["--case-ids", ""], ["--on", "any"], ["--source-group", "all"]])
+@pytest.mark.parametrize("arguments", [[], ["--on", "any"], ["--source-group", "all"]])
 def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(gt: Command, arguments: list[str]) -> None:
     said = gt("generate", *arguments)
     assert (said.status, said.out) == (2, "")

@@ -10,7 +10,7 @@ import pytest
 from dagger.mod._exceptions import FunctionError
 
 from ci.errors import GtError, PublishError
-from ci.run import advice, transfer
+from ci.run import transfer, wording
 from ci.verbs import to_dagger
 from ci.verbs.fields import Field, fields
 from ci.verbs.generate_on_engine import GenerateOnEngine
@@ -65,8 +65,8 @@ def test_every_word_of_advice_that_is_replaced_is_one_that_is_given() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    assert [words for words in advice.WORDS if words not in texts] == []
-    assert "--models" not in advice.of_the_module("\n".join(advice.WORDS))
+    assert [words for words in wording.WORDS if words not in texts] == []
+    assert "--models" not in wording.of_the_module("\n".join(wording.WORDS))
 
 
 @pytest.mark.parametrize("address", ["git@example.org:a/b.git", "ssh://git@example.org/a/b", "../data", "/srv/data"])
