@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from .errors import GtError
 from .run.on_machine import stops
 from .verbs.artifact import Attest, Collect, Summary, Verdict
+from .verbs.cache import Cache
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
 from .verbs.fields import name_of
 from .verbs.generate import GenerateOnMachine
@@ -31,7 +32,7 @@ VERBS = {  # in the order of use, as the help groups them
     "Judge": (CheckOnMachine, CompareOnMachine, Verdict),
     "Publish": (PublishOnMachine, PublishAccess, Attest),
     "CI": (Matrix, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
-    "Look": (PinOnMachine,),
+    "Look": (PinOnMachine, Cache),
 }
 LINE = 60  # characters of a command's help in the list
 CASES = (CasesList, CasesShow, CasesValidate, CasesDiff)

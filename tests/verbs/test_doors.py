@@ -18,6 +18,7 @@ from ci.verbs.choices import GpuKind, Source
 from ci.verbs.options import GT, OURS
 from gt_runner.sources import SOURCES
 
+ONLY_ON_MACHINE = {"cache"}  # an engine has caches of its own, which `dagger core engine` shows and prunes
 ONLY_ON_ENGINE = {"runner", "metrics", "lint", "types", "tests", "schemas"}
 FUNCTIONS: dict[str, Any] = DiffusionGt.__dagger_module__.get_object("DiffusionGt").functions  # type: ignore[attr-defined]
 
@@ -34,10 +35,10 @@ COMMANDS = commands()
 
 
 def test_each_verb_of_gt_is_a_function_of_the_module_and_the_other_way_round() -> None:
-    assert COMMANDS.keys() == {name for name in FUNCTIONS if name} - ONLY_ON_ENGINE
+    assert COMMANDS.keys() - ONLY_ON_MACHINE == {name for name in FUNCTIONS if name} - ONLY_ON_ENGINE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - ONLY_ON_MACHINE))
 def test_both_doors_give_a_verb_one_help_and_its_options_the_same_words_and_defaults_in_the_same_order(
     name: str,
 ) -> None:
