@@ -112,6 +112,7 @@ def differences(result: Mapping[str, Any]) -> Iterator[str]:
     for other, counts in result["counts"].items():
         if counts:
             yield f"against {other}: {', '.join(f'{count} {word}' for word, count in counts.items())}"
+    yield from result["other_kinds"]
     for case in result["cases"]:
         words = [_engine_words(case)] if case["engine_verdict"] in ("failed", "missing") else []
         if case["grade"] in ("changed", "missing", "new"):

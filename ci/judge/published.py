@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..artifact.manifest import NAME
 from ..errors import GtError
 
 
@@ -24,7 +25,7 @@ def at_hand(address: str | None) -> Iterator[Path | None]:
     elif not is_git:
         raise GtError(f"{address} is no directory; a git repository is written as URL#REF:PATH")
     else:
-        ref, _, path = place.partition(":")
+        ref, _, path = place.removesuffix(f"/{NAME}").partition(":")
         with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
             yield _fetched(url, ref or "HEAD", path.strip("/"), folder)
 

@@ -145,7 +145,7 @@ OURS = Folder(CASES)
 GT = Folder("gt")
 
 Official = Annotated[bool, Doc("Official cases, instead of native ones.")]
-CaseIds = Annotated[tuple[str, ...], Doc("Only these cases.")]
+CaseIds = Annotated[tuple[str, ...], Doc("Only these cases; several are separated by commas.")]
 SourceGroup = Annotated[str, Doc("A group: all, diffusers, wan21, ltx, ltx23, smoke, or one of your own.")]
 On = Annotated[
     str,

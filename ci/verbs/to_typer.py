@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
 
+from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError
 from .fields import REQUIRED, Field, fields, help_of, several
-from .options import Answer, Folder, Secret, Typed, Variable, Written, say
+from .options import Answer, Folder, OneOf, Secret, Typed, Variable, Written, say
+
+SHOWN = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
 
 
 class Verb(Protocol):
@@ -43,8 +46,11 @@ def command(verb: type[Verb]) -> Callable[..., None]:
 
 def _parameter(field: Field) -> inspect.Parameter:
     """An option as Typer reads it."""
-    typed, variable = field.mark(Typed) or Typed(), field.mark(Variable)
-    details: dict[str, Any] = {"help": field.help}
+    typed, variable, words = field.mark(Typed) or Typed(), field.mark(Variable), field.mark(OneOf)
+    shown = SHOWN.get(field.kind)
+    details: dict[str, Any] = {"help": field.help} if typed.positional else {"help": field.help, "metavar": shown}
+    if words is not None:  # where there is nothing of ours to complete, shells complete paths
+        details["autocompletion"] = _completion([word.value for word in words.words])
     if typed.default is not None:
         details["show_default"] = typed.default
     if variable is not None:
@@ -57,6 +63,13 @@ def _parameter(field: Field) -> inspect.Parameter:
         default=_default(field.default),
         annotation=Annotated[kind | None if field.optional else kind, info],
     )
+
+
+def _completion(words: Sequence[str]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete  # Typer reads a function's own parameters, and takes no partial
 
 
 def _names(field: Field, typed: Typed) -> tuple[str, ...]:
@@ -83,6 +96,12 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
         return several(field, value) if value else ()
     if field.kind is not Folder or value is None:
         return value
-    if field.optional and field.mark(Written) is None and "#" not in value and not Path(value).is_dir():
-        raise GtError(f"{field.option} {value}: there is no such directory")
+    if field.mark(Written) is not None or "#" in value:
+        return Folder(value)
+    path = Path(value)
+    if path.name == MANIFEST and path.is_file():  # it stands for its folder
+        return Folder(path.parent)
+    if field.optional and not path.is_dir():
+        what = "is a file; name a directory" if path.is_file() else "there is no such directory"
+        raise GtError(f"{field.option} {value}: {what}")
     return Folder(value)

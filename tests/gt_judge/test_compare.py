@@ -224,8 +224,23 @@ def test_images_of_different_shapes_are_an_error_and_never_resized(tmp_path: Pat
 def test_what_was_made_on_another_gpu_kind_is_compared_and_said(tmp_path: Path) -> None:
     new = pictures.artifact(tmp_path / "new", {ONE: scene(1)}, kind="h100")
     published = pictures.artifact(tmp_path / "published", {ONE: scene(1)}, kind="h200")
-    (file,) = told(compared(new, published, images_only=False))["one"]["files"]
-    assert (file["grade"], file["notes"]) == ("identical", ["made on h100, published on h200"])
+    found = compared(new, published, serving=published, images_only=False)
+    (file,) = told(found)["one"]["files"]
+    assert (file["grade"], file["engine_verdict"]) == ("identical", "passed")
+    assert file["notes"] == ["made on h100, published on h200", "made on h100, the engine's on h200"]
+    said = "made on h200, this artifact on h100 (files: 1); GPU kinds differ without a mistake"
+    assert found.as_json()["other_kinds"] == [f"published: {said}", f"engine: {said}"]
+
+
+@pytest.mark.parametrize("manifest", [None, "{}", "not JSON", '{"schema_version": 1, "run": "theirs"}'])
+def test_an_engines_output_needs_no_manifest_and_may_have_one_of_its_own(tmp_path: Path, manifest: str | None) -> None:
+    new = pictures.artifact(tmp_path / "new", {ONE: scene(1)}, kind="h100")
+    serving = pictures.write(tmp_path / "serving", {ONE: scene(1)})
+    if manifest is not None:
+        (serving / "manifest.json").write_text(manifest)
+    found = compared(new, serving=serving, images_only=False)
+    assert told(found)["one"]["engine_verdict"] == "passed"
+    assert found.as_json()["other_kinds"] == []
 
 
 def test_the_arguments_and_the_environment_that_changed_are_named(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_check_says_one_line_for_each_bad_file_and_exits_with_1(sound: Path, gt:
         (["check", "--published", "nothing"], "--published nothing: there is no such directory"),
         (["compare"], "name what to compare with: --published, --engine or both"),
         (["compare", "--engine", "nothing"], "--engine nothing: there is no such directory"),
+        (["compare", "--published", "images/one_1gpu.png"], "images/one_1gpu.png: is a file; name a directory"),
         (["compare", "--published", "images", "--noise-floor", "no.yaml"], "no.yaml cannot be read"),
     ],
 )
@@ -106,14 +107,14 @@ def test_compare_writes_report_json_and_junit_and_says_what_changed(sound: Path,
 
 
 def test_compare_of_the_same_images_exits_with_0(sound: Path, gt: Gt) -> None:
-    done = gt("compare", "--published", str(sound), "--engine", str(sound))
+    done = gt("compare", "--published", f"{sound}/manifest.json", "--engine", str(sound))
     assert done.returncode == 0
     assert done.stderr.splitlines()[:2] == ["gt: against published: 2 identical", "gt: against engine: 2 passed"]
 
 
 def test_published_gt_is_taken_from_a_git_repository(sound: Path, repository: Path, gt: Gt) -> None:
-    for ref, status in (("new", 0), ("old", 1)):
-        done = gt("compare", "--published", f"file://{repository}#{ref}:{PATH}")
+    for ref, name, status in (("new", "/manifest.json", 0), ("old", "", 1)):
+        done = gt("compare", "--published", f"file://{repository}#{ref}:{PATH}{name}")
         assert done.returncode == status, done.stderr
 
 

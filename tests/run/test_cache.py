@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_each_place_is_shown_with_its_size_and_nothing_is_removed(home: Path) ->
         ({"older_than": "100d"}, set()),
     ],
 )
-def test_what_is_shown_is_what_is_removed(home: Path, options: dict[str, str], removed: set[str]) -> None:
+def test_what_is_shown_is_what_is_removed(home: Path, options: dict[str, Any], removed: set[str]) -> None:
     before = left(home)
     shown = Cache(**options).run().text
     assert Cache(**options, clean=True).run().text == shown

@@ -207,3 +207,25 @@ def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(gt: Command, monk
         "--on any runs them here on the CPU, for hours, and the manifest says so",
         "--source-group smoke tries everything out, and needs no GPU",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("generate --on h200", "h200 h200-nvl h200-sxm"),
+        ("publish --via g", "git github-api"),
+        ("cases sh", "show"),
+        ("check --artifact do", ""),
+        ("compare --published do", ""),
+        ("check --json do", ""),
+        ("reproduce do", ""),
+    ],
+)
+def test_words_are_completed_and_paths_left_to_the_shell(
+    gt: Command, monkeypatch: pytest.MonkeyPatch, words: str, expected: str
+) -> None:
+    line = f"gt {words}".split()
+    monkeypatch.setenv("_GT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", " ".join(line))
+    monkeypatch.setenv("COMP_CWORD", str(len(line) - 1))
+    assert sorted(gt().out.split()) == expected.split()

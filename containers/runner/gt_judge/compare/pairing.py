@@ -10,7 +10,9 @@ from pathlib import Path
 from gt_pictures.errors import PictureError
 from gt_pictures.reading import content, decode, twins
 
+from .. import records
 from ..artifact import Artifact, File, images
+from ..errors import JudgeError
 from ..published import Published
 
 NAME = re.compile(r"(?P<case>.+)_\d+gpu(?P<frame>_frame_(?:0|mid|last))?\.\w+")
@@ -26,6 +28,7 @@ class Pair:
     published: Path | None = None
     published_kind: str | None = None
     serving: Path | None = None
+    serving_kind: str | None = None  # where the engine's directory has a manifest that says so
     serving_twins: list[str] = field(default_factory=list)  # files that nothing but their suffix tells apart
     renamed_from: str | None = None
     notes: list[str] = field(default_factory=list)
@@ -73,8 +76,8 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
     candidates = published.images(kinds.pop() if len(kinds) == 1 else None)
     left = {name: path for name, path in candidates.items() if name not in artifact.files}
     _find_renamed(pairing, left)
-    records = published.cases(published.folder).items()
-    known = {file["name"]: case for case, record in records for file in record["files"]}
+    published_cases = published.cases(published.folder).items()
+    known = {file["name"]: case for case, record in published_cases for file in record["files"]}
     cases = {each.case for each in pairing.pairs} | set(artifact.cases)
     for name in left:
         case = known.get(name) or case_of(name)
@@ -107,12 +110,25 @@ def _marks(path: Path) -> list[str]:
 
 
 def _with_serving(pairing: Pairing, serving: Path) -> None:
-    files = {path.stem: path for path in images(serving)}
+    files, kinds = {path.stem: path for path in images(serving)}, _kinds(serving)
     ambiguous = twins(path.name for path in images(serving))
     for each in pairing.pairs:
         stem = Path(each.name).stem
         each.serving, each.serving_twins = files.get(stem), ambiguous.get(stem, [])
         if each.serving is not None and each.serving.name != each.name:
             each.notes.append(f"the engine's file is {each.serving.name}")
+        each.serving_kind = None if each.serving is None else kinds.get(stem)
+        if each.new.kind and each.serving_kind and each.new.kind != each.serving_kind:
+            each.notes.append(f"made on {each.new.kind}, the engine's on {each.serving_kind}")
     stems = {Path(each.name).stem for each in pairing.pairs}
     pairing.extra_serving = [path.name for stem, path in files.items() if stem not in stems]
+
+
+def _kinds(serving: Path) -> dict[str, str | None]:
+    """The GPU kind by a file's name without suffix, as a manifest of ours says; no engine owes us one."""
+    try:
+        manifest = records.read(serving)
+    except JudgeError:
+        return {}
+    cases = [] if manifest is None else manifest["cases"].values()
+    return {Path(file["name"]).stem: records.kind_of(record) for record in cases for file in record["files"]}

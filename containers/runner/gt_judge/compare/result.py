@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -161,6 +162,20 @@ class Comparison:
         """New names by published name."""
         return {pair.renamed_from: pair.name for pair in self.pairing.pairs if pair.renamed_from}
 
+    @property
+    def other_kinds(self) -> list[str]:
+        """What was compared across GPU kinds: each draws other noise, so they differ without a mistake."""
+        mixed = Counter(
+            (what, kind, pair.new.kind)
+            for pair in self.pairing.pairs
+            for what, kind in (("published", pair.published_kind), ("engine", pair.serving_kind))
+            if kind and pair.new.kind and kind != pair.new.kind
+        )
+        return [
+            f"{what}: made on {kind}, this artifact on {new} (files: {count}); GPU kinds differ without a mistake"
+            for (what, kind, new), count in mixed.items()
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """As JSON."""
         return {
@@ -172,6 +187,7 @@ class Comparison:
             "counts": self.counts(),
             "missing": self.pairing.missing,
             "renamed": self.renamed,
+            "other_kinds": self.other_kinds,
             "published_but_not_in_this_run": self.pairing.not_in_run,
             "extra_engine_files": self.pairing.extra_serving,
             "cases": [case.as_json() for case in self.cases],
