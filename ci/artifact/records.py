@@ -258,7 +258,7 @@ class CaseRecord(ManifestPart):
     dropped: list[str] = Field(default_factory=list, description="Arguments of the case that it does not take.")
     seed: int | None = None
     generator_device: str | None = None
-    dtype: str | None = None
+    dtype: str | dict[str, str] | None = Field(None, description="Of all components, or by component.")
     initial_latent: InitialLatent | None = Field(None, description="Null in records of older versions.")
     resized: Resized | None = Field(None, description="Null where the files have the size that was asked for.")
     inputs: list[InputRecord] = Field(default_factory=list)

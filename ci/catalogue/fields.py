@@ -190,10 +190,13 @@ class Input(Strict):
         return self
 
 
+Dtype = Literal["bf16", "fp16", "fp32"]
+
+
 class Runtime(Strict):
     """What changes bits or memory and is no argument of the call. Named by every case, never a silent default."""
 
-    dtype: Literal["bf16", "fp16", "fp32"]
+    dtype: Dtype
     generator_device: Literal["cuda", "cpu"]
     attention: str = Field(description="sdpa (PyTorch's own), or the name of a backend that must be installed.")
     quantization: Literal["none"]

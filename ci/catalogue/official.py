@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from . import sizes
-from .fields import CaseBase, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
+from .fields import CaseBase, Dtype, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
 
@@ -50,10 +50,32 @@ class DiffusersCall(Strict):
     )
 
 
+class DiffusersModel(Repository):
+    """A Diffusers repository, and which of its weights are loaded."""
+
+    variant: str | None = Field(
+        None, pattern=r"^[a-z0-9_]+$", description="Of the weights' files, such as fp16; the plain ones if left out."
+    )
+
+
+def _with_default(dtypes: dict[str, Dtype]) -> dict[str, Dtype]:
+    if "default" not in dtypes:
+        raise ValueError("a dtype named default, for the components that are not named")
+    return dtypes
+
+
+class DiffusersRuntime(Runtime):
+    """As everywhere, but a component may have a dtype of its own."""
+
+    dtype: Dtype | Annotated[dict[str, Dtype], AfterValidator(_with_default)] = Field(  # type: ignore[assignment]  # wider
+        description="Of all components, or by component: {default: bf16, vae: fp32}."
+    )
+
+
 class DiffusersCase(CaseBase):
     """A case that a Diffusers pipeline of the model's repository runs."""
 
-    model: Repository
+    model: DiffusersModel
     pipeline: str | None = Field(
         None, description="The class that the repository must name; another one fails the case."
     )
@@ -62,7 +84,7 @@ class DiffusersCase(CaseBase):
         None, description="How inputs and output are sized, see docs/cases/format.md; required where there are inputs."
     )
     call: DiffusersCall
-    runtime: Runtime
+    runtime: DiffusersRuntime
 
     @model_validator(mode="after")
     def _inputs_are_conditioned(self) -> Self:

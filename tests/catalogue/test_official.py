@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.model import Case
-from ci.catalogue.official import OFFICIAL_SOURCES
+from ci.catalogue.official import OFFICIAL_SOURCES, DiffusersRuntime
 
 H200 = {
     "flux_2_image_t2i",
@@ -145,3 +146,28 @@ def test_cases_without_an_official_reference_are_listed_with_their_reason(catalo
     assert len(catalogue.unavailable) == 17
     assert not set(catalogue.unavailable) & set(OFFICIAL)
     assert all(reason.endswith(".") for reason in catalogue.unavailable.values())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "refused"),
+    [
+        ({"default": "bf16", "vae": "fp32"}, None),
+        ({"vae": "fp32"}, "a dtype named default"),
+        ({"default": "int8"}, "'bf16', 'fp16' or 'fp32'"),
+        ("int8", "'bf16', 'fp16' or 'fp32'"),
+    ],
+)
+def test_a_dtype_is_one_or_one_by_component_with_a_default(dtype: object, refused: str | None) -> None:
+    model = TypeAdapter(DiffusersRuntime)
+    runtime = {
+        "dtype": dtype,
+        "generator_device": "cpu",
+        "attention": "sdpa",
+        "quantization": "none",
+        "offload": "none",
+    }
+    if refused is None:
+        assert model.validate_python(runtime).dtype == dtype
+    else:
+        with pytest.raises(ValidationError, match=refused):
+            model.validate_python(runtime)

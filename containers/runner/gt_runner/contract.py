@@ -16,6 +16,7 @@ class Repository(TypedDict):
     repo: str
     revision: NotRequired[str | None]  # a commit; None or absent: resolved when fetched, and recorded
     files: NotRequired[list[str]]  # glob patterns, all files if absent
+    variant: NotRequired[str | None]  # of a Diffusers repository's weights, such as "fp16"
 
 
 class Lora(Repository):
@@ -53,7 +54,7 @@ class Input(TypedDict):
 class Runtime(TypedDict):
     """Everything about a run that changes bits or memory without being an argument of the call."""
 
-    dtype: str  # "bf16", "fp16" or "fp32"
+    dtype: str | dict[str, str]  # "bf16", "fp16" or "fp32"; by component, with one named `default`
     generator_device: str  # "cuda" or "cpu"
     attention: str  # "sdpa", or the name of another backend
     quantization: NotRequired[str | None]  # e.g. "fp8-cast"

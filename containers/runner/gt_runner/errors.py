@@ -19,6 +19,10 @@ class InputError(FetchError):
     """An input is not the image that its case names, which no other try mends."""
 
 
+class VariantError(FetchError):
+    """A repository's weights are there in other variants than the one that its case names."""
+
+
 class SpaceError(FetchError):
     """The disk has no room for what is to be downloaded."""
 

@@ -30,6 +30,7 @@ from huggingface_hub.utils._xet import abort_xet_session  # what huggingface_hub
 
 from ..contract import FetchedRepository, Repository
 from ..errors import AccessError, FetchError
+from . import variants
 from .folders import Folders
 from .index import Index, IndexedFile, digest, replace_text, select, verify
 from .progress import Meter, Progress, in_parallel
@@ -102,6 +103,7 @@ class Snapshot:
         self.commit = commit
         self._revision = repository.get("revision") or constants.DEFAULT_REVISION
         self._patterns = repository.get("files")
+        self._repository = repository
         self._folder = _storage(self.repo) / "snapshots" / commit
         self._index = Index(_storage(self.repo) / "diffusion-gt" / f"{commit}.json", folders.cache)
         self._records = self._index.load()
@@ -116,6 +118,8 @@ class Snapshot:
         Raises FetchError.
         """
         self._records = _listing(self.repo, self.commit) | self._records
+        if "variant" in self._repository:
+            variants.check(self.repo, self._repository["variant"], self._names())
         url = hf_hub_url(self.repo, self._names()[0], revision=self.commit)
         _ask(self.repo, self.commit, lambda: get_hf_file_metadata(url, token=_token(), timeout=TIMEOUT_S))
 

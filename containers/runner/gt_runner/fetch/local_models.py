@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..contract import FetchedRepository, Repository
 from ..errors import FetchError, os_reason
+from . import variants
 from .folders import Folders
 from .index import Index, IndexedFile, digest, matching, select, sha256_of
 from .progress import Meter, Progress, in_parallel
@@ -37,6 +38,8 @@ def fetch_local(repository: Repository, folder: Path, folders: Folders, progress
         present = files_of(folder)
         names = select(present, repository.get("files"), repo)
         _refuse_damage(repo, known, present, repository.get("files"))
+        if "variant" in repository:
+            variants.check(repo, repository["variant"], names)
         records = {name: _record(known.get(name), present[name]) for name in names}
         _hash(repo, folder, records, progress, lambda: index.save(known | records))
     content = digest(records)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..contract import Case, Job
-from ..errors import AccessError, InputError, RunnerError, SpaceError
+from ..errors import AccessError, InputError, RunnerError, SpaceError, VariantError
 from ..sources import refusals
 from ..store import Store, case_key
 from ..tasks import Run
@@ -18,7 +18,7 @@ from .weights import check_space, snapshots
 
 
 def obstacles(run: Run) -> list[str]:
-    """Models that are closed to the user, inputs that are no images or not the pinned ones, too small a disk.
+    """Models that are closed or lack a variant, inputs that are no images or not the pinned ones, too small a disk.
 
     Whatever else may go wrong is the failure of one case, and leaves the others delivered.
     """
@@ -65,7 +65,7 @@ def _noted(lines: list[str]) -> Iterator[None]:
     """Add what stands in the way to `lines`; any other error is for the run itself to find."""
     try:
         yield
-    except (AccessError, InputError, SpaceError) as error:
+    except (AccessError, InputError, SpaceError, VariantError) as error:
         lines.extend(str(error).splitlines())
     except RunnerError:
         return

@@ -17,6 +17,7 @@ from .index import existing, matching
 from .local_models import fetch_local, files_of
 from .progress import Progress
 
+DIFFUSERS = "diffusers"  # the source whose loader knows variants
 _RESERVE = 1024**3  # bytes left free: hf-xet keeps chunks of what it downloads, and others write there too
 
 
@@ -29,6 +30,8 @@ def needed(case: Case) -> list[Repository]:
     for repository in repositories(case):
         name, files = repository["repo"], _files(repository)
         this: Repository = {"repo": name, "revision": repository.get("revision")}
+        if repository is case["model"] and case["source"] == DIFFUSERS:
+            this["variant"] = repository.get("variant")
         before = merged.setdefault(name, this)
         if before["revision"] != this["revision"]:
             raise FetchError(f"{name} is named at two revisions; give it the same one wherever the case names it")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, ModularPipeline
 from PIL import Image
 
 from gt_pictures.reading import read
 
 from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
-from . import Generated, Step, onto_gpu
+from . import Generated, Step, modular, onto_gpu
 from .conditioning import condition
 from .frames import to_frames
 from .hooks import finite, replaced
@@ -33,8 +33,12 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
 
 def from_folder(folder: Path, case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
     """Load the pipeline that lies in a folder."""
-    dtype = DTYPES[case["runtime"]["dtype"]]
-    pipeline = DiffusionPipeline.from_pretrained(folder, dtype=dtype, local_files_only=True)
+    dtype, variant = _dtype(case["runtime"]["dtype"]), case["model"].get("variant")
+    if modular.alone(folder):
+        pipeline = modular.load(folder, dtype, variant)
+    else:
+        pipeline = DiffusionPipeline.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
+    _check_components(pipeline, case["runtime"]["dtype"])
     name, expected = type(pipeline).__name__, case.get("pipeline")
     if expected and name != expected:
         raise SourceError(f"the repository's pipeline is {name}, the case expects {expected}")
@@ -48,6 +52,19 @@ def from_folder(folder: Path, case: Case, fetched: Fetched, device: str) -> Load
         pipeline.to(device)
     _set_attention(pipeline, case["runtime"]["attention"])
     return LoadedDiffusers(pipeline, device)
+
+
+def _dtype(dtype: str | dict[str, str]) -> Any:
+    """One dtype, or one by component with a default, as Diffusers takes them."""
+    return DTYPES[dtype] if isinstance(dtype, str) else {name: DTYPES[each] for name, each in dtype.items()}
+
+
+def _check_components(pipeline: Any, dtype: str | dict[str, str]) -> None:
+    """Raises SourceError for a dtype of a component that the pipeline does not have: Diffusers only warns."""
+    unknown = set() if isinstance(dtype, str) else dtype.keys() - {"default", *pipeline.components}
+    if unknown:
+        known = ", ".join(sorted(pipeline.components))
+        raise SourceError(f"runtime.dtype names {', '.join(sorted(unknown))}; the pipeline's components are {known}")
 
 
 def _add_lora(pipeline: Any, lora: Lora, fetched: Fetched) -> None:
@@ -78,18 +95,25 @@ class LoadedDiffusers:
         self.official = pipeline
         self._device = device
         self.pipeline = type(pipeline).__name__
+        self._modular = isinstance(pipeline, ModularPipeline)
 
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
         """Call the pipeline with just the arguments that the case names and the pipeline takes."""
         arguments = self._arguments(case, inputs)
-        parameters = inspect.signature(type(self.official).__call__).parameters
+        parameters = self._parameters()
         dropped = sorted(name for name in arguments if name not in parameters)
         arguments = {name: value for name, value in arguments.items() if name in parameters}
         with _watched(self.official, step):
-            result = self.official(**arguments)
+            result = modular.call(self.official, arguments) if self._modular else self.official(**arguments)
         return Generated(
             to_frames(_content(result)), {name: _described(value) for name, value in arguments.items()}, dropped
         )
+
+    def _parameters(self) -> Collection[str]:
+        """The names of the arguments that the pipeline takes."""
+        if self._modular:
+            return self.official.blocks.input_names  # type: ignore[no-any-return]
+        return inspect.signature(type(self.official).__call__).parameters
 
     def _arguments(self, case: Case, inputs: list[Path]) -> dict[str, Any]:
         call = dict(case["call"])
@@ -111,7 +135,8 @@ def _watched(pipeline: Any, step: Step) -> Iterator[None]:
     """
     with ExitStack() as hooks:
         bar = lambda iterable=None, total=None: _Bar(step, iterable, total)  # noqa: E731
-        hooks.enter_context(replaced(pipeline, "progress_bar", bar))
+        steps = modular.LOOP if isinstance(pipeline, ModularPipeline) else pipeline
+        hooks.enter_context(replaced(steps, "progress_bar", bar))
         for part in vars(pipeline).values():
             if hasattr(part, "postprocess"):
                 hooks.enter_context(replaced(part, "postprocess", _finite(part.postprocess)))

@@ -66,7 +66,7 @@ def _config(case: Case, configs: dict[str, Any]) -> Any:
         raise SourceError(f"Wan2.1 has no config {name!r}; there are {', '.join(configs)}")
     config = configs[name]
     fixed = {config.param_dtype, config.t5_dtype}
-    if fixed != {DTYPES[dtype]}:
+    if not isinstance(dtype, str) or fixed != {DTYPES[dtype]}:
         raise SourceError(f"{name} computes in {', '.join(sorted(map(str, fixed)))}, which is not the case's {dtype}")
     return config
 
