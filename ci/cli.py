@@ -25,10 +25,11 @@ from .verbs.pin import PinOnMachine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, Plan, PublishTarget
 from .verbs.publish import PublishAccess, PublishOnMachine
 from .verbs.reproduce import ReproduceOnMachine
-from .verbs.to_typer import command
+from .verbs.to_typer import Verb, command
+from .verbs.trace import TraceOnMachine
 
-VERBS = {  # in the order of use, as the help groups them
-    "Make": (GenerateOnMachine, ReproduceOnMachine, Plan),
+VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help groups them
+    "Make": (GenerateOnMachine, ReproduceOnMachine, TraceOnMachine, Plan),
     "Judge": (CheckOnMachine, CompareOnMachine, Verdict),
     "Publish": (PublishOnMachine, PublishAccess, Attest),
     "CI": (Matrix, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),

@@ -18,6 +18,7 @@ from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, PlanOnEngine, Pu
 from .verbs.publish_on_engine import PublishAccessOnEngine, PublishOnEngine
 from .verbs.reproduce_on_engine import ReproduceOnEngine
 from .verbs.to_dagger import call
+from .verbs.trace_on_engine import TraceOnEngine
 
 Checkout = Annotated[
     dagger.Directory,
@@ -36,6 +37,7 @@ class DiffusionGt:
     # is gone, a case that failed, or what a server holds.
     generate = call(GenerateOnEngine, cache="session")
     reproduce = call(ReproduceOnEngine, cache="session")
+    trace = call(TraceOnEngine, cache="session")
     publish = call(PublishOnEngine, cache="session")
     pin = call(PinOnEngine, cache="session")
     # A base image that is named by its tag may be another one tomorrow.

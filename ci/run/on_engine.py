@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the runner has a container of its own
 
 CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
 FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
+TRACES = "/gt/traces"
 RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
 KEEP = ["python", "-m", "gt_runner", "prepare", RUN]
 LOG = 20  # last lines of a runner that did not start
@@ -54,6 +55,7 @@ class Settings:
     images: Sequence[str] = ()  # to pull, as SOURCE=REFERENCE@sha256:DIGEST
     devices: Sequence[str] = ()  # GPUs that may be used, by number; none named: all
     events: bool = False  # the log has each event of the runner as JSON too, for a program that reads it
+    trace: Mapping[str, Any] | None = None  # which tensors are kept in TRACES
 
 
 async def probe(container: dagger.Container) -> Host:
@@ -71,6 +73,7 @@ class Results:
 
     outcomes: dict[str, Ending] = field(default_factory=dict)
     directories: list[dagger.Directory] = field(default_factory=list)
+    traces: list[dagger.Directory] = field(default_factory=list)
 
 
 def unsettled(job: Job, results: Results) -> Job:
@@ -172,6 +175,7 @@ class Engine:
         await self._exec(worker, "run", self._run([ready]), finished)
         results.outcomes |= finished.outcomes
         results.directories += finished.directories
+        results.traces += finished.traces
         if self._generation.verify and finished.directories:  # what the first run made is safe, should time run out now
             double_run.settle(finished.outcomes, await self._second(worker, ready, finished.directories[0]))
 
@@ -248,6 +252,8 @@ class Engine:
         results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
         if any("record" in event for event in events):
             results.directories.append(ran.directory(OUT))
+            if self._settings.trace is not None:
+                results.traces.append(ran.directory(TRACES))
         return events
 
     def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:
@@ -257,7 +263,8 @@ class Engine:
         checkout = self._settings.engine
         serving = {} if checkout is None else {"serving": ENGINE, "serving_identity": checkout.identity}
         run = self._generation.run(jobs, models=MODELS if code else None, previous=previous, **places, **serving)
-        return json.dumps(run | flags)
+        trace = {} if self._settings.trace is None else {"trace": self._settings.trace}
+        return json.dumps(run | trace | flags)
 
     def _with_volumes(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
         container = container.with_env_variable("GT_NONCE", self._generation.nonce)

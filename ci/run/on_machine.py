@@ -94,8 +94,18 @@ class Outcome:
     interrupted: bool = False
 
 
-def generate(run: Generation, places: Places, show: Show, *, quiet: bool, preflight: bool = True) -> Outcome:
+def generate(
+    run: Generation,
+    places: Places,
+    show: Show,
+    *,
+    quiet: bool,
+    preflight: bool = True,
+    trace: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
+
+    `trace` says which tensors are kept, and where.
 
     Raises GtError where the runner's environment is not installed, an engine's checkout is not named or the earlier
     artifact cannot be read, and PreflightError where inputs are not the images that were meant, or the preflight
@@ -111,6 +121,8 @@ def generate(run: Generation, places: Places, show: Show, *, quiet: bool, prefli
     with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
         delivered = {"deliver": first} if run.verify else {}
         spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered)
+        if trace is not None:
+            spec["trace"] = trace
         if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
             _preflight(spec)
         outcomes = _outcomes(spec, show, quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import dagger
 from dagger import dag
 
 from ..artifact import manifest as manifests
+from ..artifact import traces
 from ..artifact.assemble import manifest_of
 from ..artifact.manifest import Manifest
 from ..artifact.records import Tool
@@ -49,6 +51,28 @@ async def generate(
     limits: Limits,
 ) -> tuple[dagger.Directory, Manifest]:
     """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
+    results, manifest = await _made(generation, settings, built, hosts, connection, limits)
+    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
+
+
+async def trace(
+    generation: Generation, settings: Settings, built: Images, limits: Limits
+) -> tuple[dagger.Directory, Manifest]:
+    """The traces of the cases, and the manifest that their artifact would have. Raises PreflightError."""
+    results, manifest = await _made(generation, settings, built, [], Connection(), limits)
+    indexes = [json.loads(await directory.file(traces.NAME).contents()) for directory in results.traces]
+    whole = _stacked(_gathered(results.traces, built.base()))
+    return await whole.with_file(traces.NAME, transfer.file(traces.text(traces.merged(indexes)))).sync(), manifest
+
+
+async def _made(
+    generation: Generation,
+    settings: Settings,
+    built: Images,
+    hosts: Sequence[FleetHost],
+    connection: Connection,
+    limits: Limits,
+) -> tuple[Results, Manifest]:
     version = await dag.version()
     engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
     misplaced += inputs.obstacles(generation.cases)
@@ -62,8 +86,7 @@ async def generate(
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    manifest = manifest_of(generation, results.outcomes, version, records, moves, await module_tool())
-    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
+    return results, manifest_of(generation, results.outcomes, version, records, moves, await module_tool())
 
 
 async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
@@ -122,7 +145,11 @@ def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -
 
 
 async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:
-    artifact = dag.directory()
+    return await _stacked(directories).with_file(manifests.NAME, transfer.file(manifest.text())).sync()
+
+
+def _stacked(directories: Sequence[dagger.Directory]) -> dagger.Directory:
+    whole = dag.directory()
     for directory in directories:
-        artifact = artifact.with_directory("/", directory)
-    return await artifact.with_file(manifests.NAME, transfer.file(manifest.text())).sync()
+        whole = whole.with_directory("/", directory)
+    return whole

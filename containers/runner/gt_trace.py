@@ -64,6 +64,7 @@ class Trace:
         file = self._folder / f"{name}.safetensors"
         part = file.with_suffix(".part")
         save_file(trace.tensors, part)
+        part.chmod(0o644)  # safetensors keeps it to its owner
         with part.open("rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
         part.replace(file)

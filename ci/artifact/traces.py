@@ -1,0 +1,81 @@
+"""The folder of traces: a file for each case, and the index that names them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import ArtifactError, reading, writing
+from ..words import are, counted
+from . import manifest as manifests
+from .folder import check_writable
+from .manifest import Manifest
+
+NAME: Final = "trace.json"
+SCHEMA_VERSION = 1  # of `gt_trace`
+
+
+def version() -> str:
+    """The version that a trace names as its producer's."""
+    return importlib.metadata.version("diffusion-gt")
+
+
+def begin(folder: Path, cases: Iterable[str]) -> None:
+    """Forget the earlier traces of these cases, so that none stays where one fails now.
+
+    Raises ArtifactError for an artifact's folder, and where traces cannot be read or written.
+    """
+    if (folder / manifests.NAME).exists():
+        raise ArtifactError(f"{folder} holds an artifact, which traces are no part of; choose another one with -o")
+    check_writable(folder)
+    if not (folder / NAME).exists():
+        return
+    index = _read(folder)
+    with writing(folder, ArtifactError):
+        for case in set(cases) & index["cases"].keys():
+            (folder / index["cases"].pop(case)["file"]).unlink(missing_ok=True)
+        (folder / NAME).write_text(text(index), encoding="utf-8")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """The index of a folder. Raises ArtifactError where it is none, or names a file that lies elsewhere."""
+    with reading(folder / NAME, ArtifactError):
+        index: Any = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    try:
+        names = [entry["file"] for entry in index["cases"].values()]
+        sound = all(Path(name).name == name for name in names)
+    except (AttributeError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise ArtifactError(f"{folder / NAME} is no index of traces; choose another folder with -o")
+    whole: dict[str, Any] = index
+    return whole
+
+
+def merged(indexes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """One index of several folders, whose files are put into one."""
+    whole: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "cases": {}}
+    for index in indexes:
+        whole = {**index, "cases": whole["cases"] | index["cases"]}
+    return whole
+
+
+def text(index: Mapping[str, Any]) -> str:
+    """The index as a file has it."""
+    return json.dumps(index, indent=2, allow_nan=False) + "\n"
+
+
+def count(folder: Path, manifest: Manifest) -> str:
+    """How many cases of a run are traced, where, and how many bytes they have."""
+    good = [name for name, record in manifest.cases.items() if record.status == "ok"]
+    entries = _read(folder)["cases"] if (folder / NAME).exists() else {}
+    total = sum((folder / entries[name]["file"]).stat().st_size for name in good)
+    return f"{counted(len(good), 'case', of=len(manifest.cases))} {are(len(good))} traced in {folder}, {size(total)}"
+
+
+def size(count: int) -> str:
+    """Bytes for a person."""
+    return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004  # three digits

@@ -1,0 +1,85 @@
+"""The verb that keeps the tensors of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from typing_extensions import Doc
+
+from ..artifact import traces
+from ..plan import host, jobs
+from ..plan.generation import Generation
+from ..plan.tracing import Tracing
+from ..run import on_machine
+from ..run.progress import Bars
+from ..words import counted
+from .generate import bad_lines
+from .options import Answer, Folder, Models, Written, path_of, say
+from .plan import Chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace(Chosen):
+    """Run cases and keep their tensors, stage by stage: CASE.safetensors of each case, and trace.json.
+
+    Prompt, noise, each step's latents and model output, and what the decoder gives, to find where another run first
+    differs from this one. The images are the same bytes as without a trace; no artifact is written. `gt` exits with 0
+    when every case is traced, 1 when some failed, 2 on bad input, 130 when it was interrupted.
+    """
+
+    stages: Annotated[
+        tuple[str, ...], Doc("Only these stages, such as latents.0, decoded or latents.*; all if none is named.")
+    ] = ()
+    every: Annotated[int, Doc("Keep the steps 0, N, 2 N and so on.")] = 1
+    skip_preflight: Annotated[
+        bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
+    ] = False
+
+    @property
+    def tracing(self) -> Tracing:
+        """What is kept."""
+        return Tracing(self.stages, self.every)
+
+    def generation(self, here: host.Host) -> Generation:
+        """The selected cases as jobs for a host, once it is said how large their traces will be. Raises GtError."""
+        cases = self.select()
+        self.tracing.check(cases)
+        size = traces.size(self.tracing.bytes(cases))
+        say(f"traces of {counted(len(cases), 'case')}: up to some {size}; --stages and --every make them smaller")
+        # Fresh: what the result store has tells nothing of its tensors.
+        return Generation(
+            self.selection, cases, jobs.plan(cases, per_case=self.per_case, on=self.kind), here, self.kind, fresh=True
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOnMachine(Trace):
+    """In this Python environment."""
+
+    models: Models = None
+    output: Annotated[Folder, Doc("The traces' directory; a run adds to the traces there."), Written()] = Folder(  # noqa: RUF009
+        "traces"
+    )
+
+    def run(self) -> Answer:
+        """How many cases are traced, and a line for each that is not."""
+        generation = self.generation(host.this_host())
+        host.place(generation.cases, generation.host, generation.on)
+        traces.begin(self.output.path, [case.id for case in generation.cases])
+        outcome = self._outcome(generation)
+        problems = list(bad_lines(outcome.manifest))
+        total = traces.count(self.output.path, outcome.manifest)
+        return Answer("", [*problems, total], bool(problems), outcome.interrupted)
+
+    def _outcome(self, generation: Generation) -> on_machine.Outcome:
+        preflight, console = not self.skip_preflight, Console(stderr=True)
+        places = on_machine.Places(path_of(self.models))
+        trace = self.tracing.as_runner_reads_it(str(self.output.path.resolve()), traces.version())
+        if not console.is_terminal:
+            return on_machine.generate(
+                generation, places, lambda _: None, quiet=False, preflight=preflight, trace=trace
+            )
+        with Bars(console, len(generation.cases)) as bars:
+            return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight, trace=trace)
