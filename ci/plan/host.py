@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..errors import HostError
 from ..words import are, counted
-from . import vendors
+from . import nvidia, vendors
 from .jobs import Job
 
 
@@ -26,6 +24,7 @@ class Host:
     memory_gb: float = 0.0  # of the smallest GPU, in 1e9 bytes
     gpu_name: str = ""
     multiprocessors: int | None = None  # of a GPU; None where only nvidia-smi answered, which does not say
+    cards: tuple[nvidia.Card, ...] = ()  # its GPUs where NVIDIA's driver names them, all of one model
 
     @property
     def card(self) -> dict[str, str | int | None] | None:
@@ -43,44 +42,35 @@ class Host:
         return "cuda" if self.gpus else "cpu"
 
 
-# CUDA's own driver, which names slices of a card and counts multiprocessors; nvidia-smi where there is none to ask.
-# The attribute's number is CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT of cuda.h.
-PROBE = """\
-import ctypes as c
-d = c.CDLL("libcuda.so.1")
-n, s, m, t = c.c_int(), c.create_string_buffer(99), c.c_int(), c.c_size_t()
-assert not d.cuInit(0) and not d.cuDeviceGetCount(c.byref(n)) and n.value
-for i in range(n.value):
-    d.cuDeviceGetName(s, 99, i), d.cuDeviceTotalMem_v2(c.byref(t), i), d.cuDeviceGetAttribute(c.byref(m), 16, i)
-    print(s.value.decode(), t.value // 2**20, m.value, sep=", ")
-"""
-SMI = "nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits"
-QUERY = ("sh", "-c", f'python3 -c "$0" 2>/dev/null || {SMI}', PROBE)
-
-
 LINES = textwrap.TextWrapper(
     80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
 )
 
 
-def this_host() -> Host:
-    """Look at this machine's GPUs, as the driver reports them."""
-    if shutil.which("nvidia-smi") is None:
-        return _of_other_vendors(vendors.cards())
-    try:
-        return host_of(subprocess.run(QUERY, capture_output=True, text=True, timeout=30, check=True).stdout)
-    except (subprocess.SubprocessError, OSError):
-        return Host(CPU)
+def this_host(devices: Sequence[str] = ()) -> Host:
+    """Look at this machine's GPUs, as the driver reports them: those of the first one's model, or those named.
+
+    `devices` are numbers as nvidia-smi counts, or UUIDs. Raises HostError for one that cannot be used.
+    """
+    cards = nvidia.here()
+    if devices:
+        return _of_nvidia(nvidia.chosen(cards, devices))
+    return _of_nvidia(cards) if cards else _of_other_vendors(vendors.cards())
 
 
 def host_of(answer: str) -> Host:
-    """The host whose driver gave this answer to QUERY."""
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines() if "," in line]
-    if not rows:
+    """The host whose driver gave this answer to nvidia.QUERY."""
+    return _of_nvidia(nvidia.cards(answer))
+
+
+def _of_nvidia(cards: Sequence[nvidia.Card]) -> Host:
+    """The host with the cards that are of the first one's model: others would make other images."""
+    if not cards:
         return Host(CPU)
-    (name, _, *multiprocessors), mebibytes = rows[0], min(float(row[1]) for row in rows)
-    count = int(multiprocessors[0]) if multiprocessors else None
-    return Host(gpus.kind_of(name), len(rows), mebibytes * 2**20 / 1e9, name, count)
+    first = cards[0]
+    alike = tuple(card for card in cards if card.model == first.model)
+    memory = min(card.memory_gb for card in alike)
+    return Host(gpus.kind_of(first.name), len(alike), memory, first.name, first.multiprocessors, alike)
 
 
 def _of_other_vendors(cards: Sequence[vendors.Card]) -> Host:

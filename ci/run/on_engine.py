@@ -20,7 +20,8 @@ from dagger import dag
 from ..catalogue.fields import Code
 from ..catalogue.gpus import CPU
 from ..plan.generation import ENDS, Generation
-from ..plan.host import QUERY, Host, host_of
+from ..plan.host import Host, host_of
+from ..plan.nvidia import QUERY
 from ..plan.jobs import Job
 from . import double_run, recipes, transfer
 from .hosts.dispatch import Devices

@@ -25,8 +25,7 @@ import yaml
 from ci.catalogue.files import Catalogue
 from gt_runner.errors import FetchError
 from gt_runner.fetch.serving_checkout import identity_of
-from gt_runner.supervise.preparation import worker_env
-from gt_runner.tasks import RunJob
+from gt_runner.supervise.session import worker_env
 from gt_runner.work import serving as runner
 from tests.conftest import ROOT, Gt, gt_command
 from tests.support.checkout import checkout, picked, sglang_checkout
@@ -212,8 +211,8 @@ def test_a_worker_of_an_official_case_still_has_neither(monkeypatch: pytest.Monk
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     shared: dict[str, Any] = {"name": "j", "source": "s", "device": "cuda", "gpu_kind": "h100", "gpus": 2}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
-    official = worker_env(RunJob(**shared, cases=[{"id": "one"}]))  # type: ignore[typeddict-item]
-    native = worker_env(RunJob(**shared, cases=[{"id": "one", "engine": FILE["engine"]}]))  # type: ignore[typeddict-item]
+    jobs: list[Any] = [{**shared, "cases": [case]} for case in ({"id": "one"}, {"id": "one", "engine": FILE["engine"]})]
+    official, native = (worker_env(job, ["4", "5"]) for job in jobs)
     assert ("HF_TOKEN" in official, official["HF_HUB_OFFLINE"]) == (False, "1")
     assert (native["HF_TOKEN"], native.get("HF_HUB_OFFLINE")) == ("hf_secret", None)
     assert official["CUDA_VISIBLE_DEVICES"] == native["CUDA_VISIBLE_DEVICES"] == "4,5"

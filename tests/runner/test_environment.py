@@ -13,7 +13,7 @@ import pytest
 
 from ci.run import recipes
 from gt_runner.contract import Job
-from gt_runner.supervise.preparation import worker_env
+from gt_runner.supervise.session import worker_env
 
 DECIDES = [
     "../gt_pictures/reading.py",
@@ -89,8 +89,8 @@ def test_a_worker_has_the_variables_on_which_results_depend(monkeypatch: pytest.
     monkeypatch.setenv("HF_TOKEN", "secret")
     monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF", raising=False)
     job: Job = {"name": "j", "source": "diffusers", "device": "cuda", "gpu_kind": "h100", "gpus": 1, "cases": []}
-    env = worker_env(job)
+    env = worker_env(job, ["0"])
     assert (env["PYTHONHASHSEED"], env["PYTORCH_CUDA_ALLOC_CONF"]) == ("0", "expandable_segments:True")
     assert (env["HF_HUB_OFFLINE"], "HF_TOKEN" in env) == ("1", False)
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64")
-    assert worker_env(job)["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64"
+    assert worker_env(job, ["0"])["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64"

@@ -18,7 +18,8 @@ from dagger import dag
 
 from ...catalogue.gpus import suits
 from ...plan.fleet import FleetHost
-from ...plan.host import QUERY, Host, host_of
+from ...plan.host import Host, host_of
+from ...plan.nvidia import QUERY
 from ..on_engine import PREVIOUS
 from .dispatch import HostFaultError
 

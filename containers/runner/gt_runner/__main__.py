@@ -42,7 +42,8 @@ def main() -> int:
         sub.set_defaults(function=function)
         if function is _step:
             sub.add_argument("--events", type=int, required=True)
-            sub.add_argument("--warm", default="")
+            sub.add_argument("--warm", default="", help="the source to import before the task comes")
+            sub.add_argument("--context", action="store_true", help="make the GPU's context meanwhile")
         elif name == "folder":
             for part in ("url", "ref", "path", "folder"):
                 sub.add_argument(part)
@@ -61,18 +62,27 @@ def _step(arguments: argparse.Namespace) -> int:
     if arguments.command == "fetch":
         from .fetch.prepare import prepare  # noqa: PLC0415
 
-        prepare(process.task(), emit)
+        lines = process.lines()
+        prepare(next(lines), emit, process.asking(emit, lines))
         return 0
     if arguments.command == "serve":
         from .supervise import reaper  # noqa: PLC0415
         from .work.serving import ServingWorker  # noqa: PLC0415
 
         reaper.take_orphans()
-        return process.leave(ServingWorker(process.task(reaper.end_all), emit).run())
-    from .work.official import OfficialWorker, warm  # noqa: PLC0415
+        lines = process.lines(reaper.end_all)
+        return process.leave(ServingWorker(next(lines), emit, process.asking(emit, lines)).run())
+    from .work import warm  # noqa: PLC0415
 
-    warm(arguments.warm)
-    return process.leave(OfficialWorker(process.task(), emit).run())
+    lines = process.lines()
+    if arguments.context:
+        warm.make_context()
+    warm.import_source(arguments.warm)
+    if arguments.context:
+        warm.load_kernels()
+    from .work.official import OfficialWorker  # noqa: PLC0415
+
+    return process.leave(OfficialWorker(next(lines), emit, process.asking(emit, lines)).run())
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -22,6 +24,7 @@ from .errors import SourceError
 LIBRARIES = ["torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"]
 SHOWN = [*LIBRARIES, "numpy", "pillow", "imageio-ffmpeg"]
 
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 OURS = {"diffusion-gt", "gt-runner"}  # the planner decides nothing of a result, the runner's code has a digest
 
 
@@ -91,23 +94,43 @@ def _of_serving() -> Environment:
 
 @functools.cache
 def _driver() -> str | None:
-    return next(iter(_nvidia_smi("driver_version")), None)
+    return next(iter(nvidia_smi("driver_version")), None)
 
 
 def gpu() -> tuple[str | None, int | None, int | None]:
     """Name and memory in bytes of the first visible GPU, from the driver: torch would take memory on it."""
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
-    lines = _nvidia_smi("name,memory.total", *(["-i", first] if first else []))
+    lines = nvidia_smi("name,memory.total", *(["-i", first] if first else []))
     if not lines:
         return None, None, None
     name, _, mebibytes = lines[0].rpartition(",")
     return name.strip(), int(mebibytes) * 2**20, None  # nvidia-smi does not count multiprocessors
 
 
-def _nvidia_smi(fields: str, *selection: str) -> list[str]:
-    """A line for each GPU; none where there is no driver."""
+def memory() -> int:
+    """Bytes of memory that this process may use."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or `max`
+        there = min(there, int(CGROUP_LIMIT.read_text()))
+    return there
+
+
+def available_memory() -> float:
+    """Bytes of memory that nobody uses, the page cache counted as free; infinity where the system does not say."""
+    with contextlib.suppress(OSError, ValueError, StopIteration):  # not Linux
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    return math.inf
+
+
+def nvidia_smi(fields: str, *selection: str, apps: bool = False) -> list[str]:
+    """A line for each GPU, or for each process that computes on one; none where there is no driver that answers."""
     if shutil.which("nvidia-smi") is None:
         return []
-    query = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits", *selection]
-    answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    about = "compute-apps" if apps else "gpu"
+    query = ["nvidia-smi", f"--query-{about}={fields}", "--format=csv,noheader,nounits", *selection]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    except (subprocess.TimeoutExpired, OSError):
+        return []
     return [line.strip() for line in answer.stdout.splitlines()] if answer.returncode == 0 else []

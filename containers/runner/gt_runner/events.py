@@ -24,6 +24,7 @@ class PhaseEvent(TypedDict):
     event: Literal["phase"]
     case: str
     phase: Phase
+    card: NotRequired[str]  # the GPU that it is on, by number; several are parted by commas
 
 
 class StepEvent(TypedDict):
@@ -71,6 +72,31 @@ class RetryEvent(TypedDict):
     text: str  # for people
 
 
+class NoticeEvent(TypedDict):
+    """Something that a person should know, such as a GPU that is left out."""
+
+    event: Literal["notice"]
+    text: str
+
+
+class MissingEvent(TypedDict):
+    """A case that the result store does not have; for the supervisor alone."""
+
+    event: Literal["missing"]
+    case: str
+
+
+class AskEvent(TypedDict):
+    """A process asks for what it may do next; for the supervisor alone.
+
+    A worker asks for a case, and gets a `Prepared`, or null where there is none left. The fetch phase asks how many
+    bytes it may read ahead, and gets a number.
+    """
+
+    event: Literal["ask"]
+    bytes: NotRequired[int]  # of the weights that the fetch phase would read
+
+
 class ReusedEvent(TypedDict):
     """The result store has the case."""
 
@@ -107,7 +133,18 @@ class SkippedEvent(TypedDict):
 
 
 Ending = DoneEvent | ReusedEvent | FailedEvent | SkippedEvent
-Event = PhaseEvent | StepEvent | FetchingEvent | ReadyEvent | ReadAheadEvent | RetryEvent | Ending
+Event = (
+    PhaseEvent
+    | StepEvent
+    | FetchingEvent
+    | ReadyEvent
+    | ReadAheadEvent
+    | RetryEvent
+    | NoticeEvent
+    | MissingEvent
+    | AskEvent
+    | Ending
+)
 Emit = Callable[[Event], None]
 
 

@@ -22,6 +22,14 @@ class Tracing(TypedDict):
     version: str  # of this product
 
 
+class Card(TypedDict):
+    """A GPU of this machine that a run may use."""
+
+    id: str  # as CUDA_VISIBLE_DEVICES takes it: a UUID, or a number
+    number: NotRequired[str]  # as people know it
+    memory_gb: NotRequired[float]  # in 1e9 bytes
+
+
 class Options(TypedDict):
     """What a run has besides its jobs; folders are of this machine."""
 
@@ -45,6 +53,8 @@ class Run(Options):
     """What a run is asked to do."""
 
     jobs: list[RunJob]
+    cards: NotRequired[list[Card]]  # those that may be used, under locks; absent: what this process sees, and no lock
+    named: NotRequired[bool]  # the user named the cards, so they are used also where another process holds memory
 
 
 class FetchTask(Options):
@@ -54,10 +64,10 @@ class FetchTask(Options):
 
 
 class WorkTask(TypedDict):
-    """What a worker is asked to do."""
+    """What a worker is asked to do. It asks for its cases one by one, once the model of the first is loaded."""
 
     job: RunJob
-    cases: list[Prepared]  # those of the job that are not settled
+    model: Prepared  # a case whose model is loaded before a case is asked for
     store: str
     nonce: str | None
     trace: Tracing | None

@@ -29,7 +29,7 @@ from gt_runner.errors import FetchError
 from gt_runner.fetch import index, local_models, weights
 from gt_runner.fetch.case_files import fetch, identify
 from gt_runner.fetch.folders import Folders
-from gt_runner.fetch.read_ahead import read_ahead
+from gt_runner.fetch.read_ahead import half_of_memory, read_ahead, size_of
 from tests.support.fake_hub import FILES, MODEL, FakeHub, Fault
 
 SIZE = sum(len(body) for body in FILES.values())
@@ -591,16 +591,26 @@ def test_a_name_that_is_no_repository_is_refused(fake: FakeHub, with_local: Fold
 def test_reading_ahead_reads_the_files_of_the_case_once(
     fake: FakeHub, folder: Path, with_local: Folders, folders: Folders
 ) -> None:
-    assert read_ahead(fetch(case(), folders, quiet)) == SIZE
-    assert read_ahead(fetch(case(files=["vae/*"]), with_local, quiet)) == len(FILES["vae/b.safetensors"])
-    assert read_ahead(identify(case(), folders)) == 0
+    whole, part = fetch(case(), folders, quiet), fetch(case(files=["vae/*"]), with_local, quiet)
+    assert size_of([whole]) == SIZE
+    assert read_ahead([whole, whole], SIZE) == SIZE
+    assert read_ahead([part], SIZE) == len(FILES["vae/b.safetensors"])
+    assert read_ahead([identify(case(), folders)], SIZE) == 0
+
+
+def test_reading_ahead_stops_where_it_may_read_no_more(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"1234")
+    fetched = cast("Fetched", {"repositories": {MODEL: {"path": str(tmp_path), "files": ["a", "b", "c"]}}})
+    assert read_ahead([fetched], 8) == 8
+    assert half_of_memory(1 << 60) <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def test_reading_ahead_ends_at_once_with_its_process(tmp_path: Path) -> None:
     (tmp_path / "sparse").touch()
     os.truncate(tmp_path / "sparse", 1 << 40)  # a terabyte of holes: hours to read
     fetched = {"repositories": {MODEL: {"path": str(tmp_path), "files": ["sparse"]}}}
-    code = f"from gt_runner.fetch.read_ahead import read_ahead; print(flush=True); read_ahead({fetched!r})"
+    code = f"from gt_runner.fetch.read_ahead import read_ahead; print(flush=True); read_ahead([{fetched!r}], 1 << 41)"
     env = {**os.environ, "PYTHONPATH": str(RUNNER)}
     process = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -613,4 +623,4 @@ def test_reading_ahead_ends_at_once_with_its_process(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_ahead_is_left_to_the_loader(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"1234")
     fetched = cast("Fetched", {"repositories": {MODEL: {"path": str(tmp_path), "files": ["a", "b"]}}})
-    assert read_ahead(fetched) == 4
+    assert read_ahead([fetched], 100) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ..contract import Case, Fetched
@@ -13,14 +14,14 @@ from ..store import Store, case_key
 from ..tasks import FetchTask
 from . import case_files, retry
 from .folders import Folders
-from .read_ahead import read_ahead
+from .read_ahead import half_of_memory, read_ahead, size_of
 
 
-def prepare(task: FetchTask, emit: Emit) -> None:
+def prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int] = half_of_memory) -> None:
     """Name each case's key, give back what the store has, fetch what the others need, and read it ahead.
 
-    Events: `reused` (with the record) or `failed` for a case that is settled; then `ready` or `failed` for each of the
-    others; last `read_ahead`.
+    Events: `reused` (with the record), `failed` or `missing` for each case; then `ready` or `failed` for each of the
+    missing ones; last `read_ahead`. `may_read` gets the bytes of the weights, and says how many may be read.
     """
     retry.report_pauses(lambda text: emit({"event": "retry", "text": text}))
     folders = Folders.of(task)
@@ -36,14 +37,18 @@ def prepare(task: FetchTask, emit: Emit) -> None:
             continue
         record = None if task["fresh"] else store.find(key)
         if record is None or record["process"]["started"] < task.get("since", ""):
+            emit({"event": "missing", "case": case["id"]})
             left.append((case, key, identified))
         else:
             emit({"event": "reused", "case": case["id"], "record": record})
     if task.get("look"):
         return
     ready = [fetched for each in left if (fetched := _fetch(*each, folders, emit)) is not None]
+    if not ready:
+        return
+    limit = may_read(size_of(ready))
     started = time.perf_counter()
-    read = sum(read_ahead(fetched) for fetched in {_weights(each): each for each in ready}.values())
+    read = read_ahead(ready, limit)
     seconds = round(time.perf_counter() - started, 3)
     emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
 
@@ -66,7 +71,3 @@ def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Em
 
 def _failed(case: Case, error: RunnerError, emit: Emit) -> None:
     emit({"event": "failed", "case": case["id"], "phase": "fetch", "reason": str(error)})
-
-
-def _weights(fetched: Fetched) -> tuple[str, ...]:
-    return tuple(sorted(repository["path"] for repository in fetched["repositories"].values()))

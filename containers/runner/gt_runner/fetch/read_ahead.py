@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..contract import Fetched
+from ..environment import memory
 
 _BLOCK = 16 * 1024 * 1024  # large enough for a network disk
 _APART = 1024 * 1024  # between two looks at the page cache
@@ -15,8 +17,20 @@ _APART = 1024 * 1024  # between two looks at the page cache
 logger = logging.getLogger(__name__)
 
 
-def read_ahead(fetched: Fetched) -> int:
-    """Read every weight file once, in order; returns the bytes that are in memory then.
+def half_of_memory(size: int) -> int:
+    """How much of so many bytes may be read ahead by a job that is alone on this machine."""
+    return min(size, memory() // 2)
+
+
+def size_of(fetched: Iterable[Fetched]) -> int:
+    """Bytes of all weight files."""
+    with contextlib.suppress(OSError):
+        return sum(path.stat().st_size for path in _files(fetched))
+    return 0
+
+
+def read_ahead(fetched: Iterable[Fetched], limit: int) -> int:
+    """Read every weight file once, in order, until so many bytes are in memory; returns how many are.
 
     What is in memory already is not read again: 34 GB of copying would slow down the imports that run meanwhile.
     A file that cannot be read is no error here: the loader will report it.
@@ -25,28 +39,31 @@ def read_ahead(fetched: Fetched) -> int:
     total = 0
     for path in _files(fetched):
         try:
-            total += _read(path, block)
+            total += _read(path, block, limit - total)
         except OSError as error:
             logger.debug("cannot read ahead: %s", error)
     return total
 
 
-def _files(fetched: Fetched) -> list[Path]:
-    """The files that the case needs, the model's first; those that are links to one blob once."""
+def _files(fetched: Iterable[Fetched]) -> list[Path]:
+    """The files that the cases need, a case's model first; those that are links to one blob once."""
     files = [
         Path(repository["path"], name).resolve()
-        for repository in fetched["repositories"].values()
+        for each in fetched
+        for repository in each["repositories"].values()
         for name in repository.get("files", [])
     ]
     return list(dict.fromkeys(files))
 
 
-def _read(path: Path, block: memoryview) -> int:
+def _read(path: Path, block: memoryview, limit: int) -> int:
+    if limit <= 0:
+        return 0
     with path.open("rb", buffering=0) as file:
         total = file.seek(_cached(file.fileno()))
         if hasattr(os, "posix_fadvise"):  # Linux: doubles the kernel's own read-ahead
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        while count := file.readinto(block):
+        while total < limit and (count := file.readinto(block)):
             total += count
     return total
 

@@ -26,12 +26,12 @@ def line(event: Event) -> str | None:
     text: str | None = None
     match event["event"]:
         case "phase":
-            text = event["phase"]
+            text = f"{event['phase']} on GPU {event['card']}" if "card" in event else event["phase"]
         case "step" if _due(event["case"], last=event["done"] == event["total"]):
             text = f"step {event['done']}/{event['total']}"
         case "fetching" if _due(event["what"], last=event["done"] >= event["total"]):
             text = f"fetch {event['what']}, {event['done'] / 1e9:.1f} of {event['total'] / 1e9:.1f} GB"
-        case "retry":
+        case "retry" | "notice":
             return event["text"]
         case "reused":
             text = "ok, made before"

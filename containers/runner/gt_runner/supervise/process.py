@@ -48,14 +48,15 @@ class Child:
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
         os.close(write)
+        self.log = log
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(os.fdopen(read, "rb"),), daemon=True).start()
 
-    def send(self, task: Mapping[str, Any]) -> None:
-        """Hand over the task. A child that is already dead is noticed when its events end."""
+    def send(self, value: Any) -> None:
+        """Hand over the task, or what the child asked for. One that is already dead is noticed when its events end."""
         assert self.process.stdin is not None  # noqa: S101  # for the type checker
         with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(json.dumps(task).encode() + b"\n")
+            self.process.stdin.write(json.dumps(value).encode() + b"\n")
             self.process.stdin.flush()
 
     def events(self, deadline: Callable[[], float | None] = lambda: None) -> Iterator[Event]:
@@ -108,19 +109,24 @@ def interruptible() -> None:
         signal.signal(sign, signal.default_int_handler)
 
 
-def task(at_end: Callable[[], None] = lambda: None) -> Any:
-    """In a child: wait for the task, then watch the parent; `at_end` is called when that is gone."""
-    line = sys.stdin.buffer.readline()
-    if not line:
-        os._exit(1)
+def lines(at_end: Callable[[], None] = lambda: None) -> Iterator[Any]:
+    """In a child: what the parent sends, value by value, the task first; watches the parent meanwhile.
+
+    `at_end` is called when the parent is gone.
+    """
+    values: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def end_with_parent() -> None:
-        wait_for_end_of_input()
+        rest = b""
+        while data := os.read(sys.stdin.fileno(), 1 << 16):
+            *whole, rest = (rest + data).split(b"\n")
+            for line in whole:
+                values.put(json.loads(line))
         at_end()
         os.killpg(0, signal.SIGKILL)  # with all that it has started: it leads a session of its own
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    return json.loads(line)
+    return iter(values.get, values)  # endless: the process ends before the values do
 
 
 def leave(status: int) -> NoReturn:
@@ -147,6 +153,16 @@ def end_with_caller() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def asking(emit: Emit, values: Iterator[Any]) -> Callable[..., Any]:
+    """In a child: the function that asks the parent, and waits for what it answers."""
+
+    def ask(size: int | None = None) -> Any:
+        emit({"event": "ask"} if size is None else {"event": "ask", "bytes": size})
+        return next(values)
+
+    return ask
 
 
 def emitter(descriptor: int) -> Emit:

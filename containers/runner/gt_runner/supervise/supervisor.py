@@ -1,27 +1,43 @@
-"""Runs jobs one after the other: a process that fetches, a process that holds the model, and a watch over both.
+"""Runs jobs side by side, each on GPUs of its own: processes that fetch, processes that hold a model, a watch over all.
 
-While one model generates, the next job's files are fetched and read ahead, and its process imports what it needs. A
-case that fails, hangs past its limit or kills its process is failed alone; a new process takes the rest of the job.
+The longest job comes first. A GPU that has nothing to do takes cases of a job that is under way, the one with most of
+them left; each process asks for its cases one by one, so that none waits for a slower one. While a model generates, the
+next jobs' files are fetched and read ahead, and the GPU's next process imports what it needs. A case that fails, hangs
+past its limit or kills its process is failed alone; a new process takes the rest of the job.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from ..contract import Prepared, load_spec
-from ..events import Emit, Event, FailedEvent, Phase
+from ..contract import Prepared, served
+from ..environment import available_memory
+from ..events import Emit, Event
 from ..store import Store
-from ..tasks import Run, WorkTask
+from ..tasks import Run
 from . import scrub
-from .preparation import Preparation
-from .process import HungError, ending_signals
+from .cards import Cards, troubles
+from .fetching import Fetching, ReadAhead
+from .process import Child, ending_signals
+from .session import Ended, Session, worker
+from .work import Work
+
+FETCHING = 2  # jobs whose files are fetched at once: more would share one line
+LOOK_S = 0.5  # between two looks at the GPUs that other runs have
+SOON_S = 5.0  # a job that began to be fetched so lately may be ready any moment: a GPU rather waits for it
+IDLE_S = 30.0  # after which a GPU that has nothing to do goes back to other runs
+SPARE_GB = 3.0  # of GPU memory beside a case's own, for the context of the next process
+SPARE_HOST = 4e9  # bytes of memory beside which the next process may import what it needs: that takes 1 to 2 GB
 
 
 class Supervisor:
@@ -31,89 +47,262 @@ class Supervisor:
         self._run = run
         self._left = [case["id"] for job in run["jobs"] for case in job["cases"]]
         self._forward = emit
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is emitted
         folders = {name: run.get(name) for name in ("cache", "store", "models", "serving")}
         self._hidden = scrub.hidden((f"<{name}>", Path(str(folder))) for name, folder in folders.items() if folder)
-        self._following: Preparation | None = None
-        self._jobs = iter(run["jobs"])
+        self._works = [Work(job) for job in sorted(run["jobs"], key=lambda job: -job["gpus"])]
+        self._cards, self._ahead = Cards.of(run), ReadAhead()
+        self._changed = threading.Condition(threading.RLock())  # of all below, and of works and cards
+        self._sessions: dict[threading.Thread, tuple[tuple[str, ...], Work]] = {}
+        self._children: set[Child] = set()
+        self._warm: dict[tuple[str, ...], tuple[str, Child]] = {}  # by GPUs: source, process that has imported it
+        self._idle_since: dict[str, float] = {}
+        self._fetching_since: dict[str, float] = {}
+        self._logs = count()
+        self._empty = self._looked = self._stopped = self._said = False
 
     def run(self) -> bool:
         """All jobs; False when interrupted. What is left then ends as `skipped`."""
-        Store.opened(self._run)
+        self._empty = not any(Store.opened(self._run).folder.iterdir())
         with tempfile.TemporaryDirectory(prefix="gt-logs-") as folder:
             self._folder = Path(folder)
             try:
-                self._prepare_next()
-                while (current := self._following) is not None:
-                    self._following = None
-                    self._job(current)
-                    if self._following is None:
-                        self._prepare_next()
+                self._dispatch()
             except KeyboardInterrupt:
+                self._stop()
                 for name in list(self._left):
                     self._emit({"event": "skipped", "case": name, "reason": "interrupted"})
                 return False
             finally:
-                if self._following is not None:
-                    self._following.close()
+                self._stop()
         return True
 
-    def _prepare_next(self) -> None:
-        job = next(self._jobs, None)
-        if job is not None:
-            self._following = Preparation(self._run, job, self._folder, self._emit)
+    def _stop(self) -> None:
+        self._stopped = True
+        ending = [child.end for _, child in self._warm.values()] + [child.end for child in list(self._children)]
+        ending += [work.fetching.close for work in self._works if work.fetching is not None]
+        threads = [threading.Thread(target=end) for end in ending]
+        for thread in threads:
+            thread.start()
+        for thread in [*threads, *list(self._sessions)]:
+            thread.join()
 
-    def _job(self, current: Preparation) -> None:
-        with contextlib.closing(current):
-            current.wait()
-            left = sorted(current.ready, key=lambda each: json.dumps(load_spec(each["case"]), sort_keys=True))
-            while left:
-                finished = self._work(current, left)
-                left = [prepared for prepared in left if prepared["case"]["id"] not in finished]
+    # Which job goes where.
 
-    def _work(self, current: Preparation, left: list[Prepared]) -> set[str]:
-        """One worker process; returns the cases that it settled, at least one."""
-        child = current.worker()
-        task: WorkTask = {
-            "job": {**current.job, "cases": [], "prepared": []},
-            "cases": left,
-            "store": self._run["store"],
-            "nonce": self._run["nonce"],
-            "trace": self._run.get("trace"),
-        }
-        child.send(task)
-        watch = _Watch(left)
-        reason = None
-        try:
-            for event in child.events(watch.deadline):
-                if event["event"] == "failed":
-                    self._fail(event, current, watch, left)
-                else:
-                    self._emit(event)
-                watch.on(event)
-                if event.get("phase") == "generate" and self._following is None:
-                    self._prepare_next()
-        except HungError:
-            reason = f"took longer than its limit of {watch.limit_minutes:g} min"
-        finally:
+    def _dispatch(self) -> None:
+        threading.Thread(target=self._leave_out_busy, daemon=True).start()
+        with self._changed:
+            while not all(work.over for work in self._works):
+                self._fetch()
+                while self._assign():
+                    pass
+                self._prepare()
+                self._changed.wait(LOOK_S)
+
+    def _fetch(self) -> None:
+        """Start fetching the next jobs, a few at a time."""
+        for work in self._works:
+            if sum(each.fetching is not None and not each.fetching.fetched for each in self._works) >= FETCHING:
+                return
+            if work.fetching is None:
+                self._fetching_since[work.job["name"]] = time.monotonic()
+                log = self._folder / f"{work.job['name']}-fetch.log"
+                work.fetching = Fetching(self._run, work.job, log, self._emit, self._ahead, self._notify)
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _assign(self) -> bool:
+        """Start one session, if there are GPUs and cases for it."""
+        if not self._looked:
+            return False
+        ready = [work for work in self._works if work.waiting]
+        fresh = [work for work in ready if not work.sessions]
+        for work in fresh or ([] if self._more_to_come() else sorted(ready, key=lambda each: -each.minutes)):
+            if work.cards == 0:
+                if not any(each.sessions for each in self._works if each.cards == 0):
+                    self._start(work, ())
+                    return True
+                continue
+            never = [name for name in self._cards.usable if work.first([name]) is None]
+            if len(self._cards.usable) - len(never) < work.cards:
+                self._too_few(work)
+                return True
+            cards = self._cards.take(work.cards, never, self._warmed(work.job["source"]))
+            if cards is not None:
+                self._start(work, cards)
+                return True
+            if work in fresh:  # nobody else takes the GPUs that it waits for
+                self._say_waiting()
+                return False
+        return False
+
+    def _more_to_come(self) -> bool:
+        """Whether a job that is not ready yet may be so any moment."""
+        soon = time.monotonic() - SOON_S
+        return any(
+            work.fetching is not None and not work.fetching.over and self._fetching_since[work.job["name"]] > soon
+            for work in self._works
+        )
+
+    def _too_few(self, work: Work) -> None:
+        reason = f"needs {work.cards} GPUs, and {len(self._cards.usable)} are left"
+        for prepared in work.give_up(work.waiting):
+            self._emit({"event": "failed", "case": prepared["case"]["id"], "phase": "load", "reason": reason})
+
+    def _say_waiting(self) -> None:
+        """Once, where nothing can start since other runs have the GPUs."""
+        if not self._said and not any(work.sessions for work in self._works):
+            self._said = True
+            self._emit({"event": "notice", "text": "all GPUs are used by other runs on this machine; waiting for one"})
+
+    def _start(self, work: Work, cards: tuple[str, ...]) -> None:
+        model = work.first(cards)
+        assert model is not None  # noqa: S101  # for the type checker: the caller has looked
+        work.sessions += 1
+        work.begun = True
+        thread = threading.Thread(target=self._session, args=(work, cards, model), daemon=True)
+        self._sessions[thread] = cards, work
+        thread.start()
+
+    # One session.
+
+    def _session(self, work: Work, cards: tuple[str, ...], model: Prepared) -> None:
+        with self._changed:
+            child, log = self._process(work, cards)
+        task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": model}
+        task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
+        emit = partial(self._emit_from, self._cards.name(cards))
+        session = Session(child, task, emit, partial(self._take, work, cards, model), partial(self._loaded, work))
+        ended = session.follow()
+        trouble = self._trouble(cards) if ended.failed or ended.unloaded else None
+        with self._changed:
+            self._children.discard(child)
+            if not self._stopped:
+                self._settle(work, cards, ended, scrub.log_end(log, self._hidden), trouble)
+            work.sessions -= 1
+            if work.over and work.fetching is not None:
+                work.fetching.close()
+            self._cards.give_back(cards)
+            self._idle_since.update(dict.fromkeys(cards, time.monotonic()))
+            self._sessions.pop(threading.current_thread())
+            self._changed.notify_all()
+
+    def _take(
+        self, work: Work, cards: tuple[str, ...], model: Prepared, under_way: Sequence[str]
+    ) -> tuple[bool, Prepared | None]:
+        with self._changed:
+            answer = work.take(cards, model, under_way)
+            self._changed.notify_all()  # after its last case it is time to prepare what comes next
+            return answer
+
+    def _loaded(self, work: Work) -> None:
+        self._ahead.loaded(work.job["name"])
+
+    def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], trouble: str | None) -> None:
+        """What is left of a session: failed cases, and cases for another process or for other GPUs."""
+        for event in ended.failed:
+            self._emit({**event, "log": log})
+        work.put_back(ended.again, suspect=ended.suspects)
+        if ended.unloaded is not None:
+            model, reason = ended.unloaded
+            given_up = work.refuse(model, cards, self._cards.usable)
+            for prepared in given_up:
+                name = prepared["case"]["id"]
+                self._emit({"event": "failed", "case": name, "phase": "load", "reason": reason, "log": log})
+            if not given_up and work.waiting:
+                where, reason = self._cards.name(cards), scrub.scrub(reason, self._hidden)
+                text = f"GPU {where}: the model of {model['case']['id']} did not load ({reason}); other GPUs go on"
+                self._emit({"event": "notice", "text": text})
+        if trouble is not None and self._cards.leave_out(cards[0]):
+            self._emit({"event": "notice", "text": f"GPU {self._cards.name(cards)} is left out: {trouble}"})
+
+    def _trouble(self, cards: Sequence[str]) -> str | None:
+        """Why a GPU on which something failed should not be used any more. It may be well, and the case at fault."""
+        return troubles(cards).get(cards[0]) if len(cards) == 1 and "cards" in self._run else None
+
+    def _leave_out_busy(self) -> None:
+        """Name the GPUs of which other processes hold memory, and use others, unless the user named these."""
+        with self._changed:
+            ours = [name for name in self._cards.usable if self._cards.lock(name)]  # a run like this one waits its turn
+        found = troubles(ours) if "cards" in self._run else {}
+        with self._changed:
+            for name, trouble in found.items():
+                left_out = not self._run.get("named") and self._cards.leave_out(name)
+                end = "it is left out" if left_out else "it is used all the same"
+                self._emit({"event": "notice", "text": f"GPU {self._cards.name([name])} is busy: {trouble}; {end}"})
+                if left_out:
+                    self._cards.release([name])
+            self._idle_since.update(dict.fromkeys(ours, time.monotonic()))
+            self._looked = True
+            self._changed.notify_all()
+
+    # Processes that wait for their task.
+
+    def _process(self, work: Work, cards: tuple[str, ...]) -> tuple[Child, Path]:
+        source, child = self._warm.pop(cards, ("", None))
+        if child is not None and (source != work.job["source"] or served(work.job) or child.process.poll() is not None):
             child.end()
-        if watch.unsettled and not watch.failed:
-            reason = reason or _death(child.process.returncode or 0)
-            failed: FailedEvent = {"event": "failed", "case": watch.case, "phase": watch.phase, "reason": reason}
-            self._fail(failed, current, watch, left)
-        return watch.settled
+            child = None
+        if child is None:
+            child = self._spawn(work, cards, context=True)
+        self._children.add(child)
+        return child, child.log
 
-    def _fail(self, event: FailedEvent, current: Preparation, watch: _Watch, left: list[Prepared]) -> None:
-        """A model that does not load fails every case that needs it; anything else fails one case."""
-        case = next(each["case"] for each in left if each["case"]["id"] == event["case"])
-        together = [case]
-        if event["phase"] == "load":
-            together = [each["case"] for each in left if load_spec(each["case"]) == load_spec(case)]
-        log = scrub.log_end(current.log, self._hidden)
-        for each in together:
-            self._emit({**event, "case": each["id"], "log": log})
-            watch.settled.add(each["id"])
-        watch.failed = True
+    def _spawn(self, work: Work, cards: tuple[str, ...], *, context: bool) -> Child:
+        return worker(work.job, cards, self._folder / f"worker-{next(self._logs)}.log", context=context)
+
+    def _warmed(self, source: str) -> list[str]:
+        """GPUs whose next process has imported this source."""
+        return [name for cards, (imported, _) in self._warm.items() for name in cards if imported == source]
+
+    def _prepare(self) -> None:
+        """Start the processes of what comes next, and give GPUs back that have had nothing to do for long."""
+        upcoming = self._upcoming()[len(self._warm) :]
+        slots = self._slots()
+        for work in upcoming:
+            slot = next((cards for cards in slots if len(cards) == work.cards), None)
+            if slot is not None and available_memory() > SPARE_HOST:
+                slots.remove(slot)
+                self._warm[slot] = work.job["source"], self._spawn(work, slot, context=self._room(slot))
+        now = time.monotonic()
+        for name in self._cards.idle:
+            if not (upcoming or self._warm) or now - self._idle_since.get(name, now) > IDLE_S:
+                if (name,) in self._warm:
+                    self._warm.pop((name,))[1].end()
+                self._cards.release([name])
+
+    def _upcoming(self) -> list[Work]:
+        """Whose processes come next: jobs that are not begun, then those that could be split further, once for each."""
+        empty = self._run["fresh"] or self._empty
+        jobs = [work for work in self._works if work.fetching is not None and not work.over and not served(work.job)]
+        fresh = [work for work in jobs if not work.begun and (empty or work.missing)]
+        split = [work for work in jobs if work.cards and work.begun for _ in work.waiting]
+        split += [work for work in fresh if work.cards for _ in work.job["cases"][1:]]
+        return fresh + split
+
+    def _slots(self) -> list[tuple[str, ...]]:
+        """GPUs that have no process waiting: idle ones, and those whose session has taken its job's last case."""
+        if not self._looked:
+            return []
+        ending = [cards for cards, work in self._sessions.values() if not work.waiting]
+        now = time.monotonic()
+        idle = [(name,) for name in self._cards.idle if now - self._idle_since.get(name, 0.0) < IDLE_S]
+        cpu = [] if any(not cards for cards, _ in self._sessions.values()) else [()]
+        slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]
+        return [cards for cards in slots if cards not in self._warm]
+
+    def _room(self, cards: tuple[str, ...]) -> bool:
+        """Whether a second process may make its context on these GPUs, beside the one that is there."""
+        running = [work for used, work in self._sessions.values() if used == cards]
+        needed = [float(case["needs"].get("vram_gb", math.inf)) for work in running for case in work.job["cases"]]
+        return max(needed, default=0.0) + SPARE_GB <= self._cards.memory_gb(cards) or not running
+
+    # What is said.
+
+    def _emit_from(self, card: str | None, event: Event) -> None:
+        self._emit({**event, "card": card} if event["event"] == "phase" and card is not None else event)
 
     def _emit(self, event: Event) -> None:
         with _uninterrupted(), self._lock:
@@ -141,45 +330,3 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(sign, handler)
     if held:
         raise KeyboardInterrupt
-
-
-class _Watch:
-    """Which case a worker is at, and when it is over time."""
-
-    def __init__(self, left: list[Prepared]) -> None:
-        self.settled: set[str] = set()
-        self.failed = False
-        self.phase: Phase = "load"
-        self._cases = {prepared["case"]["id"]: prepared["case"] for prepared in left}
-        self.case = left[0]["case"]["id"]
-        self._since = time.monotonic()
-
-    @property
-    def unsettled(self) -> list[str]:
-        """The cases that have no outcome yet, in order."""
-        return [name for name in self._cases if name not in self.settled]
-
-    @property
-    def limit_minutes(self) -> float:
-        """The limit of the case at hand, from the start of its loading."""
-        return float(self._cases[self.case]["needs"].get("limit_minutes", 240))
-
-    def deadline(self) -> float:
-        """As a time.monotonic() value."""
-        return self._since + self.limit_minutes * 60
-
-    def on(self, event: Event) -> None:
-        """Follow a worker's event."""
-        if event["event"] == "phase":
-            self.phase = event["phase"]
-        elif event["event"] == "done":
-            self.settled.add(event["case"])
-            self.phase, self._since = "load", time.monotonic()
-            self.case = next(iter(self.unsettled), self.case)
-
-
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"its process ended with status {status} before the case was finished"
-    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""  # the kernel's OOM killer sends it
-    return f"its process was killed by signal {-status}{hint}"

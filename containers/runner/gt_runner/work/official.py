@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..contract import Case, Fetched, Prepared, load_spec
-from ..errors import RunnerError
 from ..events import Emit, Phase
-from ..sources import Loaded, implementation
+from ..sources import Generated, Loaded, implementation
 from ..tasks import WorkTask
 from . import isolation, noise, output, record, torch_state
 from .base import Worker
+from .saving import Save
 from .trace.tracing import traced
 
 
 class OfficialWorker(Worker):
     """Runs the cases of one task, one after the other."""
 
-    def __init__(self, task: WorkTask, emit: Emit) -> None:
-        super().__init__(task, emit)
+    def __init__(self, task: WorkTask, emit: Emit, ask: Callable[[], Prepared | None]) -> None:
+        super().__init__(task, emit, ask)
         self._loaded: Loaded | None = None
         self._spec: dict[str, Any] | None = None
         self._load_seconds = 0.0
@@ -31,14 +32,12 @@ class OfficialWorker(Worker):
         """What a case failed in."""
         return "generate" if load_spec(case) == self._spec else "load"
 
-    def make(self, prepared: Prepared) -> None:
-        """Generate and save one case."""
+    def make(self, prepared: Prepared) -> Save:
+        """Generate one case."""
         case, name = prepared["case"], prepared["case"]["id"]
-        clock = record.Clock()
-        self._emit({"event": "phase", "case": name, "phase": "load"})
         loaded = self._load(case, prepared["fetched"])
-        clock.lap("load")
         self._emit({"event": "phase", "case": name, "phase": "generate"})
+        clock = record.Clock()
         refused = isolation.attempts()
         torch_state.seed_everything(case["call"]["seed"])
         generators = torch_state.global_generators()
@@ -51,13 +50,8 @@ class OfficialWorker(Worker):
         isolation.check(since=refused)
         advanced = [name for name, state in torch_state.global_generators().items() if generators.get(name) != state]
         clock.lap("generate")
-        self._emit({"event": "phase", "case": name, "phase": "save"})
-        resized = output.resized(generated.frames, generated.passed)
-        folder = self._store.begin()
-        files = output.save(generated.frames, case, folder)
         on_gpu = self._job["device"] == "cuda"
-        written = record.finished(prepared, generated.passed, generated.dropped, files) | {
-            "resized": resized,
+        known = {
             "initial_latent": initial_latent,
             "pipeline": loaded.pipeline,
             "generator_device": _generator_device(case, self._job["device"]),
@@ -67,16 +61,33 @@ class OfficialWorker(Worker):
             "gpu": record.gpu(self._job, torch_state.gpu),
             "peak_memory": record.peak_memory(torch_state.peak_gpu_bytes() if on_gpu else None),
             "process": record.process(self._task["nonce"]),
+            "seconds": {"fetch": prepared["fetch_seconds"], "load": self._load_seconds, **clock.seconds},
         }
+        return partial(self._save, prepared, generated, known)
+
+    def _save(self, prepared: Prepared, generated: Generated, known: dict[str, Any]) -> None:
+        """Put a case into the store; in a thread of its own, so nothing here may look at the GPU or at the model."""
+        case, name = prepared["case"], prepared["case"]["id"]
+        clock = record.Clock()
+        self._emit({"event": "phase", "case": name, "phase": "save"})
+        resized = output.resized(generated.frames, generated.passed)
+        folder = self._store.begin()
+        files = output.save(generated.frames, case, folder)
+        written = record.finished(prepared, generated.passed, generated.dropped, files) | known | {"resized": resized}
         clock.lap("save")
-        written["seconds"] = {"fetch": prepared["fetch_seconds"], **clock.seconds, "load": self._load_seconds}
+        written["seconds"] |= clock.seconds
         self._store.finish(folder, written)
         self._emit({"event": "done", "case": name, "record": written})
+
+    def load(self, prepared: Prepared) -> None:
+        """Load what a case needs."""
+        self._load(prepared["case"], prepared["fetched"])
 
     def _load(self, case: Case, fetched: Fetched) -> Loaded:
         spec = load_spec(case)
         if self._loaded is not None and spec == self._spec:
             return self._loaded
+        self._emit({"event": "phase", "case": case["id"], "phase": "load"})
         self._loaded = self._spec = None
         gc.collect()
         clock = record.Clock()
@@ -88,12 +99,6 @@ class OfficialWorker(Worker):
         self._load_seconds = clock.lap("load")
         self._loaded, self._spec = loaded, spec
         return loaded
-
-
-def warm(name: str) -> None:
-    """Import a source while its weights are still on their way: a cold import of torch and diffusers costs 17 s."""
-    with contextlib.suppress(ImportError, RunnerError):  # loading the first case says what is missing
-        implementation(name)
 
 
 def _generator_device(case: Case, device: str) -> str:

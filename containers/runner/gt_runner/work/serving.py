@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from gt_pictures.errors import PictureError
@@ -22,6 +23,7 @@ from ..events import Phase
 from ..supervise import reaper
 from . import noise, output, record
 from .base import Worker
+from .saving import Save
 
 ISOLATION = "none"  # in a record
 
@@ -33,16 +35,30 @@ class ServingWorker(Worker):
         """What a case failed in."""
         return "generate"
 
-    def make(self, prepared: Prepared) -> None:
-        """Run the command of one case, and keep the files that are published."""
+    def load(self, prepared: Prepared) -> None:
+        """Nothing: each command loads for itself."""
+
+    def make(self, prepared: Prepared) -> Save:
+        """Run the command of one case."""
         case = prepared["case"]
         clock = record.Clock()
         self._emit({"event": "phase", "case": case["id"], "phase": "generate"})
         out = self._store.begin()
         try:
             self._command(case, Path(prepared["fetched"]["code"] or "."), out)
-            clock.lap("generate")
-            self._emit({"event": "phase", "case": case["id"], "phase": "save"})
+        except BaseException:
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        clock.lap("generate")
+        seconds = {"fetch": prepared["fetch_seconds"], "load": 0.0, **clock.seconds}
+        return partial(self._save, prepared, out, seconds)
+
+    def _save(self, prepared: Prepared, out: Path, seconds: dict[str, float]) -> None:
+        """Keep the files that are published."""
+        case = prepared["case"]
+        clock = record.Clock()
+        self._emit({"event": "phase", "case": case["id"], "phase": "save"})
+        try:
             folder = self._store.begin()
             files = [_copied(out / name, folder) for name in _complete(case, out)]
         finally:
@@ -57,7 +73,7 @@ class ServingWorker(Worker):
             "process": record.process(self._task["nonce"]),
         }
         clock.lap("save")
-        written["seconds"] = {"fetch": prepared["fetch_seconds"], "load": 0.0, **clock.seconds}
+        written["seconds"] = {**seconds, **clock.seconds}
         self._store.finish(folder, written)
         self._emit({"event": "done", "case": case["id"], "record": written})
 

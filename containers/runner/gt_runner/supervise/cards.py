@@ -1,0 +1,143 @@
+"""The GPUs of this machine: a lock for each, which all runs on the machine see, and what is wrong with one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from .. import environment
+from ..tasks import Card, Run
+
+LOCKS = Path("/tmp/diffusion-gt-gpus")  # noqa: S108  # one place for all users, whatever their TMPDIR is
+FOREIGN_MB = 2048  # MiB in use on a card that names no process, above which it counts as taken; a driver holds some
+
+
+class Cards:
+    """The cards that a run may use. A card that is taken is locked until it is released, or this process ends.
+
+    Not safe for several threads by itself.
+    """
+
+    def __init__(self, cards: Sequence[Card], *, locked: bool) -> None:
+        self._cards = {card["id"]: card for card in cards}
+        self._locked = locked
+        self._locks: dict[str, int | None] = {}  # of the cards that are ours now
+        self._used: set[str] = set()
+        self._left_out: set[str] = set()
+
+    @classmethod
+    def of(cls, run: Run) -> Cards:
+        """Those that the run names; else those that this process sees, for which the caller answers."""
+        if "cards" in run:
+            return cls(run["cards"], locked=True)
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        most = max((job["gpus"] for job in run["jobs"] if job["device"] == "cuda"), default=0)
+        ids = visible.split(",")[:most] if visible else [str(number) for number in range(most)]
+        return cls([{"id": name} for name in ids], locked=False)
+
+    @property
+    def usable(self) -> list[str]:
+        """All but those that are left out."""
+        return [name for name in self._cards if name not in self._left_out]
+
+    @property
+    def idle(self) -> list[str]:
+        """Those that nobody in this run uses."""
+        return [name for name in self.usable if name not in self._used]
+
+    def name(self, ids: Iterable[str]) -> str | None:
+        """Cards as people know them, such as `0` or `0,1`; None where they have no number."""
+        numbers = [self._cards[name].get("number") for name in ids]
+        return ",".join(filter(None, numbers)) or None
+
+    def memory_gb(self, ids: Iterable[str]) -> float:
+        """Of the smallest of these cards, in 1e9 bytes; 0 where it is not known."""
+        return min((self._cards[name].get("memory_gb", 0.0) for name in ids), default=0.0)
+
+    def take(self, count: int, never: Collection[str] = (), first: Sequence[str] = ()) -> tuple[str, ...] | None:
+        """So many idle cards, locked, those in `first` before others; None where there are too few that are free."""
+        order = [*(name for name in first if name in self.idle), *(name for name in self.idle if name not in first)]
+        taken: list[str] = []
+        for name in order:
+            if len(taken) < count and name not in never and self.lock(name):
+                taken.append(name)
+        if len(taken) < count:
+            return None
+        self._used.update(taken)
+        return tuple(taken)
+
+    def give_back(self, ids: Iterable[str]) -> None:
+        """They are idle again, and stay ours until they are released."""
+        self._used.difference_update(ids)
+
+    def lock(self, name: str) -> bool:
+        """Whether a card is ours now, and no other run's."""
+        if name in self._locks or not self._locked:
+            return True
+        lock = _opened(name)
+        try:
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            assert lock is not None  # noqa: S101  # for the type checker
+            os.close(lock)
+            return False
+        self._locks[name] = lock
+        return True
+
+    def release(self, names: Iterable[str]) -> None:
+        """Let other runs have these cards."""
+        for name in names:
+            lock = self._locks.pop(name, None)
+            if lock is not None:
+                os.close(lock)
+
+    def leave_out(self, name: str) -> bool:
+        """Use a card no more; False where it is the last one."""
+        if self.usable == [name]:
+            return False
+        self._left_out.add(name)
+        return True
+
+
+def _opened(name: str) -> int | None:
+    """The lock file of a card; None where there can be none: the card is then not shared, but used."""
+    path = LOCKS / name
+    with contextlib.suppress(OSError):
+        LOCKS.mkdir(exist_ok=True)
+        LOCKS.chmod(0o1777)
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # another user's file can be locked, but not be created anew
+        with contextlib.suppress(OSError):
+            return os.open(path, flags, 0o666)
+    return None
+
+
+def troubles(names: Iterable[str], ask: Callable[..., list[str]] = environment.nvidia_smi) -> Mapping[str, str]:
+    """Why each card is no good now: another process holds memory of it, or the driver does not know it any more.
+
+    Empty where there is no driver to ask. The caller's own processes on these cards have ended.
+    """
+    wanted = set(names)
+    rows = {cells[0]: cells for line in ask("uuid,memory.used") if len(cells := _cells(line)) == 2}  # noqa: PLR2004
+    if not rows:
+        return {}
+    found = dict.fromkeys(wanted - rows.keys(), "the driver does not answer for it")
+    for line in ask("gpu_uuid,pid,used_memory", apps=True):
+        uuid, process, used = _cells(line)
+        if uuid in wanted:
+            held = f"{int(used) * 2**20 / 1e9:.1f} GB" if used.isdigit() else "memory"
+            found.setdefault(uuid, f"process {process} holds {held} of it")
+    for name in wanted & rows.keys():
+        used = rows[name][1]
+        if not used.isdigit():
+            found.setdefault(name, f"the driver says {used!r} of it")
+        elif int(used) > FOREIGN_MB:
+            found.setdefault(name, f"{int(used) * 2**20 / 1e9:.1f} GB of its memory are in use")
+    return found
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split(",")]

@@ -1,0 +1,119 @@
+"""The fetch phase of one job, in a process of its own, and what it may read ahead."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..contract import Prepared
+from ..environment import memory
+from ..events import Emit, Event, FailedEvent, ReusedEvent
+from ..tasks import Run, RunJob, fetch_task
+from .process import Child
+
+
+class ReadAhead:
+    """Lets one job after the other read its weights into the page cache: together never more than half of the memory.
+
+    A job counts from when it may read until its model is loaded or it is over. The first one may always read, as far
+    as the half goes: its own load would read the same pages.
+    """
+
+    def __init__(self, half: int | None = None) -> None:
+        self._half = memory() // 2 if half is None else half
+        self._held: dict[str, int] = {}
+        self._reading: str | None = None
+        self._changed = threading.Condition()
+
+    def may_read(self, job: str, size: int) -> int:
+        """Wait for this job's turn; returns how many bytes it may read."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._reading is None and self._fits(size))
+            self._reading = job
+            self._held[job] = min(size, self._half - sum(self._held.values()))
+            return self._held[job]
+
+    def has_read(self, job: str) -> None:
+        """Let the next job read."""
+        with self._changed:
+            if self._reading == job:
+                self._reading = None
+                self._changed.notify_all()
+
+    def loaded(self, job: str) -> None:
+        """What the job has read may leave the memory."""
+        with self._changed:
+            self._held.pop(job, None)
+            self._changed.notify_all()
+        self.has_read(job)
+
+    def _fits(self, size: int) -> bool:
+        return not self._held or sum(self._held.values()) + size <= self._half
+
+
+class Fetching:
+    """One job from its start until its files are here; `emit` gets the events of its fetch phase.
+
+    `changed` is called when a case turns out to be missing in the store, when the last case is ready or settled, and
+    when reading ahead begins.
+    """
+
+    def __init__(
+        self, run: Run, job: RunJob, log: Path, emit: Emit, ahead: ReadAhead, changed: Callable[[], None]
+    ) -> None:
+        self.job, self.log = job, log
+        self._emit, self._ahead, self._changed = emit, ahead, changed
+        self.ready: list[Prepared] = []
+        self.missing = self.fetched = self.over = False  # something is to be made; all is here; and its turn has come
+        self._cases = {case["id"]: case for case in job["cases"]}
+        self._settled: set[str] = set()
+        self._child: Child | None = None
+        if "prepared" in job:
+            self.ready = job["prepared"]
+            self.missing = self.fetched = self.over = True
+            return
+        self._child = Child("fetch", os.environ, log)
+        self._child.send(fetch_task(run, job))
+        threading.Thread(target=self._follow, args=(self._child,), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop what is still running."""
+        self._ahead.loaded(self.job["name"])
+        if self._child is not None:
+            self._child.end()
+
+    def _follow(self, child: Child) -> None:
+        for event in child.events():
+            self._on(event, child)
+        for name in self._cases.keys() - self._settled - {prepared["case"]["id"] for prepared in self.ready}:
+            self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": "the fetch process ended early"})
+        self._ahead.has_read(self.job["name"])
+        self.fetched = self.over = True
+        self._changed()
+
+    def _on(self, event: Event, child: Child) -> None:
+        match event["event"]:
+            case "missing":
+                self.missing = True
+                self._changed()
+            case "reused" | "failed":
+                self._settle(event)
+            case "ready":
+                case = self._cases[event["case"]]
+                self.ready.append(
+                    {"case": case, "key": event["key"], "fetched": event["fetched"], "fetch_seconds": event["seconds"]}
+                )
+            case "ask":
+                self.fetched = True
+                self._changed()
+                child.send(self._ahead.may_read(self.job["name"], event["bytes"]))
+                self.over = True
+                self._changed()
+            case _:
+                self._emit(event)
+
+    def _settle(self, event: ReusedEvent | FailedEvent) -> None:
+        self._settled.add(event["case"])
+        self._emit(event)

@@ -1,0 +1,174 @@
+"""One worker process on its GPUs: the cases that it takes, their limits, and what is left where it ends early."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..contract import Job, Prepared, served
+from ..events import Emit, Event, FailedEvent, Phase
+from ..sources.variables import ON_GPU, VARIABLES
+from ..tasks import WorkTask
+from .process import Child, HungError
+
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
+
+
+@dataclass
+class _UnderWay:
+    """A case that a worker has and that has no outcome yet."""
+
+    prepared: Prepared
+    phase: Phase
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def minutes(self) -> float:
+        return float(self.prepared["case"]["needs"].get("limit_minutes", 240))
+
+    @property
+    def until(self) -> float:
+        return self.since + self.minutes * 60
+
+
+@dataclass
+class Ended:
+    """How a session ended: what failed (`failed`), what did not load (`unloaded`), and what is to be made again."""
+
+    failed: list[FailedEvent] = field(default_factory=list)
+    unloaded: tuple[Prepared, str] | None = None  # a case whose model did not load, and the reason
+    again: list[Prepared] = field(default_factory=list)
+    suspects: bool = False  # one of these killed the process, and it is not known which
+
+
+class Session:
+    """Follows one process until it ends. `take` is asked for the next case: (whether there is an answer, the case)."""
+
+    def __init__(
+        self,
+        child: Child,
+        task: WorkTask,
+        emit: Emit,
+        take: Callable[[Sequence[str]], tuple[bool, Prepared | None]],
+        loaded: Callable[[], None],
+    ) -> None:
+        self._child, self._task, self._emit, self._take, self._loaded = child, task, emit, take, loaded
+        self._model = _UnderWay(task["model"], "load")
+        self._cases: dict[str, _UnderWay] = {}
+        self._asks = self._knows_model = False
+
+    def follow(self) -> Ended:
+        """Until the process has ended."""
+        ended = Ended()
+        self._child.send(self._task)
+        try:
+            for event in self._child.events(self._deadline):
+                self._on(event, ended)
+                self._answer()
+        except HungError:
+            self._hung(ended)
+        finally:
+            self._child.end()
+        self._settle(ended)
+        return ended
+
+    def _deadline(self) -> float | None:
+        loading = [] if self._knows_model else [self._model.until]
+        return min([*loading, *(each.until for each in self._cases.values())], default=None)
+
+    def _on(self, event: Event, ended: Ended) -> None:
+        match event["event"]:
+            case "ask":
+                if not self._knows_model:
+                    self._knows_model = True
+                    self._loaded()
+                self._asks = True
+                return
+            case "failed" if event["phase"] == "load":
+                case = self._cases.pop(event["case"], self._model).prepared
+                ended.unloaded = case, event["reason"]
+                ended.again.append(case) if self._knows_model else None
+                return
+            case "failed":
+                self._cases.pop(event["case"])
+                ended.failed.append(event)
+                return
+            case "done":
+                self._cases.pop(event["case"])
+            case "phase" if event["case"] in self._cases:
+                self._cases[event["case"]].phase = event["phase"]
+        self._emit(event)
+
+    def _answer(self) -> None:
+        if not self._asks:
+            return
+        answered, prepared = self._take(list(self._cases))
+        if answered:
+            self._asks = False
+            if prepared is not None:
+                self._cases[prepared["case"]["id"]] = _UnderWay(prepared, "generate")
+            self._child.send(prepared)
+
+    def _hung(self, ended: Ended) -> None:
+        now = time.monotonic()
+        if not self._knows_model:
+            ended.unloaded = self._model.prepared, _too_long(self._model)
+        for name, each in list(self._cases.items()):
+            if each.until <= now:
+                del self._cases[name]
+                self._fail(each, _too_long(each), ended)
+
+    def _settle(self, ended: Ended) -> None:
+        """What the process had and did not finish."""
+        rest = list(self._cases.values())
+        explained = ended.failed or ended.unloaded
+        if not explained and not self._knows_model:
+            ended.unloaded = self._model.prepared, _death(self._child.process.returncode or 0)
+        elif not explained and len(rest) == 1:
+            self._fail(rest.pop(), _death(self._child.process.returncode or 0), ended)
+        elif not explained and rest:
+            ended.suspects = True
+        ended.again += [each.prepared for each in rest]
+
+    def _fail(self, each: _UnderWay, reason: str, ended: Ended) -> None:
+        name = each.prepared["case"]["id"]
+        if each.phase == "load":
+            ended.unloaded = each.prepared, reason
+            ended.again.append(each.prepared)
+        else:
+            ended.failed.append({"event": "failed", "case": name, "phase": each.phase, "reason": reason})
+
+
+def _too_long(each: _UnderWay) -> str:
+    return f"took longer than its limit of {each.minutes:g} min"
+
+
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"its process ended with status {status} before the case was finished"
+    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""  # the kernel's OOM killer sends it
+    return f"its process was killed by signal {-status}{hint}"
+
+
+def worker(job: Job, cards: Sequence[str], log: Path, *, context: bool) -> Child:
+    """A process for cases of a job on these GPUs; `context`: it makes the GPU's context before it has a task."""
+    env = worker_env(job, cards)
+    if served(job):
+        return Child("serve", env, log)
+    return Child("work", env, log, "--warm", job["source"], *(["--context"] if context and cards else []))
+
+
+def worker_env(job: Job, cards: Sequence[str]) -> dict[str, str]:
+    """The environment of a worker: its GPUs, and for an official source no token, no hub and its VARIABLES.
+
+    A serving engine fetches for itself, and runs as it does anywhere: it has the token, the hub, and just its GPUs set.
+    """
+    env = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(cards)}
+    if served(job):
+        return env
+    official = {name: value for name, value in env.items() if name not in TOKENS}
+    return (ON_GPU if job["device"] == "cuda" else {}) | official | VARIABLES
