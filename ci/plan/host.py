@@ -48,14 +48,16 @@ LINES = textwrap.TextWrapper(
 
 
 def this_host(devices: Sequence[str] = ()) -> Host:
-    """Look at this machine's GPUs, as the driver reports them: those of the first one's model, or those named.
-
-    `devices` are numbers as nvidia-smi counts, or UUIDs. Raises HostError for one that cannot be used.
-    """
+    """Look at this machine's GPUs, as the driver reports them. Raises HostError for a device that cannot be used."""
     cards = nvidia.here()
     if devices:
-        return _of_nvidia(nvidia.chosen(cards, devices))
+        return of_devices(cards, devices)
     return _of_nvidia(cards) if cards else _of_other_vendors(vendors.cards())
+
+
+def of_devices(cards: Sequence[nvidia.Card], devices: Sequence[str]) -> Host:
+    """The host that only has these of its cards, by number as nvidia-smi counts, or by UUID. Raises HostError."""
+    return _of_nvidia(nvidia.chosen(cards, devices))
 
 
 def host_of(answer: str) -> Host:

@@ -62,7 +62,8 @@ def cards(answer: str) -> list[Card]:
 def here() -> list[Card]:
     """All that CUDA_VISIBLE_DEVICES leaves; CUDA's driver keeps to it by itself, nvidia-smi does not look at it."""
     found = cards(_answer(QUERY))
-    numbers = dict(reversed(line.split(", ")) for line in _answer(NUMBERS).splitlines() if line.count(", ") == 1)
+    pairs = [line.split(", ") for line in _answer(NUMBERS).splitlines() if line.count(", ") == 1]
+    numbers = {uuid: number for number, uuid in pairs}
     found = [replace(card, number=numbers.get(card.id, card.number)) for card in found]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None or any(card.multiprocessors is not None for card in found):

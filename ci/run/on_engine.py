@@ -21,8 +21,8 @@ from ..catalogue.fields import Code
 from ..catalogue.gpus import CPU
 from ..plan.generation import ENDS, Generation
 from ..plan.host import Host, host_of
-from ..plan.nvidia import QUERY
 from ..plan.jobs import Job
+from ..plan.nvidia import QUERY
 from . import double_run, recipes, transfer
 from .hosts.dispatch import Devices
 from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
@@ -54,7 +54,6 @@ class Settings:
     hf_endpoint: str = ""
     parallel: int = 0  # jobs that generate at once; 0: as many as the GPUs allow
     images: Sequence[str] = ()  # to pull, as SOURCE=REFERENCE@sha256:DIGEST
-    devices: Sequence[str] = ()  # GPUs that may be used, by number; none named: all
     events: bool = False  # the log has each event of the runner as JSON too, for a program that reads it
     trace: Mapping[str, Any] | None = None  # which tensors are kept in TRACES
 
@@ -87,8 +86,7 @@ class Engine:
 
     def __init__(self, generation: Generation, settings: Settings, built: Images) -> None:
         self._generation, self._settings, self._images = generation, settings, built
-        numbers = [str(number) for number in range(generation.host.gpus)]
-        self._devices = Devices(settings.devices or numbers, settings.parallel)
+        self._devices = Devices([card.number for card in generation.host.cards], settings.parallel)
         self._fetching = anyio.Semaphore(FETCHING)
         self._workers: dict[str, Image] = {}
 

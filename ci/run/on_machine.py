@@ -43,6 +43,7 @@ class Places:
     previous: Path | None = None
     results: Path | None = None  # a result store that is not the user's own
     engine: Path | None = None  # the checkout of the serving engine that makes native cases
+    insist: bool = False  # on the host's GPUs, also where another process holds memory of them
 
     @property
     def cache(self) -> Path:
@@ -72,6 +73,11 @@ class Places:
         places = {"store": self.store, "cache": self.cache, "models": self.models, "previous": self.previous}
         places["serving"] = self.engine
         return {name: str(folder.resolve()) if folder else None for name, folder in places.items()}
+
+    def cards(self, run: Generation) -> dict[str, Any]:
+        """The GPUs of this machine, as the runner reads them; nothing where there is none."""
+        cards = [{"id": card.id, "number": card.number, "memory_gb": card.memory_gb} for card in run.host.cards]
+        return {"cards": cards, "named": self.insist} if cards else {}
 
     def check(self, cases: Iterable[Case]) -> None:
         """Raises GtError where the cache cannot be written, or a serving engine's checkout is needed and not named."""
@@ -120,7 +126,7 @@ def generate(
         raise PreflightError((), wrong)
     with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
         delivered = {"deliver": first} if run.verify else {}
-        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered)
+        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered) | places.cards(run)
         if trace is not None:
             spec["trace"] = trace
         if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
@@ -164,7 +170,8 @@ def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: 
     again = double_run.again(run)
     with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
         folders = {**places.named(), "store": store, "previous": None, "against": str(first)}
-        return _outcomes(again.run([again.job(job) for job in again.jobs], **folders), show, quiet=quiet)
+        spec = again.run([again.job(job) for job in again.jobs], **folders) | places.cards(run)
+        return _outcomes(spec, show, quiet=quiet)
 
 
 def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Ending]:

@@ -38,6 +38,9 @@ class Generate(Chosen):
     previous: Annotated[Folder | None, Doc("An earlier artifact; what it holds is not made again.")] = None
     fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False
     verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False
+    devices: Annotated[
+        tuple[str, ...], Doc("Only these GPUs, by number as nvidia-smi counts; all if none is named.")
+    ] = ()
     only_finished: Annotated[bool, Doc("Give what is finished already; fetch nothing, make nothing.")] = False
     skip_preflight: Annotated[
         bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
@@ -65,14 +68,16 @@ class GenerateOnMachine(Generate):
 
     def run(self) -> Answer:
         """How many cases there are, and a line for each that is not."""
-        here = host.this_host()
+        here = host.this_host(self.devices)
         if self.selection.is_open and self.engine is None:
             raise SelectionError(advice.offers(self.catalogue, here))
         generation = self.generation(here)
         host.place(generation.cases, here, self.kind, hints=advice.instead(self.catalogue, self.selection, here))
         folder.check(self.output.path, generation, self.catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
-        outcome = self._outcome(generation, on_machine.Places(models, previous, engine=engine))
+        outcome = self._outcome(
+            generation, on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
+        )
         lines = folder.write(self.output.path, outcome.manifest, outcome.results, replace=self.replace)
         problems = list(bad_lines(outcome.manifest))
         total = count(outcome.manifest, f"in {self.output.path}")

@@ -15,7 +15,7 @@ from ..catalogue.gpus import CPU
 from ..catalogue.model import Case
 from ..plan import fleet as fleets
 from ..plan.fleet import FleetHost
-from ..plan.host import Host
+from ..plan.host import Host, of_devices
 from ..run import recipes, session, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
@@ -49,7 +49,6 @@ class MakingOnEngine:
         checkout: Checkout | None,
         previous: Folder | None = None,
         parallel: int = 0,
-        devices: tuple[str, ...] = (),
         events: bool = False,
     ) -> Settings:
         """What a generation on the engine needs beside the selection."""
@@ -65,7 +64,6 @@ class MakingOnEngine:
             hf_endpoint=self.hf_endpoint,
             parallel=parallel,
             images=self.images,
-            devices=devices,
             events=events,
         )
 
@@ -80,7 +78,6 @@ class GenerateOnEngine(MakingOnEngine, Generate):
     parallel: Annotated[
         int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs.")
     ] = 0
-    devices: Annotated[tuple[str, ...], Doc("GPUs of this engine to use, by number; all if none is named.")] = ()
     events: Annotated[bool, Doc("Write each event of the runner into the log as JSON too, for a program.")] = False
     host: Annotated[
         tuple[str, ...], Doc("GPU hosts to send jobs to, as KIND=tls://NAME:PORT; any=… for whatever it is.")
@@ -103,9 +100,11 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         cases = near.select()
         built = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
         here = Host(CPU) if self.kind == CPU else await probe(built.base())
+        if self.devices:
+            here = of_devices(here.cards, self.devices)
         generation = near.generation(here)
         checkout = await self._checkout(cases, built)
-        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.devices, self.events)
+        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.events)
         if self.only_finished:
             artifact, manifest = await session.finished(generation, settings, built)
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci.plan.host import QUERY
+from ci.plan.nvidia import QUERY
 from ci.run.hosts.call import listed
 from tests.conftest import ROOT
 from tests.engine.conftest import Call, Volume, dagger, processes, sums

@@ -175,7 +175,7 @@ def test_a_case_over_its_limit_is_failed_and_everything_that_it_started_is_gone(
     done = gt("generate", *arguments, env=PYTHON | {"STAND_IN_LEFT": str(tmp_path / "left")})
     assert done.returncode == 1
     made = json.loads((tmp_path / "gt" / "manifest.json").read_text())["cases"]
-    assert made["hang_t2i"]["reason"] == "took longer than its limit of 0.05 minutes"
+    assert made["hang_t2i"]["reason"] == "took longer than its limit of 0.05 min"
     assert made["draw_t2i"]["status"] == "ok"
     assert gone(int((tmp_path / "left").read_text()))
 

@@ -54,6 +54,16 @@ class Runner:
             **changes,
         }
 
+    def on_cards(
+        self, cards: Sequence[str], *jobs: list[dict[str, Any]], gpus: int = 1, **changes: Any
+    ) -> dict[str, Any]:
+        """A run of these jobs on GPUs that do not exist: the source `faulty` needs none, but sees which one it has."""
+        numbered = [{"id": card, "number": str(number), "memory_gb": 80.0} for number, card in enumerate(cards)]
+        spec = self.spec(*jobs, cards=numbered, **changes)
+        for job in spec["jobs"]:
+            job |= {"device": "cuda", "gpu_kind": "h100"}
+        return spec
+
     def start(self, spec: dict[str, Any], prefix: Sequence[str] = ()) -> subprocess.Popen[str]:
         """Start a run; `prefix` is a command that starts its own arguments."""
         file = self.folder / "run.json"

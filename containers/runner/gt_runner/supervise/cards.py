@@ -121,12 +121,11 @@ def troubles(names: Iterable[str], ask: Callable[..., list[str]] = environment.n
     Empty where there is no driver to ask. The caller's own processes on these cards have ended.
     """
     wanted = set(names)
-    rows = {cells[0]: cells for line in ask("uuid,memory.used") if len(cells := _cells(line)) == 2}  # noqa: PLR2004
+    rows = {cells[0]: cells for cells in _rows(ask("uuid,memory.used"), 2)}
     if not rows:
         return {}
     found = dict.fromkeys(wanted - rows.keys(), "the driver does not answer for it")
-    for line in ask("gpu_uuid,pid,used_memory", apps=True):
-        uuid, process, used = _cells(line)
+    for uuid, process, used in _rows(ask("gpu_uuid,pid,used_memory", apps=True), 3):
         if uuid in wanted:
             held = f"{int(used) * 2**20 / 1e9:.1f} GB" if used.isdigit() else "memory"
             found.setdefault(uuid, f"process {process} holds {held} of it")
@@ -139,5 +138,7 @@ def troubles(names: Iterable[str], ask: Callable[..., list[str]] = environment.n
     return found
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.split(",")]
+def _rows(lines: Iterable[str], cells: int) -> list[list[str]]:
+    """The lines with so many cells; nvidia-smi may print others, such as that it found nothing."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    return [row for row in rows if len(row) == cells]

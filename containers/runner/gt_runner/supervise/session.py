@@ -54,12 +54,12 @@ class Session:
         task: WorkTask,
         emit: Emit,
         take: Callable[[Sequence[str]], tuple[bool, Prepared | None]],
-        loaded: Callable[[], None],
+        on_load: Callable[[], None],
     ) -> None:
-        self._child, self._task, self._emit, self._take, self._loaded = child, task, emit, take, loaded
+        self._child, self._task, self._emit, self._take, self._on_load = child, task, emit, take, on_load
         self._model = _UnderWay(task["model"], "load")
         self._cases: dict[str, _UnderWay] = {}
-        self._asks = self._knows_model = False
+        self._asks = self.loaded = False
 
     def follow(self) -> Ended:
         """Until the process has ended."""
@@ -77,21 +77,21 @@ class Session:
         return ended
 
     def _deadline(self) -> float | None:
-        loading = [] if self._knows_model else [self._model.until]
+        loading = [] if self.loaded else [self._model.until]
         return min([*loading, *(each.until for each in self._cases.values())], default=None)
 
     def _on(self, event: Event, ended: Ended) -> None:
         match event["event"]:
             case "ask":
-                if not self._knows_model:
-                    self._knows_model = True
-                    self._loaded()
+                if not self.loaded:
+                    self.loaded = True
+                    self._on_load()
                 self._asks = True
                 return
             case "failed" if event["phase"] == "load":
                 case = self._cases.pop(event["case"], self._model).prepared
                 ended.unloaded = case, event["reason"]
-                ended.again.append(case) if self._knows_model else None
+                ended.again.append(case) if self.loaded else None
                 return
             case "failed":
                 self._cases.pop(event["case"])
@@ -115,7 +115,7 @@ class Session:
 
     def _hung(self, ended: Ended) -> None:
         now = time.monotonic()
-        if not self._knows_model:
+        if not self.loaded:
             ended.unloaded = self._model.prepared, _too_long(self._model)
         for name, each in list(self._cases.items()):
             if each.until <= now:
@@ -126,7 +126,7 @@ class Session:
         """What the process had and did not finish."""
         rest = list(self._cases.values())
         explained = ended.failed or ended.unloaded
-        if not explained and not self._knows_model:
+        if not explained and not self.loaded:
             ended.unloaded = self._model.prepared, _death(self._child.process.returncode or 0)
         elif not explained and len(rest) == 1:
             self._fail(rest.pop(), _death(self._child.process.returncode or 0), ended)

@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -59,6 +59,7 @@ class Supervisor:
         self._idle_since: dict[str, float] = {}
         self._fetching_since: dict[str, float] = {}
         self._logs = count()
+        self._error: Exception | None = None
         self._empty = self._looked = self._stopped = self._said = False
 
     def run(self) -> bool:
@@ -90,7 +91,7 @@ class Supervisor:
     # Which job goes where.
 
     def _dispatch(self) -> None:
-        threading.Thread(target=self._leave_out_busy, daemon=True).start()
+        threading.Thread(target=self._guarded, args=(self._leave_out_busy,), daemon=True).start()
         with self._changed:
             while not all(work.over for work in self._works):
                 self._fetch()
@@ -98,6 +99,8 @@ class Supervisor:
                     pass
                 self._prepare()
                 self._changed.wait(LOOK_S)
+                if self._error is not None:
+                    raise self._error
 
     def _fetch(self) -> None:
         """Start fetching the next jobs, a few at a time."""
@@ -109,6 +112,14 @@ class Supervisor:
                 log = self._folder / f"{work.job['name']}-fetch.log"
                 work.fetching = Fetching(self._run, work.job, log, self._emit, self._ahead, self._notify)
 
+    def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Run in a thread; what it raises, the dispatching raises: nobody would else notice that it has ended."""
+        try:
+            action(*arguments)
+        except Exception as error:  # noqa: BLE001
+            self._error = error
+            self._notify()
+
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
@@ -117,7 +128,7 @@ class Supervisor:
         """Start one session, if there are GPUs and cases for it."""
         if not self._looked:
             return False
-        ready = [work for work in self._works if work.waiting]
+        ready = [work for work in self._works if len(work.waiting) > work.loading]
         fresh = [work for work in ready if not work.sessions]
         for work in fresh or ([] if self._more_to_come() else sorted(ready, key=lambda each: -each.minutes)):
             if work.cards == 0:
@@ -160,9 +171,9 @@ class Supervisor:
     def _start(self, work: Work, cards: tuple[str, ...]) -> None:
         model = work.first(cards)
         assert model is not None  # noqa: S101  # for the type checker: the caller has looked
-        work.sessions += 1
+        work.sessions, work.loading = work.sessions + 1, work.loading + 1
         work.begun = True
-        thread = threading.Thread(target=self._session, args=(work, cards, model), daemon=True)
+        thread = threading.Thread(target=self._guarded, args=(self._session, work, cards, model), daemon=True)
         self._sessions[thread] = cards, work
         thread.start()
 
@@ -176,6 +187,8 @@ class Supervisor:
         emit = partial(self._emit_from, self._cards.name(cards))
         session = Session(child, task, emit, partial(self._take, work, cards, model), partial(self._loaded, work))
         ended = session.follow()
+        if not session.loaded:
+            self._loaded(work)
         trouble = self._trouble(cards) if ended.failed or ended.unloaded else None
         with self._changed:
             self._children.discard(child)
@@ -199,6 +212,8 @@ class Supervisor:
 
     def _loaded(self, work: Work) -> None:
         self._ahead.loaded(work.job["name"])
+        with self._changed:
+            work.loading -= 1
 
     def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], trouble: str | None) -> None:
         """What is left of a session: failed cases, and cases for another process or for other GPUs."""

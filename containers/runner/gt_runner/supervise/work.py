@@ -24,6 +24,7 @@ class Work:
         self.job = job
         self.fetching: Fetching | None = None
         self.sessions = 0
+        self.loading = 0  # those of them that have not asked for a case yet
         self.begun = False
         self._waiting: list[Prepared] | None = None  # None until all is fetched
         self._suspects: set[str] = set()  # cases that were under way when their process died, and are made alone now

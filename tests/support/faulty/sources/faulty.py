@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -40,6 +41,25 @@ def _once(case: Case) -> None:
     flag.touch()
 
 
+class OutOfMemoryError(RuntimeError):
+    """As torch's is named."""
+
+
+def _oom(_: Case) -> None:
+    raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def _lose_card(case: Case) -> None:
+    """The GPU falls off the bus, for this process and all later ones."""
+    (Path(case["call"]["lost"]) / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
+    _check_card(case)
+
+
+def _check_card(case: Case) -> None:
+    if (Path(case["call"].get("lost", "/nowhere")) / os.environ.get("CUDA_VISIBLE_DEVICES", "none")).is_file():
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+
 def _flag(case: Case) -> None:
     Path(case["call"]["flag"]).touch()
     time.sleep(3600)
@@ -49,13 +69,15 @@ MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
     "raise": _raise,
     "once": _once,
     "flag": _flag,
+    "oom": _oom,
+    "lose card": _lose_card,
     "hang": lambda _: time.sleep(3600),
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
     "exit": lambda _: os._exit(7),
     "socket": _open_socket,
     "swallow": _swallow,
     "curl": _curl,
-    "slow": lambda _: time.sleep(1.0),
+    "slow": lambda case: time.sleep(case["call"].get("seconds", 1.0)),
     "global": lambda _: np.random.random(),
     "token": lambda _: print(os.environ.get("HF_TOKEN", "no token here")),  # noqa: T201
 }
@@ -68,15 +90,24 @@ class Faulty:
     made = 0
 
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
-        does = case["call"].get("does", "")
+        does, started = case["call"].get("does", ""), time.time()
         step(1, 2)
+        _check_card(case)
         if does in MISBEHAVIOUR:
             MISBEHAVIOUR[does](case)
         step(2, 2)
         seed = {"unseeded": None, "after": self.made}.get(does, case["call"]["seed"])
         self.made += 1
-        generator = np.random.default_rng(seed)
-        return Generated(generator.integers(0, 256, (1, 16, 16, 3), dtype=np.uint8), dict(case["call"]))
+        generator, side = np.random.default_rng(seed), case["call"].get("side", 16)
+        frames = generator.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+        _note("FAULTY_CALLS", [case["id"], os.environ.get("CUDA_VISIBLE_DEVICES", ""), started, time.time()])
+        return Generated(frames, dict(case["call"]))
+
+
+def _note(variable: str, what: object) -> None:
+    if variable in os.environ:
+        with Path(os.environ[variable]).open("a") as file:
+            file.write(json.dumps(what) + "\n")
 
 
 def load(case: Case, fetched: Fetched, device: str) -> Faulty:
@@ -84,6 +115,7 @@ def load(case: Case, fetched: Fetched, device: str) -> Faulty:
     if counter:
         with Path(counter).open("a") as file:
             file.write(case["id"] + "\n")
+    _check_card(case)
     if case["call"].get("does") == "load":
         raise ValueError("weights are broken on purpose")
     return Faulty()
