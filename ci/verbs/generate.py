@@ -21,7 +21,7 @@ from ..plan.generation import Generation
 from ..run import on_machine
 from ..run.progress import Bars
 from ..words import are, counted
-from .options import GT, Answer, Folder, Models, ServingCheckout, Written, path_of
+from .options import GT, Answer, Devices, Folder, Models, ServingCheckout, Written, path_of
 from .plan import Chosen
 
 
@@ -38,9 +38,7 @@ class Generate(Chosen):
     previous: Annotated[Folder | None, Doc("An earlier artifact; what it holds is not made again.")] = None
     fresh: Annotated[bool, Doc("Make every case again, whatever is there already.")] = False
     verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False
-    devices: Annotated[
-        tuple[str, ...], Doc("Only these GPUs, by number as nvidia-smi counts; all if none is named.")
-    ] = ()
+    devices: Devices = ()
     only_finished: Annotated[bool, Doc("Give what is finished already; fetch nothing, make nothing.")] = False
     skip_preflight: Annotated[
         bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")

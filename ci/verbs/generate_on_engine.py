@@ -99,10 +99,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         near = replace(self, cases=await near_folder(self.cases, "cases"))
         cases = near.select()
         built = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
-        here = Host(CPU) if self.kind == CPU else await probe(built.base())
-        if self.devices:
-            here = of_devices(here.cards, self.devices)
-        generation = near.generation(here)
+        generation = near.generation(await offered(built, self.kind, self.devices))
         checkout = await self._checkout(cases, built)
         settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.events)
         if self.only_finished:
@@ -136,6 +133,12 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         ca, cert, key = (None if pem is None else pem.secret for pem in (self.tls_ca, self.tls_cert, self.tls_key))
         near = [host.name for host in hosts if host.loopback]
         return Connection(ca, cert, key, tunnels=dict(zip(near, self.tunnels, strict=True)))
+
+
+async def offered(built: Images, kind: str | None, devices: tuple[str, ...]) -> Host:
+    """What this engine offers to cases of a kind, on these of its GPUs. Raises HostError."""
+    here = Host(CPU) if kind == CPU else await probe(built.base())
+    return of_devices(here.cards, devices) if devices else here
 
 
 async def near_folder(folder: Folder, name: str) -> Folder:

@@ -16,7 +16,7 @@ from ..run import on_machine
 from ..run.progress import Bars
 from ..words import counted
 from .generate import bad_lines
-from .options import Answer, Folder, Models, Written, path_of, say
+from .options import Answer, Devices, Folder, Models, Written, path_of, say
 from .plan import Chosen
 
 
@@ -33,6 +33,7 @@ class Trace(Chosen):
         tuple[str, ...], Doc("Only these stages, such as latents.0, decoded or latents.*; all if none is named.")
     ] = ()
     every: Annotated[int, Doc("Keep the steps 0, N, 2 N and so on.")] = 1
+    devices: Devices = ()
     skip_preflight: Annotated[
         bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
     ] = False
@@ -65,7 +66,7 @@ class TraceOnMachine(Trace):
 
     def run(self) -> Answer:
         """How many cases are traced, and a line for each that is not."""
-        generation = self.generation(host.this_host())
+        generation = self.generation(host.this_host(self.devices))
         host.place(generation.cases, generation.host, generation.on)
         traces.begin(self.output.path, [case.id for case in generation.cases])
         outcome = self._outcome(generation)
@@ -75,7 +76,7 @@ class TraceOnMachine(Trace):
 
     def _outcome(self, generation: Generation) -> on_machine.Outcome:
         preflight, console = not self.skip_preflight, Console(stderr=True)
-        places = on_machine.Places(path_of(self.models))
+        places = on_machine.Places(path_of(self.models), insist=bool(self.devices))
         trace = self.tracing.as_runner_reads_it(str(self.output.path.resolve()), traces.version())
         if not console.is_terminal:
             return on_machine.generate(
