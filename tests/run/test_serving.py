@@ -219,7 +219,7 @@ def test_a_worker_of_an_official_case_still_has_neither(monkeypatch: pytest.Monk
 
 
 def test_without_a_checkout_nothing_starts_and_the_message_says_how_to_get_one(gt: Gt, tmp_path: Path) -> None:
-    done = gt("generate", "--on", "cpu", "--cases", str(cases(tmp_path / "cases")))
+    done = gt("generate", "--case-ids", "draw_t2i", "--on", "cpu", "--cases", str(cases(tmp_path / "cases")))
     assert done.returncode == 2
     assert "`git clone https://github.com/sgl-project/sglang DIR && git -C DIR checkout main`" in done.stderr
     assert not (tmp_path / "gt").exists()
@@ -351,7 +351,7 @@ def test_the_case_files_of_the_documentation_are_valid_and_make_jobs(gt: Gt, tmp
         file = documented(number)
         folder = write_cases(tmp_path / name, file["cases"], name, engine=file["engine"])
         assert file["source"] == name
-        assert gt("cases", "validate", "--cases", str(folder)).stdout == f"gt: 1 cases of {name} are valid\n"
+        assert gt("cases", "validate", "--cases", str(folder)).stdout == f"gt: 1 case of {name} is valid\n"
         (entry,) = json.loads(gt("matrix", "--cases", str(folder)).stdout)["include"]
         assert (entry["case_ids"], entry["runner"]) == ("qwen_image_t2i", "1-gpu-h100")
 

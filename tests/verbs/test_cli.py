@@ -198,7 +198,7 @@ def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(gt:
 
 
 def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "this_host", lambda: Host("cpu"))
+    monkeypatch.setattr(host, "this_host", lambda _devices: Host("cpu"))
     said = gt("generate", "--official", "--source-group", "wan21")
     assert said.status == 2
     assert said.err.splitlines() == [
