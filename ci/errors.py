@@ -48,6 +48,10 @@ class PublishError(GtError):
     """Nothing was published, or it is not known whether it was; the message says which, and how to go on."""
 
 
+class FetchError(GtError):
+    """No published GT was fetched: the directory is as it was."""
+
+
 class GateError(PublishError):
     """The quality gate refuses files of the artifact."""
 

@@ -12,7 +12,7 @@ from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
 from .changes import Changes, Order, changes, message, published_manifest, seen_first
 from .remotes.base import CommitRefusedError, Head, MovedError, Remote, blob_id
-from .retry import NOTHING, Patience
+from .retry import Patience
 
 Gate = Callable[[Path, Path], None]  # artifact, published files of the same names; raises GateError
 LFS = b"version https://git-lfs"  # what a file begins with that git does not hold itself
@@ -52,7 +52,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
         patience.keep_trying(lambda: publisher.counterparts(Path(folder)))
         _pass(gate, artifact, Path(folder))
-    return None if check_only else patience.keep_trying(publisher.publish, publisher.known)
+    return None if check_only else patience.keep_trying(publisher.publish, publisher.sent)
 
 
 def lines(published: PublishResult, to: str) -> list[str]:
@@ -81,9 +81,9 @@ class _Publisher:
         self._tried: dict[str, Changes] = {}
         self._sent = ""  # the commit of which nobody knows yet whether the server took it
 
-    def known(self) -> str:
-        """What is known of the outcome when nothing helps."""
-        return f"it is not known whether commit {self._sent} got there" if self._sent else NOTHING
+    def sent(self) -> str:
+        """What is not known of the outcome when nothing helps; empty where nothing was sent."""
+        return f"it is not known whether commit {self._sent} got there" if self._sent else ""
 
     def counterparts(self, folder: Path) -> None:
         """Write what is published under the names of the batch's files, but for cases whose change is accepted."""

@@ -29,9 +29,10 @@ class Patience:
     unreached: float = 8.0  # seconds, after which an address where nothing answers is given up
     resume: str = ""  # the command that goes on after a failure
     say: Callable[[str], None] = log.warning  # why there is a pause, and for how long
+    nothing: str = NOTHING  # what is said where nothing was done
 
-    def keep_trying(self, action: Callable[[], T], known: Callable[[], str] = lambda: NOTHING) -> T:
-        """What `action` gives. Raises PublishError at the end, which says what is `known` of the outcome then."""
+    def keep_trying(self, action: Callable[[], T], sent: Callable[[], str] = str) -> T:
+        """What `action` gives. Raises PublishError at the end, which says that what was `sent` is not known."""
         tries, begin = 0, time.monotonic()
         while True:
             tries += 1
@@ -41,12 +42,13 @@ class Patience:
                 pause = self._pause(error, tries, time.monotonic() - begin)
                 if pause is None:
                     gave_up = f"Gave up after {counted(tries, 'try')}"
-                    raise PublishError(f"{error}\n{gave_up}; {known()}; {self._again()}") from error
+                    raise PublishError(f"{error}
+{gave_up}; {sent() or self.nothing}; {self._again()}") from error
                 self.say(f"{error}; trying again in {pause:.1f} s")
             except PublishError as error:
-                if known() == NOTHING:
+                if not sent():
                     raise
-                raise PublishError(f"{error}\nBefore that a commit was sent: {known()}; {self._again()}") from error
+                raise PublishError(f"{error}\nBefore that a commit was sent: {sent()}; {self._again()}") from error
             time.sleep(pause)
 
     def _again(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import subprocess
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class GitServer:
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)  # method and path of each request
     sent: list[int] = field(default_factory=list)  # bytes of each answer
+    dies_after: float = math.inf  # requests of `asked`; of every later one half of the answer comes
     watching: bool = False
     arguments: set[str] = field(default_factory=set)  # command lines on this machine while it answered, if watching
 
@@ -160,8 +162,11 @@ class _Handler(Handler):
         return status, headers, answer
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.server.owner.sent.append(len(body))
-        self.send(status, headers, body)
+        owner = self.server.owner
+        owner.sent.append(len(body))
+        self.close_connection = len(owner.asked) > owner.dies_after
+        whole = {"Content-Length": str(len(body))}
+        self.send(status, {**whole, **headers}, body[: len(body) // 2] if self.close_connection else body)
 
 
 def _command_lines() -> set[str]:

@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send an answer whose length is known."""
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

@@ -25,12 +25,31 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A file or a folder in a folder, as git has it."""
+
+    mode: int
+    id: str
+
+
+@dataclass(frozen=True)
 class Author:
     """Who commits, and when: fixed, so that a commit that is tried again on the same head is the same commit."""
 
     name: str = "diffusion-gt"
     email: str = "diffusion-gt@localhost"
     when: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+
+
+@dataclass(frozen=True)
+class Right:
+    """What a token must allow, and the variable that it is read from: in the words of a message."""
+
+    word: str
+    variable: str
+
+
+WRITE, READ = Right("write", "GT_PUBLISH_TOKEN"), Right("read", "GT_FETCH_TOKEN")
 
 
 class MovedError(Exception):

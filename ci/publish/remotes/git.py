@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from dulwich.client import FetchPackResult
-from dulwich.object_store import BaseObjectStore
+from dulwich.object_store import PackBasedObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
 from dulwich.refs import Ref
@@ -22,7 +22,7 @@ from dulwich.repo import Repo
 from ...errors import PublishError, printable
 from . import trees
 from .base import Author, CommitRefusedError, Head, MovedError
-from .transport import connect, translated
+from .transport import connect, fetch_objects, translated
 
 _HEAD = Ref(b"HEAD")
 _SEEN = Ref(b"refs/heads/seen")  # in the temporary repository: what the server need not send again
@@ -94,7 +94,7 @@ class GitRemote:
         missing = [each for each in objects if each not in self._store]
         if missing:
             with translated(self._url):
-                self._fetch_objects(missing)
+                fetch_objects(self._client, self._path, self._store, missing)
         return {each.decode(): self._blob(each) for each in objects}
 
     def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
@@ -147,7 +147,7 @@ class GitRemote:
         return Ref(f"refs/heads/{self.branch}".encode())
 
     @property
-    def _store(self) -> BaseObjectStore:
+    def _store(self) -> PackBasedObjectStore:
         return self._repo.object_store
 
     def _commit(self, identity: ObjectID) -> Commit:
@@ -178,18 +178,6 @@ class GitRemote:
             filter_spec=b"blob:none",
         )
 
-    def _fetch_objects(self, ids: Sequence[ObjectID]) -> None:
-        def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
-            return list(ids)
-
-        file, finish, abort = self._repo.object_store.add_pack()
-        try:
-            self._client.fetch_pack(self._path, wants, _NothingHere(), file.write)
-        except BaseException:
-            abort()
-            raise
-        finish()
-
     def _made_on(self, root: ObjectID, on: Head, message: str) -> Commit:
         author = f"{self._author.name} <{self._author.email}>".encode()
         seconds = int(self._author.when.timestamp())
@@ -200,18 +188,3 @@ class GitRemote:
         commit.author_time = commit.commit_time = seconds
         commit.author_timezone = commit.commit_timezone = 0
         return commit
-
-
-class _NothingHere:
-    """A graph walker of a repository without commits."""
-
-    shallow: frozenset[ObjectID] = frozenset()
-
-    def __next__(self) -> None:
-        return None
-
-    def ack(self, sha: ObjectID) -> None:
-        """Nothing was offered."""
-
-    def nak(self) -> None:
-        """Nothing was offered."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TYPE_CHECKING
 
 from ...errors import PublishError, near
 from .base import Author, Remote
+
+if TYPE_CHECKING:
+    from .reading import GitReader
 
 GIT, GITHUB_API = "git", "github-api"
 WAYS = (GIT, GITHUB_API)
@@ -25,3 +29,10 @@ def opened(
 
             return GithubRemote(url, branch, token)
     raise PublishError(f"no way is named {way!r}; {near(way, WAYS)}")
+
+
+def reading(url: str, token: str = "", user: str = "") -> GitReader:
+    """The data repository at an address, to be read. Raises PublishError or FetchError for an address that is none."""
+    from .reading import GitReader  # noqa: PLC0415  # as above
+
+    return GitReader(url, token, user)

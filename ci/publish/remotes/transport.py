@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dulwich.client
 import urllib3
 from dulwich.client import (
     AuthCallbackPoolManager,
@@ -20,9 +21,13 @@ from dulwich.client import (
 )
 from dulwich.config import StackedConfig
 from dulwich.errors import GitProtocolError, HangupException, NotGitRepository, SendPackError
+from dulwich.object_store import PackCapableObjectStore
+from dulwich.objects import ObjectID
+from dulwich.protocol import Protocol
+from dulwich.refs import Ref
 
-from ...errors import PublishError
-from .base import CONNECT, PASSING, CommitRefusedError, PassingError, seconds
+from ...errors import PublishError, printable
+from .base import CONNECT, PASSING, WRITE, CommitRefusedError, PassingError, Right, seconds
 
 # Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
 TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
@@ -42,6 +47,23 @@ class AnsweredError(Exception):
         self.status, self.pause = status, pause
 
 
+class TooMuchError(Exception):
+    """A server sends more than was asked for."""
+
+
+class _Protocol(Protocol):
+    """Takes a server's error packet for one wherever it comes, as git does; dulwich reads over it in protocol 2."""
+
+    def read_pkt_line(self) -> bytes | None:
+        line = super().read_pkt_line()
+        if line is not None and line.startswith(b"ERR "):
+            raise GitProtocolError(printable(line.removeprefix(b"ERR ").decode(errors="replace").strip()))
+        return line
+
+
+dulwich.client.Protocol = _Protocol  # type: ignore[attr-defined]  # its clients make their own
+
+
 # All trying again is the publisher's: urllib3 would do it unseen, and sleep for as long as a server says.
 _ONCE = urllib3.Retry(0, redirect=5, respect_retry_after_header=False, raise_on_status=False)
 
@@ -57,9 +79,14 @@ class _Answers(AuthCallbackPoolManager):
         return answer
 
 
-def connect(url: str, token: str, user: str) -> tuple[GitClient, str]:
+def is_path(url: str) -> bool:
+    """Whether an address is a path of this machine: it has no scheme, and no host before a colon."""
+    return "://" not in url and ":" not in url.split("/", maxsplit=1)[0]
+
+
+def connect(url: str, token: str, user: str, right: Right = WRITE) -> tuple[GitClient, str]:
     """A client and the path that it is to ask for. Raises PublishError for an address that cannot be one."""
-    if "://" not in url and ":" not in url.split("/", maxsplit=1)[0]:
+    if is_path(url):
         if not Path(url).is_dir():
             raise PublishError(f"{url} is no directory; a server's address begins like https:// or ssh://")
         return SubprocessGitClient(), str(Path(url).resolve())  # git itself: it runs the repository's hooks
@@ -67,7 +94,7 @@ def connect(url: str, token: str, user: str) -> tuple[GitClient, str]:
     if ("://" in url and parts.scheme not in SCHEMES) or (parts.scheme in ("http", "https") and not parts.hostname):
         raise PublishError(f"{url} is no address of a git server; it begins with {', '.join(SCHEMES)} or is a path")
     if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
-        raise PublishError("the address holds a name or password; leave it out, and set GT_PUBLISH_TOKEN")
+        raise PublishError(f"the address holds a name or password; leave it out, and set {right.variable}")
     config = StackedConfig.default()
     try:
         if parts.scheme not in ("http", "https"):
@@ -80,33 +107,82 @@ def connect(url: str, token: str, user: str) -> tuple[GitClient, str]:
         raise PublishError(f"{url} is no address of a git repository ({error})") from None
 
 
+def fetch_objects(
+    client: GitClient,
+    path: str,
+    store: PackCapableObjectStore,
+    ids: Sequence[ObjectID],
+    depth: int | None = None,
+    filter_spec: bytes | None = None,
+    most: int | None = None,
+) -> None:
+    """Ask for objects by id, as if nothing were here; `depth` counts commits, `filter_spec` is git's, `most` bytes.
+
+    Raises TooMuchError where more than that comes: a server that cannot filter sends all there is.
+    """
+    came = 0
+
+    def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
+        return list(ids)
+
+    def keep(data: bytes) -> int:
+        nonlocal came
+        came += len(data)
+        if most is not None and came > most:
+            raise TooMuchError
+        return int(file.write(data))
+
+    file, finish, abort = store.add_pack()
+    try:
+        client.fetch_pack(path, wants, _NothingHere(), keep, depth=depth, filter_spec=filter_spec)
+    except BaseException:
+        abort()
+        raise
+    finish()
+
+
+class _NothingHere:
+    """A graph walker of a repository without commits."""
+
+    shallow: frozenset[ObjectID] = frozenset()
+
+    def __next__(self) -> None:
+        return None
+
+    def ack(self, sha: ObjectID) -> None:
+        """Nothing was offered."""
+
+    def nak(self) -> None:
+        """Nothing was offered."""
+
+
 @contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated(url: str, right: Right = WRITE) -> Iterator[None]:
     """What a server or the way to it says, as PassingError or PublishError. No message holds a token."""
     try:
         yield
     except AnsweredError as error:
         if error.status in PASSING:
             raise PassingError(f"{url}: {error}", error.pause) from error
-        raise CommitRefusedError(_refused(url, error.status)) from error
+        raise CommitRefusedError(_refused(url, error.status, right)) from error
     except NotGitRepository:
-        raise CommitRefusedError(_refused(url, 404)) from None
+        raise CommitRefusedError(_refused(url, 404, right)) from None
     except (GitProtocolError, SendPackError) as error:
-        raise _meaning(url, error) from error
+        raise _meaning(url, error, right) from error
     except (ConnectionError, TimeoutError, socket.gaierror) as error:
         raise PassingError(f"{url}: {error.strerror or error}", reached=isinstance(error, _CUT)) from error
     except OSError as error:
         raise PublishError(f"{url}: {error.strerror or error}; is git (for a path) or ssh installed here?") from error
 
 
-def _meaning(url: str, error: GitProtocolError | SendPackError) -> PassingError | PublishError:
+def _meaning(url: str, error: GitProtocolError | SendPackError, right: Right) -> PassingError | PublishError:
     """What an error of the git protocol is to us; SendPackError is one of a push."""
     text = (str(error).strip().splitlines() or ["the connection was cut"])[-1]
     if isinstance(error, SendPackError):
         return PassingError(f"{url}: the server could not take the files: {text}")
     if isinstance(error, HangupException):
         if any(sign in str(error).lower() for sign in _LASTING):
-            return PublishError(f"{url}: {text}; check the address and the right to write")
+            return PublishError(f"{url}: {text}; check the address and the right to {right.word}")
         return PassingError(f"{url}: {text}", reached=not any(sign in str(error).lower() for sign in _UNREACHED))
     if not isinstance(error.__cause__, urllib3.exceptions.HTTPError):
         return PublishError(f"{url}: {text}")
@@ -121,10 +197,10 @@ def _plain(reason: Exception) -> str:
     return re.sub(r"^<?\w*Connection\w*\([^)]*\)>?: ", "", str(reason))
 
 
-def _refused(url: str, status: int) -> str:
+def _refused(url: str, status: int, right: Right) -> str:
     advice = {
-        401: "the token is missing or wrong; set GT_PUBLISH_TOKEN to one that may write there",
-        403: "the token may not write there; set GT_PUBLISH_TOKEN to one that may",
-        404: "there is no such repository, or the token may not see it; check the address and GT_PUBLISH_TOKEN",
+        401: f"the token is missing or wrong; set {right.variable} to one that may {right.word} there",
+        403: f"the token may not {right.word} there; set {right.variable} to one that may",
+        404: f"there is no such repository, or the token may not see it; check the address and {right.variable}",
     }
     return f"{url}: the server answered {status}: {advice.get(status, 'check the address')}"

@@ -17,13 +17,23 @@ _FILE, _FOLDER = 0o100644, 0o040000
 
 def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, str]:
     """The blob ids of the files that lie below a folder, by their whole path; none where the folder is not there."""
-    tree = _tree(store, root)
+    tree = _folder(store, root, folder)
+    return {} if tree is None else dict(_below_all(store, tree, folder))
+
+
+def entries(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, tuple[int, ObjectID]] | None:
+    """Mode and id of what lies in a folder itself, by name; None where the folder is not there."""
+    tree = _folder(store, root, folder)
+    if tree is None:
+        return None
+    return {item.path.decode(errors="replace"): (item.mode, item.sha) for item in tree.items()}
+
+
+def _folder(store: BaseObjectStore, root: ObjectID, folder: str) -> Tree | None:
+    tree: Tree | None = _tree(store, root)
     for part in PurePosixPath(folder).parts:
-        below = _below(store, tree, part, folder)
-        if below is None:
-            return {}
-        tree = below
-    return dict(_below_all(store, tree, folder))
+        tree = None if tree is None else _below(store, tree, part, folder)
+    return tree
 
 
 def _below_all(store: BaseObjectStore, tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
