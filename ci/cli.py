@@ -17,6 +17,7 @@ from .run.on_machine import stops
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cache import Cache
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
+from .verbs.fetch import Fetch
 from .verbs.fields import name_of
 from .verbs.generate import GenerateOnMachine
 from .verbs.judge import CheckOnMachine, CompareOnMachine
@@ -31,7 +32,7 @@ from .verbs.trace import TraceOnMachine
 VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help groups them
     "Make": (GenerateOnMachine, ReproduceOnMachine, TraceOnMachine, Plan),
     "Judge": (CheckOnMachine, CompareOnMachine, Verdict),
-    "Publish": (PublishOnMachine, PublishAccess, Attest),
+    "Publish": (PublishOnMachine, PublishAccess, Fetch, Attest),
     "CI": (Matrix, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
     "Look": (PinOnMachine, Cache),
 }

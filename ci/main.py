@@ -10,6 +10,7 @@ from dagger import DefaultPath, Doc, Ignore, function, object_type
 from .verbs import checks
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cases import CasesDiffOnEngine, CasesList, CasesShow, CasesValidate
+from .verbs.fetch_on_engine import FetchOnEngine
 from .verbs.generate_on_engine import GenerateOnEngine
 from .verbs.images import RunnerOnEngine
 from .verbs.judge_on_engine import CheckOnEngine, CompareOnEngine, MetricsOnEngine
@@ -39,6 +40,7 @@ class DiffusionGt:
     reproduce = call(ReproduceOnEngine, cache="session")
     trace = call(TraceOnEngine, cache="session")
     publish = call(PublishOnEngine, cache="session")
+    fetch = call(FetchOnEngine, cache="session")
     pin = call(PinOnEngine, cache="session")
     # A base image that is named by its tag may be another one tomorrow.
     runner = call(RunnerOnEngine, cache="session")

@@ -42,8 +42,7 @@ class Patience:
                 pause = self._pause(error, tries, time.monotonic() - begin)
                 if pause is None:
                     gave_up = f"Gave up after {counted(tries, 'try')}"
-                    raise PublishError(f"{error}
-{gave_up}; {sent() or self.nothing}; {self._again()}") from error
+                    raise PublishError(f"{error}\n{gave_up}; {sent() or self.nothing}; {self._again()}") from error
                 self.say(f"{error}; trying again in {pause:.1f} s")
             except PublishError as error:
                 if not sent():

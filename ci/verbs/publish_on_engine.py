@@ -23,6 +23,13 @@ from .publish import Publish, PublishAccess
 SCHEMES = ("https", "http", "git")
 
 
+def check_reached(url: str, option: str, local: str) -> None:
+    """Raises PublishError for an address that only the caller's machine reaches."""
+    if urlsplit(url).scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise PublishError(f"{option} {url}: the module takes {known}; for ssh and paths use {local}")
+
+
 class FromEngine(PublishAccess):
     """The module's process has neither the caller's folders nor its ssh keys."""
 
@@ -31,9 +38,7 @@ class FromEngine(PublishAccess):
     @contextmanager
     def remote(self, branch: str = "") -> Iterator[Remote]:
         """The data repository. Raises PublishError for an address that only the caller's machine reaches."""
-        if urlsplit(self.to).scheme not in SCHEMES:
-            known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-            raise PublishError(f"--to {self.to}: the module takes {known}; for ssh and paths use gt publish")
+        check_reached(self.to, "--to", "gt publish")
         with super().remote(branch) as remote:
             yield remote
 
