@@ -50,6 +50,9 @@ def main() -> int:
     if verb == "compare":
         Path(value_of["output"]).mkdir()
         (Path(value_of["output"]) / "report.html").touch()
+    if verb == "fetch":
+        (Path(value_of["output"]) / "gt.lock").write_text('commit = "0123abc"\n')
+        (Path(value_of["output"]) / "a_1gpu.png").touch()
     if verb == "publish":
         print("0123abc\nwhat was published")  # noqa: T201
     return 0

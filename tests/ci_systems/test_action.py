@@ -34,6 +34,7 @@ GENERATE = {  # inputs that only `generate` takes
     "engine_ref": "v1 or so",
 }
 # Each of these ends the run where the stand-ins see it; the others are for the real CLI and services to refuse.
+FETCH = {"fetch", "fetch-gpu", "fetch-locked", "fetch-token"}  # with these, nothing is made
 CHECKED = {"official", "case-ids", "source-group", "cases", "per-case", "output", "gpu", "artifact-name"}
 HOSTILE = [
     "--official=true",
@@ -193,7 +194,9 @@ def test_inputs_that_are_empty_mean_the_defaults(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [*([name] for name in sorted(CHECKED)), sorted(ACTION["inputs"].keys() - CHECKED)], ids=str
+    "names",
+    [*([name] for name in sorted(CHECKED)), sorted(ACTION["inputs"].keys() - CHECKED - FETCH)],
+    ids=str,
 )
 def test_hostile_text_in_any_input_is_refused_or_one_word_and_never_run(machine: Machine, names: list[str]) -> None:
     canary = machine.folder / "canary"
@@ -226,7 +229,7 @@ def parameters(function: str) -> set[str]:
 
 
 def test_every_option_of_the_action_is_an_argument_of_the_function(machine: Machine) -> None:
-    everything = dict.fromkeys((str(name).replace("-", "_") for name in ACTION["inputs"]), "x")
+    everything = {str(name).replace("-", "_"): "x" for name in ACTION["inputs"] if name not in FETCH}
     words = {"official": "false", "case_ids": "smoke_t2i", "source_group": "smoke", "cases": str(ROOT / "cases")}
     acted = machine.run(**{**everything, **words, "gpu": "auto", "on": "cpu", "per_case": "false"})
     assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "publish", "summary"], acted.ran.log()
@@ -271,6 +274,44 @@ def test_a_whole_artifact_is_published_once_access_was_asked_for(machine: Machin
     assert acted.outputs["commit"] == "0123abc"
 
 
+def test_published_gt_is_fetched_and_nothing_is_made(machine: Machine) -> None:
+    path = machine.folder / "tests of it" / "gt"
+    path.mkdir(parents=True)
+    for name in ("gt.lock", "stale.PNG", "README.md"):
+        (path / name).touch()
+    acted = machine.run(
+        fetch="https://git.example/data@main:gt",
+        fetch_gpu="h100",
+        fetch_locked="true",
+        fetch_token="${{ secrets.PUBLISH }}",
+        case_ids="a, b",
+        output=str(path),
+    )
+    assert acted.result == "success", acted.ran.log()
+    assert acted.verbs == ["fetch"]
+    *options, output = acted.options("fetch")
+    assert options == [
+        *("--address=https://git.example/data@main:gt", "--gpu=h100", "--locked=true"),
+        *('--case-ids="a"', '--case-ids="b"', f"--lock={path}/gt.lock", "--token=env:GT_FETCH_TOKEN"),
+    ]
+    assert output.startswith("--output=")
+    assert {option.removeprefix("--").split("=", 1)[0] for option in options} <= parameters("fetch")
+    assert having(acted, PUBLISH_TOKEN) == {"fetch"}
+    assert sorted(file.name for file in path.iterdir()) == ["README.md", "a_1gpu.png", "gt.lock"]
+    assert acted.outputs["commit"] == "0123abc"
+
+
+def test_hostile_text_in_what_is_fetched_is_one_word_and_never_run(machine: Machine) -> None:
+    canary = machine.folder / "canary"
+    text = "\n".join(HOSTILE).format(canary=canary)
+    acted = machine.run(**{name.replace("-", "_"): text for name in (*FETCH, "case-ids")})
+    assert not canary.exists()
+    assert acted.result == "success", acted.ran.log()
+    names = {option.removeprefix("--").split("=", 1)[0] for option in acted.options("fetch")}
+    assert names <= parameters("fetch") | {"output"}
+    assert acted.outputs["matrix"] == ""
+
+
 @pytest.mark.parametrize("there", ["", "v0.1.0"])
 def test_the_cli_of_the_modules_version_is_installed_by_the_official_script(machine: Machine, there: str) -> None:
     if not there:
@@ -308,6 +349,7 @@ def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: 
         ("mkdir gt && touch gt/file", {}, "output exists and is not empty"),
         ("touch gt", {}, "output exists and is not empty"),
         ("true", {"output": "gt\nmatrix=x"}, "output has a line break"),
+        ("true", {"fetch": "u@r", "publish": "u"}, "fetch brings published GT and makes none"),
         ("true", {"gpu": "yes"}, "gpu must be true, false or auto"),
     ],
 )
