@@ -1,0 +1,1 @@
+"""Where two runs first differ: their traces, compared stage by stage."""

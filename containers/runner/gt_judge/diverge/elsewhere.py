@@ -1,0 +1,129 @@
+"""Confusions that another stage explains: exchanged prompts, a step too early, both predictions in one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..text import number
+from . import stages
+from .confusion import Difference, fit, same
+from .trace import CaseTrace, Tensor
+
+NEIGHBOURS = (1, -1, 2, -2)  # steps that are looked at
+PROMPTS = ("prompt_embeds", "negative_prompt_embeds")
+TWO = 2  # predictions in a batch with guidance
+
+
+def equals(difference: Difference) -> str | None:
+    """The other's tensor is another stage of the reference."""
+    reference, _ = difference.traces
+    for name in _candidates(difference.stage, reference):
+        if difference.holds(reference[name], difference.other):
+            return _explained(difference.stage, name)
+    return None
+
+
+def of_another_shape(stage: str, other: Tensor, traces: tuple[CaseTrace, CaseTrace], limit: float) -> str | None:
+    """The same for a tensor that has not the reference's shape."""
+    reference, _ = traces
+    for name in _candidates(stage, reference):
+        if reference.shapes[name] == other.shape and same(reference[name], other, limit):
+            return _explained(stage, name)
+    return None
+
+
+def _candidates(stage: str, reference: CaseTrace) -> Iterator[str]:
+    family = stages.family(stage)
+    names = [name for name in reference.shapes if name != stage]
+    if family in PROMPTS:
+        yield from (name for name in names if stages.family(name) in PROMPTS)
+    elif family == "condition":
+        yield from (name for name in names if stages.family(name) == "condition")
+    elif family in stages.LOOPED or family == "noise":
+        at = stages.step(stage)
+        near = [stages.at_step(stage, at + by) for by in NEIGHBOURS] if at is not None else []
+        if stage.endswith(".final"):
+            steps = [stages.step(name) or 0 for name in names if stages.family(name) == "latents"]
+            near += [stages.at_step(stage, max(steps, default=0))]
+        near += [stages.beside(stage, name) for name in ("noise", "latents.0", "latents.final")]
+        yield from (name for name in near if name in names)
+
+
+def _explained(stage: str, name: str) -> str:
+    words = f"it equals the reference's {name}"
+    families = {stages.family(stage), stages.family(name)}
+    if families == set(PROMPTS):
+        return f"{words}: prompt and negative prompt are exchanged (guidance order)"
+    if families == {"condition"}:
+        return f"{words}: the input images are in another order"
+    one, two = stages.step(stage), stages.step(name)
+    if stage.endswith(".final") and two is not None:
+        return f"{words}: the last step was left out"
+    if families <= set(stages.LOOPED) and one is not None and two is not None:
+        return f"{words}: off by {'one' if abs(two - one) == 1 else abs(two - one)} in steps"
+    return words
+
+
+def another_prediction(difference: Difference) -> str | None:
+    """A model output that is a sum of the reference's and of the latents: x0 or noise instead of the velocity."""
+    latents = difference.beside(f"latents.{stages.step(difference.stage)}")
+    if stages.family(difference.stage) != "model_output" or latents is None or latents.size != difference.other.size:
+        return None
+    found = fit(difference.other, [difference.reference, latents])
+    output, start, _ = found.factors
+    if found.error > difference.near or abs(start) <= 4 * difference.near:
+        return None
+    return (
+        f"the other is {number(output)} times the reference plus {number(start)} times the latents: "
+        "another kind of prediction (noise, x0 or velocity)"
+    )
+
+
+def batched(
+    stage: str, reference: Tensor, other: Tensor, traces: tuple[CaseTrace, CaseTrace], limit: float
+) -> str | None:
+    """One of the two has both halves of guidance in a batch."""
+    pairs = (("the other", reference, other, traces[0]), ("the reference", other, reference, traces[1]))
+    for name, one, both, trace in pairs:
+        if both.ndim != one.ndim or both.shape[1:] != one.shape[1:] or both.shape[0] != TWO * one.shape[0]:
+            continue
+        first, second = np.split(both, TWO)
+        words = f"{name} holds two in a batch"
+        if same(one, second, limit):
+            return f"{words}, the negative one first"
+        if same(one, first, limit):
+            return f"{words}, the negative one last"
+        if stages.family(stage) == "model_output":
+            return _before_guidance(words, one, first, second, limit)
+        negative = f"negative_{stage}"
+        if negative in trace and trace[negative].shape == first.shape and same(trace[negative], first, limit):
+            return f"{words}, the negative one first, and its second half differs"
+    return None
+
+
+def _before_guidance(words: str, guided: Tensor, first: Tensor, second: Tensor, limit: float) -> str:
+    found = fit(guided, [first, second])
+    scale = found.factors[1]
+    if found.error > limit or abs(sum(found.factors[:2]) - 1) > 0.02:  # noqa: PLR2004  # two bytes round
+        return f"{words}: the predictions before guidance"
+    order = "negative first" if scale > 1 else "negative last"
+    return f"{words}: the predictions before guidance, {order}; the guidance scale is {max(scale, 1 - scale):.3g}"
+
+
+def cut(reference: Tensor, other: Tensor, limit: float) -> str | None:
+    """One is the beginning or the end of the other along one axis: tokens were cut or filled up."""
+    if reference.ndim != other.ndim:
+        return None
+    axes = [axis for axis, sizes in enumerate(zip(reference.shape, other.shape, strict=True)) if sizes[0] != sizes[1]]
+    if len(axes) != 1:
+        return None
+    (axis,) = axes
+    count = min(reference.shape[axis], other.shape[axis])
+    words = f"{other.shape[axis]} instead of {reference.shape[axis]} along axis {axis}"
+    for name, part in (("first", slice(0, count)), ("last", slice(-count, None))):
+        index = (slice(None),) * axis + (part,)
+        if count and same(reference[index], other[index], limit):
+            return f"{words}; the {name} {count} are equal: cut or filled up to another length"
+    return None
