@@ -20,7 +20,7 @@ from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
 from .verbs.fetch import Fetch
 from .verbs.fields import name_of
 from .verbs.generate import GenerateOnMachine
-from .verbs.judge import CheckOnMachine, CompareOnMachine
+from .verbs.judge import CheckOnMachine, CompareOnMachine, DivergeOnMachine
 from .verbs.options import say
 from .verbs.pin import PinOnMachine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, Plan, PublishTarget
@@ -31,7 +31,7 @@ from .verbs.trace import TraceOnMachine
 
 VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help groups them
     "Make": (GenerateOnMachine, ReproduceOnMachine, TraceOnMachine, Plan),
-    "Judge": (CheckOnMachine, CompareOnMachine, Verdict),
+    "Judge": (CheckOnMachine, CompareOnMachine, DivergeOnMachine, Verdict),
     "Publish": (PublishOnMachine, PublishAccess, Fetch, Attest),
     "CI": (Matrix, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
     "Look": (PinOnMachine, Cache),
@@ -58,8 +58,8 @@ cases = typer.Typer(help="List, show, validate and compare cases.", **plain)
 
 for verb in chain(*VERBS.values()):
     app.command(name_of(verb))(command(verb))
-for verb in CASES:
-    cases.command(name_of(verb).removeprefix("cases-"))(command(verb))
+for each in CASES:
+    cases.command(name_of(each).removeprefix("cases-"))(command(each))
 app.add_typer(cases, name="cases")
 
 

@@ -13,7 +13,7 @@ from .verbs.cases import CasesDiffOnEngine, CasesList, CasesShow, CasesValidate
 from .verbs.fetch_on_engine import FetchOnEngine
 from .verbs.generate_on_engine import GenerateOnEngine
 from .verbs.images import RunnerOnEngine
-from .verbs.judge_on_engine import CheckOnEngine, CompareOnEngine, MetricsOnEngine
+from .verbs.judge_on_engine import CheckOnEngine, CompareOnEngine, DivergeOnEngine, MetricsOnEngine
 from .verbs.pin_on_engine import PinOnEngine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, PlanOnEngine, PublishTarget
 from .verbs.publish_on_engine import PublishAccessOnEngine, PublishOnEngine
@@ -51,6 +51,7 @@ class DiffusionGt:
     check = call(CheckOnEngine)
     metrics = call(MetricsOnEngine)
     compare = call(CompareOnEngine)
+    diverge = call(DivergeOnEngine)
     verdict = call(Verdict)
     summary = call(Summary)
     attest = call(Attest)

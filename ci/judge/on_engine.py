@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,16 @@ from . import on_machine
 
 ARTIFACT, PUBLISHED, SERVING = "/gt/artifact", "/gt/published", "/gt/engine"
 MODELS = "/gt/models"
+REFERENCE, OTHER = "/gt/reference", "/gt/other"
 FLOOR, SPEC, OUT = "/gt/noise_floor.yaml", "/gt/spec.json", "/gt/out"
 NAMES = {"artifact": "the artifact", "published": "published GT", "engine": "the engine's output"}
+MOUNTED = {  # by the name in what is judged, and in the judge's spec
+    "published": PUBLISHED,
+    "engine": SERVING,
+    "models": MODELS,
+    "reference": REFERENCE,
+    "other": OTHER,
+}
 MANIFESTS = [manifests.NAME, f"*/{manifests.NAME}"]  # published GT has some in the folders of GPU kinds, too
 
 
@@ -33,6 +42,8 @@ class Judged:
     engine_gpu: str | None = None  # the GPU kind that it was made on
     noise_floor: Path | None = None
     models: dagger.Directory | None = None  # weights of CLIP and LPIPS
+    reference: dagger.Directory | None = None  # a trace
+    other: dagger.Directory | None = None  # the trace that is compared with it
 
 
 async def gate(container: dagger.Container, judged: Judged) -> list[str]:
@@ -51,11 +62,19 @@ async def compare(container: dagger.Container, judged: Judged) -> dagger.Directo
     return (await _ran(container, "compare", judged)).directory(OUT)
 
 
+async def diverge(
+    container: dagger.Container, reference: dagger.Directory, other: dagger.Directory, options: Mapping[str, Any]
+) -> dagger.Directory:
+    """Two traces against each other: JSON, table and pictures. Raises GtError."""
+    container = container.with_mounted_directory(REFERENCE, reference).with_mounted_directory(OTHER, other)
+    return (await _judge(container, "diverge", {"reference": REFERENCE, "other": OTHER, **options})).directory(OUT)
+
+
 async def _ran(container: dagger.Container, what: on_machine.Command, judged: Judged) -> dagger.Container:
     spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only, "gpu_folders": FOLDERS}
     spec["engine_gpu"] = judged.engine_gpu
     container = container.with_mounted_directory(ARTIFACT, judged.artifact)
-    for name, path in (("published", PUBLISHED), ("engine", SERVING), ("models", MODELS)):
+    for name, path in MOUNTED.items():
         directory = getattr(judged, name)
         if directory is not None:
             container, spec[name] = container.with_mounted_directory(path, directory), path
@@ -66,6 +85,10 @@ async def _ran(container: dagger.Container, what: on_machine.Command, judged: Ju
     spec["names"] = {name: words for name, words in NAMES.items() if name in spec}
     published = await _manifests(judged.published, "published") if judged.published is not None else None
     on_machine.validate(what, spec, await _manifests(judged.artifact, "gt"), published)
+    return await _judge(container, what, spec)
+
+
+async def _judge(container: dagger.Container, what: on_machine.Command, spec: Mapping[str, Any]) -> dagger.Container:
     ran = container.with_new_file(SPEC, json.dumps(spec)).with_exec(
         ["python", *on_machine.command(what, SPEC, OUT)], expect=dagger.ReturnType.ANY
     )

@@ -20,8 +20,9 @@ from . import published as addresses
 NEEDED = "skimage"  # the package that only an environment with the judge's dependencies has
 RESULT = "result.json"
 COMPARISON = "compare.json"
+DIVERGENCE, TABLE = "diverge.json", "diverge.txt"
 
-Command = Literal["check", "compare"]
+Command = Literal["check", "compare", "diverge"]
 Spec = Mapping[str, Any]  # `gt_judge.__main__` names its keys; here `published` may be a git address too
 
 
@@ -50,17 +51,26 @@ def compare(spec: Spec, out: Path) -> dict[str, Any]:
     return result
 
 
+def diverge(spec: Spec, out: Path) -> dict[str, Any]:
+    """Compare two traces on this machine; JSON, table and pictures go into the folder. Raises GtError."""
+    _judge("diverge", spec, out)
+    result: dict[str, Any] = json.loads((out / DIVERGENCE).read_text(encoding="utf-8"))
+    return result
+
+
 def _run(what: Command, spec: Spec, out: Path) -> None:
-    if importlib.util.find_spec(NEEDED) is None:
-        raise GtError("judging needs the runner's environment: run `uv sync`, and leave out --no-dev")
-    with (
-        addresses.at_hand(spec.get("published")) as published,
-        tempfile.NamedTemporaryFile("w", prefix="gt-judge-", suffix=".json", encoding="utf-8") as file,
-    ):
+    with addresses.at_hand(spec.get("published")) as published:
         artifact = manifests.folder_of(Path(spec["artifact"]))
         validate(what, spec, artifact, published)
         places = {"artifact": str(artifact), "published": published and str(published), "gpu_folders": FOLDERS}
-        json.dump({**spec, **places}, file)
+        _judge(what, {**spec, **places}, out)
+
+
+def _judge(what: Command, spec: Spec, out: Path) -> None:
+    if importlib.util.find_spec(NEEDED) is None:
+        raise GtError("judging needs the runner's environment: run `uv sync`, and leave out --no-dev")
+    with tempfile.NamedTemporaryFile("w", prefix="gt-judge-", suffix=".json", encoding="utf-8") as file:
+        json.dump(spec, file)
         file.flush()
         answer = subprocess.run(
             [sys.executable, *command(what, file.name, str(out))], stderr=subprocess.PIPE, text=True, check=False
@@ -81,6 +91,8 @@ def validate(what: Command, spec: Spec, artifact: Path, published: Path | None) 
     """
     if what == "compare" and published is None and not spec.get("engine"):
         raise GtError("name what to compare with: --published, --engine or both")
+    if bool(spec.get("reference")) != bool(spec.get("other")):
+        raise GtError("two traces are compared: give --reference-trace and --other-trace, or neither")
     if not spec.get("images_only"):
         if artifact.is_dir() and not (artifact / manifests.NAME).exists():
             raise GtError(f"{artifact} holds no {manifests.NAME}; --images-only takes its images as they are")
@@ -105,6 +117,16 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
     if unreferenced:
         them = f"{unreferenced} of them {are(unreferenced)}"
         yield f"{them} unreferenced: drift, shift, crop and swap were not looked for"
+
+
+def divergences(result: Mapping[str, Any]) -> Iterator[str]:
+    """The counts of a comparison of traces, and the cases that only one of them has."""
+    cases, diverged = result["cases"], sum(case["diverged"] for case in result["cases"])
+    yield f"{diverged} of {len(cases)} cases diverged{', by every bit' if result['exact'] else ''}"
+    for side in ("reference", "other"):
+        alone = result[f"only_in_{side}"]
+        if alone:
+            yield f"only the {side} has {', '.join(alone)}: not compared"
 
 
 def differences(result: Mapping[str, Any]) -> Iterator[str]:

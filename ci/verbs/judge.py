@@ -1,18 +1,18 @@
-"""Verbs that judge images: check and compare."""
+"""Verbs that judge images and traces: check, compare and diverge."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typing_extensions import Doc
 
 from ..artifact.folder import check_writable
 from ..judge import on_machine
 from ..plan.host import known
-from .options import GT, Answer, Artifact, Folder, ImagesOnly, Published, Typed, Written, write_text
+from .options import GT, Answer, Artifact, CaseIds, Folder, ImagesOnly, Published, Typed, Written, read_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +65,8 @@ class Compare:
     images_only: ImagesOnly = False
     models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
     noise_floor: Annotated[Path | None, Doc("A file of measured noise floors, instead of this project's.")] = None
+    reference_trace: Annotated[Folder | None, Doc("A trace of the reference; shown beside the images.")] = None
+    other_trace: Annotated[Folder | None, Doc("A trace of what is compared with it, such as the engine's.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +88,49 @@ class CompareOnMachine(Compare):
             "engine_gpu": self.engine_gpu,
             "models": self.models and str(self.models.path),
             "noise_floor": self.noise_floor and str(self.noise_floor),
+            "reference": self.reference_trace and str(self.reference_trace.path),
+            "other": self.other_trace and str(self.other_trace.path),
             "names": {what: folder.address for what, folder in folders.items() if folder is not None},
         }
         result = on_machine.compare(spec, self.output.path)
         report = f"the report is {self.output.path / 'report.html'}"
         return Answer(lines=[*on_machine.differences(result), report], bad=not result["same"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diverge:
+    """Where does a run first differ from another one? Compares two traces, stage by stage.
+
+    Gives a verdict in one sentence for each case, a table, diverge.json and a picture. `gt` exits with 0 when nothing
+    differs beyond its tolerance, 1 when something does, 2 where it could not be compared.
+    """
+
+    reference: Annotated[Folder, Doc("The trace that is right: a folder with trace.json.")]
+    other: Annotated[Folder, Doc("The trace that is compared with it, such as a serving engine's.")]
+    case_ids: CaseIds = ()
+    exact: Annotated[bool, Doc("Every bit counts, and dtype and layout too; rounding excuses nothing.")] = False
+    dtype: Annotated[str, Doc("Take both to have rounded to bf16, fp16 or fp32, whatever the tensors show.")] = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options as the judge reads them."""
+        return {"cases": list(self.case_ids), "exact": self.exact, "dtype": self.dtype or None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivergeOnMachine(Diverge):
+    """By the judge as a process."""
+
+    output: Annotated[Folder, Doc("Where the results go."), Written()] = Folder("divergence")  # noqa: RUF009
+
+    def run(self) -> Answer:
+        """The table, and how many cases diverged."""
+        check_writable(self.output.path)
+        folders = {"reference": str(self.reference.path), "other": str(self.other.path)}
+        result = on_machine.diverge({**folders, **self.options}, self.output.path)
+        lines = [*on_machine.divergences(result), f"a picture of each case is in {self.output.path}"]
+        table = read_text(self.output.path / on_machine.TABLE)
+        return Answer(text=table, lines=lines, bad=result["diverged"])
 
 
 def _address(published: Folder | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The engine's bodies of check and compare: the judge in a container."""
+"""The engine's bodies of check, compare and diverge: the judge in a container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..plan.host import known
 from ..run.images import Images
 from ..run.recipes import CHECK, COMPARE
 from .images import BaseImage
-from .judge import Check, Compare
+from .judge import Check, Compare, Diverge
 from .options import Folder
 
 
@@ -54,8 +54,22 @@ class CompareOnEngine(Compare):
             self.engine_gpu,
             self.noise_floor,
             _directory(self.models),
+            _directory(self.reference_trace),
+            _directory(self.other_trace),
         )
         return await on_engine.compare(await _judge(self.base_image, COMPARE if self.models else CHECK), judged)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DivergeOnEngine(Diverge):
+    """By the judge in a container."""
+
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> dagger.Directory:
+        """JSON, table and pictures."""
+        judge = await _judge(self.base_image, CHECK)
+        return await on_engine.diverge(judge, self.reference.directory, self.other.directory, self.options)
 
 
 def _judged(verb: Check) -> on_engine.Judged:

@@ -13,6 +13,7 @@ from gt_pictures.reading import content, decode, read
 
 from .. import records
 from ..artifact import Artifact
+from ..diverge.result import Divergence
 from ..pool import each
 from ..published import Published
 from ..text import printable
@@ -38,8 +39,8 @@ class Against:
     names: Mapping[str, str] = field(default_factory=dict)  # how artifact, published and engine are called
 
 
-def compare(artifact: Artifact, against: Against) -> Comparison:
-    """Compare every file of the artifact."""
+def compare(artifact: Artifact, against: Against, traces: Divergence | None = None) -> Comparison:
+    """Compare every file of the artifact; what two traces say of a case stands beside its images."""
     pairing = match(artifact, against.published, against.serving)
     files = [
         FileResult(pair, gt=gt, serving=serving)
@@ -54,6 +55,9 @@ def compare(artifact: Artifact, against: Against) -> Comparison:
     for case in cases.values():
         _grade(case, against)
         case.changes = _changes(case.name, artifact, against.published)
+    for traced in traces.cases if traces is not None else []:
+        if traced.name in cases:
+            cases[traced.name].traced = traced
     return Comparison(
         cases=sorted(cases.values(), key=lambda case: case.rank),
         pairing=pairing,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from ..diverge.result import CaseResult as TracedCase
 from .pairing import Pair, Pairing
 from .provenance import Change
 from .similarity import Values
@@ -89,6 +90,7 @@ class CaseResult:
     thresholds: Thresholds | None = None
     thresholds_from: str | None = None  # which set of thresholds they are
     changes: dict[str, list[Change]] | None = None  # None: one of the two has no manifest
+    traced: TracedCase | None = None  # where two traces of the case first differ, if they were given
 
     @property
     def grade(self) -> Grade | None:
@@ -129,6 +131,7 @@ class CaseResult:
             "engine_thresholds": self.thresholds and self.thresholds.bounds(),
             "engine_thresholds_from": self.thresholds_from,
             "changes": self.changes,
+            "traces": self.traced and self.traced.as_json(),
             "files": [file.as_json() for file in self.files],
         }
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from ...diverge import picture, words
+from ...diverge.result import CaseResult as TracedCase
 from ...text import printable
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured
 from ..thresholds import LOWER_IS_BETTER
@@ -80,6 +83,17 @@ def _card(case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]]) -
             for file in case.files
         ],
         "changes": {what: [_change(change) for change in part] for what, part in changes.items()},
+        "traced": case.traced and _traced(case.traced),
+    }
+
+
+def _traced(traced: TracedCase) -> dict[str, Any]:
+    """Where two traces first differ: the sentence, the picture, the table."""
+    return {
+        "result": traced,
+        "picture": Markup(picture.draw(traced)),  # noqa: S704  # its template escapes what it is given
+        "headings": words.HEADINGS,
+        "rows": list(words.rows(traced)),
     }
 
 
