@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..catalogue import gpus
@@ -66,6 +66,22 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
     parts: Counter[tuple[str, str]] = Counter()
     jobs = [job for key, group in groups.items() for job in _jobs(key, group, parts)]
     return sorted(jobs, key=lambda job: (-job.minutes, job.name))
+
+
+def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
+    """The jobs, of which the one with the most cases is split, again and again, while so many GPUs would else idle.
+
+    A split costs another load of the model. Parts of a suite stay as they are.
+    """
+    parts = list(jobs)
+    while True:
+        room = gpus - sum(job.gpus for job in parts)
+        splittable = [job for job in parts if len(job.cases) > 1 and job.gpus <= room and job.cases[0].serving is None]
+        if not splittable:
+            return sorted(parts, key=lambda job: (-job.minutes, job.name))
+        most = max(splittable, key=lambda job: (len(job.cases), job.minutes))
+        parts.remove(most)
+        parts += [replace(most, cases=half) for half in (most.cases[::2], most.cases[1::2])]
 
 
 def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:

@@ -21,7 +21,7 @@ from ..catalogue.fields import Code
 from ..catalogue.gpus import CPU
 from ..plan.generation import ENDS, Generation
 from ..plan.host import Host, host_of
-from ..plan.jobs import Job
+from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
 from . import double_run, recipes, transfer
 from .hosts.dispatch import Devices
@@ -105,10 +105,11 @@ class Engine:
         return obstacles
 
     async def generate(self, results: Results) -> None:
-        """Run all jobs here."""
+        """Run all jobs here, the longest first."""
         await self.plan()
+        gpus = len(self._generation.host.cards)
         async with anyio.create_task_group() as group:
-            for job in self._generation.jobs:
+            for job in spread(self._generation.jobs, min(gpus, self._settings.parallel or gpus)):
                 group.start_soon(self._job, job, results)
 
     async def plan(self) -> None:

@@ -15,7 +15,7 @@ ENDS = {"done": "ok", "reused": "ok, made before", "failed": "failed", "skipped"
 
 
 class Bars:
-    """One bar for all cases, one for each that is under way."""
+    """One bar for all cases, one for each that is under way, with the GPU that it is on."""
 
     def __init__(self, console: Console, cases: int) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -38,7 +38,8 @@ class Bars:
             case "failed" | "skipped":
                 self._end(event["case"], f"{ENDS[event['event']]}: {event['reason']}")
             case "phase":
-                self._progress.update(self._task(event["case"]), description=f"{event['case']} {event['phase']}")
+                where = f"GPU {event['card']}: " if "card" in event else ""
+                self._progress.update(self._task(event["case"]), description=f"{where}{event['case']} {event['phase']}")
             case "step":
                 self._progress.update(self._task(event["case"]), completed=event["done"], total=event["total"])
             case "fetching":
@@ -48,7 +49,7 @@ class Bars:
                     completed=event["done"] // 10**6,
                     total=event["total"] // 10**6,
                 )
-            case "retry":
+            case "retry" | "notice":
                 self._progress.console.print(event["text"], markup=False, highlight=False)
 
     def _task(self, name: str) -> TaskID:

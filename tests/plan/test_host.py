@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,98 @@ def test_too_few_gpus_or_too_little_memory_is_said_before_anything_runs() -> Non
 def test_an_unknown_kind_gets_the_near_matches() -> None:
     with pytest.raises(HostError, match="did you mean h100"):
         host.known("h10")
+
+
+UUIDS = ["GPU-0a000000-0000-0000-0000-000000000000", "GPU-1b000000-0000-0000-0000-000000000000"]
+LOVELACE = "GPU-2c000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with two H100 and an L4, as nvidia-smi lists them; CUDA's own driver is not there."""
+    cards = [("NVIDIA H100 80GB HBM3", 81559, UUIDS[0]), ("NVIDIA H100 80GB HBM3", 81559, UUIDS[1])]
+    cards.append(("NVIDIA L4", 23034, LOVELACE))
+    lists = {
+        "index,uuid": [f"{number}, {uuid}" for number, (_, _, uuid) in enumerate(cards)],
+        "name,memory.total,uuid": [f"{name}, {memory}, {uuid}" for name, memory, uuid in cards],
+    }
+    said = "".join(f"--query-gpu={fields}) printf '%s\\n' {shlex.join(lines)} ;;\n" for fields, lines in lists.items())
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\ncase $1 in\n{said}esac\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def numbers(found: Host) -> list[str]:
+    return [card.number for card in found.cards]
+
+
+def test_all_cards_of_the_first_ones_model_are_used_where_none_is_named(driver: None) -> None:
+    found = host.this_host()
+    assert (found.kind, found.gpus, numbers(found)) == ("h100", 2, ["0", "1"])
+    assert [card.id for card in found.cards] == UUIDS
+
+
+@pytest.mark.parametrize(
+    ("visible", "left"),
+    [
+        ("1", ["1"]),
+        ("1,0", ["1", "0"]),
+        (UUIDS[1], ["1"]),
+        ("GPU-1b", ["1"]),
+        (f"{UUIDS[1]},{UUIDS[0]}", ["1", "0"]),
+        ("1,9,0", ["1"]),  # CUDA ends its list at the first name that it does not know
+        ("", []),
+        ("-1", []),
+        ("2", ["2"]),
+    ],
+)
+def test_cuda_visible_devices_is_respected_by_number_and_by_uuid(
+    driver: None, monkeypatch: pytest.MonkeyPatch, visible: str, left: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert numbers(host.this_host()) == left
+
+
+@pytest.mark.parametrize(
+    ("devices", "kind", "used"),
+    [(["1"], "h100", ["1"]), (["1", "0"], "h100", ["1", "0"]), ([UUIDS[1], "1"], "h100", ["1"]), (["2"], "l4", ["2"])],
+)
+def test_devices_restrict_a_run_to_the_cards_that_they_name(
+    driver: None, devices: list[str], kind: str, used: list[str]
+) -> None:
+    found = host.this_host(devices)
+    assert (found.kind, numbers(found)) == (kind, used)
+
+
+@pytest.mark.parametrize(
+    ("devices", "visible", "words"),
+    [
+        (["3"], None, "--devices 3: no such GPU; there are 0 (NVIDIA H100 80GB HBM3), 1 (NVIDIA H100 80GB HBM3), 2"),
+        (["one", "-1"], None, "--devices one: no such GPU"),
+        (["0-1"], None, "--devices 0-1: no such GPU"),
+        (["GPU-ff"], None, "--devices GPU-ff: no such GPU"),
+        (["0"], "1", r"--devices 0: no such GPU; there are 1 .* \(CUDA_VISIBLE_DEVICES may hide others\)"),
+        (["0", "2"], None, "H100 80GB HBM3 and NVIDIA L4 make different images; name GPUs of one model"),
+    ],
+)
+def test_devices_that_cannot_be_used_are_refused_with_those_that_can(
+    driver: None, monkeypatch: pytest.MonkeyPatch, devices: list[str], visible: str | None, words: str
+) -> None:
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(HostError, match=words.replace("(NVIDIA", r"\(NVIDIA").replace("3)", r"3\)")):
+        host.this_host(devices)
+
+
+def test_devices_on_a_machine_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match="--devices 0: no such GPU; there are none"):
+        host.this_host(["0"])
+
+
+def test_cudas_own_answer_names_slices_and_counts_multiprocessors(driver: None) -> None:
+    answer = f"NVIDIA H100 80GB HBM3, 81559, 132, {UUIDS[0]}\nNVIDIA H100 80GB HBM3, 81559, 114, {UUIDS[1]}\n"
+    found = host.host_of(answer)
+    assert (found.multiprocessors, [card.id for card in found.cards]) == (132, UUIDS[:1])

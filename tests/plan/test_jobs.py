@@ -13,7 +13,7 @@ from ci.catalogue.files import Catalogue
 from ci.catalogue.model import Case
 from ci.catalogue.selection import Selection, select
 from ci.errors import GtError
-from ci.plan.jobs import SEVERAL, Job, grouped, grouping, matrix, plan
+from ci.plan.jobs import SEVERAL, Job, grouped, grouping, matrix, plan, spread
 from tests.support.factory import case
 
 some_cases = st.lists(
@@ -138,3 +138,17 @@ def test_ten_thousand_jobs_are_put_together_in_less_than_two_seconds() -> None:
     started = time.perf_counter()
     assert len(grouped(jobs, 256)) == 256
     assert time.perf_counter() - started < 2.0
+
+
+def test_the_job_with_the_most_cases_is_split_while_gpus_would_idle() -> None:
+    many = [case(f"many_{n}", repo="a/many") for n in range(6)]
+    few = [case(f"few_{n}", repo="a/few") for n in range(2)]
+    planned = plan([*many, *few])
+    assert spread(planned, 0) == spread(planned, 2) == planned
+    for gpus, sizes in ((3, [3, 3, 2]), (4, [3, 2, 2, 1]), (20, [1] * 8)):
+        parts = spread(planned, gpus)
+        assert sorted((len(job.cases) for job in parts), reverse=True) == sizes
+        assert sorted(each.id for job in parts for each in job.cases) == sorted(each.id for each in [*many, *few])
+    pair = plan([case(f"pair_{n}", repo="a/pair", gpus=2) for n in range(4)])
+    assert [len(job.cases) for job in spread(pair, 3)] == [4]
+    assert [len(job.cases) for job in spread(pair, 4)] == [2, 2]
