@@ -13,8 +13,7 @@ from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection
 from ..errors import GtError
-from . import host as hosts
-from .host import Host
+from .host import Host, kind_used
 from .jobs import Job
 
 UNFINISHED = "not finished before, and --only-finished makes nothing"
@@ -24,6 +23,13 @@ ENDS: Final = ("done", "reused", "failed", "skipped")  # the runner's `events.EN
 def now() -> str:
     """The time as a manifest has it."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def offered(needed: str, machine: Host) -> dict[str, Any]:
+    """What a machine adds to a job that needs this GPU kind, as the runner reads it."""
+    kind = kind_used(needed, machine)
+    card = {} if kind == gpus.CPU or machine.card is None else {"card": machine.card}
+    return {"device": "cpu" if kind == gpus.CPU else "cuda", "gpu_kind": kind, **card}
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,12 @@ class Generation:
 
         `base` is where the folder of its case file lies, if it was moved; `host` runs it, if not the generation's own.
         """
-        machine = host or self.host
-        kind = hosts.kind_used(job, machine)
         contained = {} if image is None else {"image": image}
         return {
             "name": job.name,
             "source": job.source,
-            "device": "cpu" if kind == gpus.CPU else "cuda",
-            "gpu_kind": kind,
+            **offered(job.gpu, host or self.host),
             "gpus": job.gpus,
-            **({} if kind == gpus.CPU or machine.card is None else {"card": machine.card}),
             "cases": [{**case.data(), "base": str(base or case.file.parent.resolve())} for case in job.cases],
             **contained,
         }

@@ -12,7 +12,6 @@ from ..catalogue.model import Case
 from ..errors import HostError
 from ..words import are, counted
 from . import nvidia, vendors
-from .jobs import Job
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def lack(case: Case, host: Host, on: str | None) -> str | None:
     return None
 
 
-def kind_used(job: Job, host: Host) -> str:
-    """The kind that a job really runs on here."""
-    anywhere_else = job.gpu == ANY and not host.has_runners
-    return CPU if job.gpu == CPU or anywhere_else else host.kind
+def kind_used(needed: str, host: Host) -> str:
+    """The kind that a job that needs this one really runs on here."""
+    anywhere_else = needed == ANY and not host.has_runners
+    return CPU if needed == CPU or anywhere_else else host.kind
