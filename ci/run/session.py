@@ -31,7 +31,6 @@ GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
     "container toolkit; see docs/run/dagger.md, GPU engines"
 )
-MOST_STACKED = 50  # directories put into one
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ async def generate(
 ) -> tuple[dagger.Directory, Manifest]:
     """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
     results, manifest = await _made(generation, settings, built, hosts, connection, limits)
-    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
+    return await _artifact(results.directories, manifest), manifest
 
 
 async def trace(
@@ -61,7 +60,7 @@ async def trace(
     """The traces of the cases, and the manifest that their artifact would have. Raises PreflightError."""
     results, manifest = await _made(generation, settings, built, [], Connection(), limits)
     indexes = [json.loads(await directory.file(traces.NAME).contents()) for directory in results.traces]
-    whole = _stacked(_gathered(results.traces, built.base()))
+    whole = _stacked(results.traces)
     return await whole.with_file(traces.NAME, transfer.file(traces.text(traces.merged(indexes)))).sync(), manifest
 
 
@@ -96,7 +95,7 @@ async def finished(generation: Generation, settings: Settings, built: Images) ->
     await Engine(generation, settings, built).look(results)
     _skip(generation, results, UNFINISHED)
     manifest = manifest_of(generation, results.outcomes, await dag.version(), tool=await module_tool())
-    return await _artifact(_gathered(results.directories, built.base()), manifest), manifest
+    return await _artifact(results.directories, manifest), manifest
 
 
 async def module_tool() -> Tool:
@@ -128,20 +127,6 @@ def _skip(generation: Generation, results: Results, reason: str) -> None:
     """Give each case that has no outcome this reason."""
     for case in generation.cases:
         results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
-
-
-def _gathered(directories: Sequence[dagger.Directory], base: dagger.Container) -> list[dagger.Directory]:
-    """The same files in fewer directories: an engine cannot merge some 400 of them, one for each job."""
-    if len(directories) <= MOST_STACKED:
-        return list(directories)
-    gathered = []
-    for start in range(0, len(directories), MOST_STACKED):
-        container = base
-        for number, directory in enumerate(directories[start : start + MOST_STACKED]):
-            container = container.with_mounted_directory(f"/gt/in/{number}", directory)
-        copied = container.with_exec(["sh", "-c", "mkdir /gt/out && cp /gt/in/*/* /gt/out"])
-        gathered.append(copied.directory("/gt/out"))
-    return gathered
 
 
 async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:
