@@ -12,7 +12,7 @@ from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cases import CasesDiffOnEngine, CasesList, CasesShow, CasesValidate
 from .verbs.fetch_on_engine import FetchOnEngine
 from .verbs.generate_on_engine import GenerateOnEngine
-from .verbs.images import RunnerOnEngine
+from .verbs.images import ExportOnEngine, RunnerOnEngine
 from .verbs.judge_on_engine import CheckOnEngine, CompareOnEngine, DivergeOnEngine, MetricsOnEngine
 from .verbs.pin_on_engine import PinOnEngine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, PlanOnEngine, PublishTarget
@@ -44,6 +44,7 @@ class DiffusionGt:
     pin = call(PinOnEngine, cache="session")
     # A base image that is named by its tag may be another one tomorrow.
     runner = call(RunnerOnEngine, cache="session")
+    export = call(ExportOnEngine, cache="session")
     publish_access = call(PublishAccessOnEngine, cache="never")
     # As long as Dagger likes: pure functions of their arguments and of this module.
     plan = call(PlanOnEngine)

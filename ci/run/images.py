@@ -19,7 +19,6 @@ BUILD = "/opt/build"
 RUNNER = "/opt/gt"
 ENGINE = "/gt/engine"  # where the checkout of a serving engine lies
 VENV = "/opt/venv"
-WEIGHTS = "/gt/weights"
 
 BUILDING = {
     "UV_CACHE_DIR": "/root/.cache/uv",
@@ -29,7 +28,7 @@ BUILDING = {
     "UV_PYTHON_DOWNLOADS": "never",
 }
 RUNNING = {
-    "HF_HOME": WEIGHTS,
+    "HF_HOME": recipes.WEIGHTS,
     "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
     "PATH": f"{VENV}/bin:/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONPATH": RUNNER,

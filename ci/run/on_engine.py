@@ -25,7 +25,8 @@ from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
 from . import double_run, recipes, transfer
 from .hosts.dispatch import Devices
-from .images import ENGINE, WEIGHTS, Checkout, Image, Images, mounted
+from .images import ENGINE, Checkout, Image, Images, mounted
+from .recipes import WEIGHTS
 from .wording import of_the_module
 
 if TYPE_CHECKING:  # the runner has a container of its own

@@ -25,6 +25,7 @@ COMPARE = "compare"  # the same with torch, for learned measures
 TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever version the engine has them
 GENERATING = ["gt_runner", "gt_pictures"]  # this project's packages that make a result
 TRACER = "gt_trace.py"  # what writes traces; it decides nothing of a result
+WEIGHTS = "/gt/weights"  # where the images have the cache of the model hub
 PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
 
 

@@ -9,8 +9,8 @@ import dagger
 from dagger import dag
 from typing_extensions import Doc
 
-from ..run import recipes
-from ..run.images import WEIGHTS, Images, mounted
+from ..run import recipes, transfer
+from ..run.images import Images, mounted
 from .choices import Source
 from .options import OneOf
 
@@ -40,4 +40,24 @@ class RunnerOnEngine:
     async def run_on_engine(self) -> dagger.Container:
         """The container; it is built when something is asked of it."""
         built = Images(self.base_image, recipes.published(self.images, SOURCES))
-        return mounted((await built.image(self.source)).container, {WEIGHTS: weights_volume(self.weights)})
+        return mounted((await built.image(self.source)).container, {recipes.WEIGHTS: weights_volume(self.weights)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOnEngine:
+    """Give a source's runner image to machines without an engine, such as the nodes of a Slurm cluster.
+
+    It comes as an OCI archive. With an address it is pushed there, and what comes is a file with its reference by
+    digest; who may push is what `docker login` on the caller's machine says.
+    """
+
+    source: Annotated[str, Doc("Whose runner."), OneOf(Source)]
+    address: Annotated[str, Doc("Where to push it, as REGISTRY/NAME:TAG; nowhere if not given.")] = ""
+    base_image: BaseImage = ""
+
+    async def run_on_engine(self) -> dagger.File:
+        """The archive, or the reference."""
+        image = (await Images(self.base_image, {}).image(self.source)).container
+        if not self.address:
+            return image.as_tarball()
+        return transfer.file(await image.publish(self.address), f"{self.source}.txt")

@@ -19,7 +19,7 @@ from ci.verbs.options import GT, OURS
 from gt_runner.sources import SOURCES
 
 ONLY_ON_MACHINE = {"cache"}  # an engine has caches of its own, which `dagger core engine` shows and prunes
-ONLY_ON_ENGINE = {"runner", "metrics", "lint", "types", "tests", "schemas"}
+ONLY_ON_ENGINE = {"runner", "export", "metrics", "lint", "types", "tests", "schemas"}
 FUNCTIONS: dict[str, Any] = DiffusionGt.__dagger_module__.get_object("DiffusionGt").functions  # type: ignore[attr-defined]
 
 
