@@ -23,17 +23,17 @@ from .verbs.generate import GenerateOnMachine
 from .verbs.judge import CheckOnMachine, CompareOnMachine, DivergeOnMachine
 from .verbs.options import say
 from .verbs.pin import PinOnMachine
-from .verbs.plan import ConcurrencyKey, GitlabPipeline, Matrix, Plan, PublishTarget
+from .verbs.plan import ConcurrencyKey, GitlabPipeline, MatrixOnMachine, Plan, PublishTarget
 from .verbs.publish import PublishAccess, PublishOnMachine
 from .verbs.reproduce import ReproduceOnMachine
-from .verbs.to_typer import Verb, command
+from .verbs.to_typer import Command, Verb, command
 from .verbs.trace import TraceOnMachine
 
 VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help groups them
     "Make": (GenerateOnMachine, ReproduceOnMachine, TraceOnMachine, Plan),
     "Judge": (CheckOnMachine, CompareOnMachine, DivergeOnMachine, Verdict),
     "Publish": (PublishOnMachine, PublishAccess, Fetch, Attest),
-    "CI": (Matrix, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
+    "CI": (MatrixOnMachine, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
     "Look": (PinOnMachine, Cache),
 }
 LINE = 60  # characters of a command's help in the list
@@ -57,7 +57,7 @@ app = typer.Typer(cls=Grouped, pretty_exceptions_enable=False, **plain)
 cases = typer.Typer(help="List, show, validate and compare cases.", **plain)
 
 for verb in chain(*VERBS.values()):
-    app.command(name_of(verb))(command(verb))
+    app.command(name_of(verb), cls=Command)(command(verb))
 for each in CASES:
     cases.command(name_of(each).removeprefix("cases-"))(command(each))
 app.add_typer(cases, name="cases")

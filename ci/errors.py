@@ -108,6 +108,16 @@ class FleetError(DocumentError):
     files = "fleet file"
 
 
+class SiteError(DocumentError):
+    """Mistakes in the file that says what a Slurm cluster's words are."""
+
+    files = "site file"
+
+
+class SlurmError(GtError):
+    """What Slurm refuses, in its own words."""
+
+
 def near(word: str, allowed: Iterable[str]) -> str:
     """Say what was probably meant: the near matches of `word`, or all allowed words where nothing is near."""
     words = sorted(allowed)

@@ -130,7 +130,7 @@ def generate(
         if trace is not None:
             spec["trace"] = trace
         if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
-            _preflight(spec)
+            refuse_obstacles(spec)
         outcomes = _outcomes(spec, show, quiet=quiet)
         if run.verify and not _interrupted(outcomes):
             double_run.settle(outcomes, _second(run, places, Path(first), show, quiet=quiet))
@@ -154,15 +154,18 @@ def finished(run: Generation, places: Places) -> Outcome:
     """
     run.only_looked_at()
     places.check(run.cases)
-    spec = run.run([run.job(job) for job in run.jobs], **places.named()) | {"look": True}
-    answer = subprocess.run(
-        [*_command("prepare"), "-"], input=json.dumps(spec), env=_env(), stdout=subprocess.PIPE, text=True, check=False
-    )
-    events: Iterable[Event] = map(json.loads, answer.stdout.splitlines())
+    events = looked(run.run([run.job(job) for job in run.jobs], **places.named()))
     outcomes: dict[str, Ending] = {event["case"]: event for event in events if event["event"] in ENDS}
     for case in run.cases:
         outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
     return _outcome(run, places, outcomes)
+
+
+def looked(spec: Mapping[str, Any]) -> Iterator[Event]:
+    """The events of looking for a run's cases in the result store."""
+    text, command = json.dumps({**spec, "look": True}), [*_command("prepare"), "-"]
+    answer = subprocess.run(command, input=text, env=_env(), stdout=subprocess.PIPE, text=True, check=False)
+    return map(json.loads, answer.stdout.splitlines())
 
 
 def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Ending]:
@@ -176,7 +179,7 @@ def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: 
 
 def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Ending]:
     outcomes: dict[str, Ending] = {}
-    with _runner(spec, quiet=quiet) as events:
+    with runner(spec, quiet=quiet) as events:
         for event in events:
             show(event)
             if event["event"] in ENDS:
@@ -227,7 +230,8 @@ def _answer(*command: str, text: str = "", quiet: bool = True) -> Any:
     return json.loads(answer.stdout)
 
 
-def _preflight(spec: Mapping[str, Any]) -> None:
+def refuse_obstacles(spec: Mapping[str, Any]) -> None:
+    """Raises PreflightError with what the runner finds in a run's way."""
     answer = subprocess.run(
         [*_command("preflight"), "-"],
         input=json.dumps(spec),
@@ -257,14 +261,17 @@ def stops() -> list[signal.Signals]:
 
 
 @contextmanager
-def _runner(spec: Mapping[str, Any], *, quiet: bool) -> Iterator[Iterator[Event]]:
-    """Start the runner and give its events. Ctrl-C closes its input: it then ends its processes, and says so."""
+def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) -> Iterator[Iterator[Event]]:
+    """Start the runner and give its events. Ctrl-C closes its input: it then ends its processes, and says so.
+
+    `within`: a command that starts its own arguments in a container, which has a Python and a runner of its own.
+    """
     process = subprocess.Popen(
-        [*_command("run"), "-"],
+        [*within, "python", "-m", "gt_runner", "run", "-"] if within else [*_command("run"), "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if quiet else None,
-        env=_env(),
+        env=None if within else _env(),
         text=True,
         start_new_session=True,
     )

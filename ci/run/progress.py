@@ -50,7 +50,11 @@ class Bars:
                     total=event["total"] // 10**6,
                 )
             case "retry" | "notice":
-                self._progress.console.print(event["text"], markup=False, highlight=False)
+                self.say(event["text"])
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False)
 
     def _task(self, name: str) -> TaskID:
         if name not in self._tasks:
@@ -60,5 +64,5 @@ class Bars:
     def _end(self, name: str, how: str) -> None:
         if name in self._tasks:
             self._progress.remove_task(self._tasks.pop(name))
-        self._progress.console.print(f"{name}: {how}", markup=False, highlight=False)
+        self.say(f"{name}: {how}")
         self._progress.advance(self._all)

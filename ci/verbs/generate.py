@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -15,14 +15,17 @@ from ..artifact.manifest import Manifest
 from ..artifact.verdict import bad
 from ..catalogue import files
 from ..catalogue.files import Catalogue
-from ..errors import SelectionError
+from ..errors import GtError, SelectionError
 from ..plan import advice, host, jobs
 from ..plan.generation import Generation
 from ..run import on_machine
+from ..run.on_slurm import generate as on_slurm
+from ..run.on_slurm.waiting import Screen
 from ..run.progress import Bars
 from ..words import are, counted
-from .options import GT, Answer, Devices, Folder, Models, ServingCheckout, Written, path_of
+from .options import GT, Answer, Devices, Folder, Models, ServingCheckout, Written, path_of, print_log, say
 from .plan import Chosen
+from .slurm import Slurm, SlurmSite, site_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,19 +66,32 @@ class GenerateOnMachine(Generate):
     models: Models = None
     output: Annotated[Folder, Doc("The artifact's directory; a run adds to an artifact there."), Written()] = GT
     replace: Annotated[bool, Doc("Start that directory anew, instead of adding to it.")] = False
+    slurm: Slurm = None
+    slurm_site: SlurmSite = None
+    detach: Annotated[bool, Doc("With --slurm: send the jobs and end; the same command without it waits for them.")] = (
+        False
+    )
 
     def run(self) -> Answer:
         """How many cases there are, and a line for each that is not."""
+        self._check_options()
         here = host.this_host(self.devices)
         if self.selection.is_open and self.engine is None:
             raise SelectionError(advice.offers(self.catalogue, here))
         generation = self.generation(here)
-        host.place(generation.cases, here, self.kind, hints=advice.instead(self.catalogue, self.selection, here))
+        if self.slurm is None:
+            host.place(generation.cases, here, self.kind, hints=advice.instead(self.catalogue, self.selection, here))
         folder.check(self.output.path, generation, self.catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
-        outcome = self._outcome(
-            generation, on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
-        )
+        places = on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
+        if self.slurm is None:
+            return self._written(self._outcome(generation, places))
+        call = on_slurm.Call(generation, places, site_of(self.slurm_site), self.slurm, not self.skip_preflight)
+        if self.detach:
+            return Answer("", detached(*on_slurm.detach(call)))
+        return self._written(self._on_slurm(call))
+
+    def _written(self, outcome: on_machine.Outcome) -> Answer:
         lines = folder.write(self.output.path, outcome.manifest, outcome.results, replace=self.replace)
         problems = list(bad_lines(outcome.manifest))
         total = count(outcome.manifest, f"in {self.output.path}")
@@ -89,6 +105,34 @@ class GenerateOnMachine(Generate):
             return on_machine.generate(generation, places, lambda _: None, quiet=False, preflight=preflight)
         with Bars(console, len(generation.cases) * (2 if self.verify else 1)) as bars:
             return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight)
+
+    def _on_slurm(self, call: on_slurm.Call) -> on_machine.Outcome:
+        if self.only_finished:
+            return on_slurm.finished(call)
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            return on_slurm.generate(call, Screen(lambda _: None, say, print_log))
+        with Bars(console, len(call.run.cases) * (2 if self.verify else 1)) as bars:
+            return on_slurm.generate(call, Screen(bars.show, bars.say, lambda _: None))
+
+    def _check_options(self) -> None:
+        """Raises GtError for options that do not go together; the site file may stand in a variable, unused."""
+        if self.slurm is None and self.detach:
+            raise GtError("--detach goes with --slurm; add that, or leave it out")
+        if self.detach and self.only_finished:
+            raise GtError("--only-finished sends nothing; leave out --detach")
+        if self.slurm is not None and self.devices:
+            raise GtError("--devices names GPUs of this machine, and Slurm gives each task its own; leave one out")
+
+
+def detached(finished: Sequence[str], arrays: Sequence[str]) -> list[str]:
+    """What a call says that does not wait."""
+    number = len(finished)
+    before = f"{counted(number, 'case')} {are(number)} finished already; " if number else ""
+    if not arrays:
+        return [f"{before}nothing was sent: the same command without --detach writes the artifact"]
+    names = ", ".join(arrays)
+    return [f"{before}Slurm has the rest as {names}: the same command without --detach waits and writes the artifact"]
 
 
 def bad_lines(manifest: Manifest) -> Iterator[str]:

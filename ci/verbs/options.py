@@ -109,6 +109,13 @@ class Typed:
 
 
 @dataclass(frozen=True)
+class Alone:
+    """Marks an option that `gt` takes with a value of this name, or alone: then it is the empty text."""
+
+    value: str
+
+
+@dataclass(frozen=True)
 class Written:
     """Marks where a verb writes: `-o` for `gt`; for the module, what it gives back: a directory, or the file `name`."""
 
@@ -139,6 +146,11 @@ def say(line: str) -> None:
     """Tell a person, without control characters; what a program reads goes to standard output."""
     text = "\n".join(map(printable, line.split("\n")))
     print(f"gt: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def print_log(line: str) -> None:
+    """A line of a log that another machine writes, as it is; without control characters."""
+    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
 
 
 OURS = Folder(CASES)

@@ -21,12 +21,30 @@ from ..catalogue.files import Catalogue
 from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection, select
-from ..plan import host, jobs, workflow
+from ..plan import host, jobs, slurm, workflow
 from ..plan.gitlab import pipeline
 from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
+from ..run.on_machine import Places
+from ..run.on_slurm.generate import FOLDER
+from ..run.on_slurm.sending import COMMAND
 from ..words import counted
 from .choices import GpuKind
-from .options import OURS, Answer, CaseIds, Cases, Official, On, PerCase, Ref, SourceGroup, TargetDir, read_text, say
+from .options import (
+    OURS,
+    Alone,
+    Answer,
+    CaseIds,
+    Cases,
+    Official,
+    On,
+    PerCase,
+    Ref,
+    SourceGroup,
+    TargetDir,
+    read_text,
+    say,
+)
+from .slurm import SlurmSite, site_of
 
 NARROW = 80  # columns of a table: the least, and where nothing says how wide the screen is
 
@@ -141,6 +159,26 @@ class Matrix(Chosen):
         if note is not None:
             say(note)
         return Answer(json.dumps(jobs.matrix(entries)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixOnMachine(Matrix):
+    """The scripts that go to sbatch need to know where the nodes find this environment and its cache."""
+
+    slurm: Annotated[
+        str | None,
+        Doc("Print what gt generate --slurm sends to sbatch instead: a script for each array."),
+        Alone("PARTITION"),
+    ] = None
+    slurm_site: SlurmSite = None
+
+    def run(self) -> Answer:
+        """One line of JSON, or scripts."""
+        if self.slurm is None:
+            return super().run()
+        site, folder = site_of(self.slurm_site), Places().cache / FOLDER
+        arrays = slurm.arrays(self.jobs())
+        return Answer("\n".join(slurm.script(each, site, self.slurm, folder / "ARRAY", COMMAND) for each in arrays))
 
 
 @dataclass(frozen=True, kw_only=True)

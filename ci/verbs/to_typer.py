@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import typer
+from typer.core import TyperCommand
 
 from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError
 from .fields import REQUIRED, Field, fields, help_of, several
-from .options import Answer, Folder, OneOf, Secret, Typed, Variable, Written, say
+from .options import Alone, Answer, Folder, OneOf, Secret, Typed, Variable, Written, say
 
 SHOWN = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
 
@@ -23,6 +24,22 @@ class Verb(Protocol):
 
     def run(self) -> Answer:
         """Do it."""
+
+
+class Command(TyperCommand):
+    """Takes an option like `--slurm [PARTITION]` with a value or alone, which Typer cannot."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give an option that stands alone the empty value."""
+        optional = {name for each in self.params if _is_optional(each) for name in each.opts}
+        following = [*args[1:], "-"]
+        pairs = zip(args, following, strict=True) if args else ()
+        filled = [f"{arg}=" if arg in optional and after.startswith("-") else arg for arg, after in pairs]
+        return super().parse_args(ctx, filled)
+
+
+def _is_optional(parameter: Any) -> bool:
+    return (getattr(parameter, "metavar", None) or "").startswith("[")
 
 
 def command(verb: type[Verb]) -> Callable[..., None]:
@@ -47,7 +64,8 @@ def command(verb: type[Verb]) -> Callable[..., None]:
 def _parameter(field: Field) -> inspect.Parameter:
     """An option as Typer reads it."""
     typed, variable, words = field.mark(Typed) or Typed(), field.mark(Variable), field.mark(OneOf)
-    shown = SHOWN.get(field.kind)
+    alone = field.mark(Alone)
+    shown = SHOWN.get(field.kind) if alone is None else f"[{alone.value}]"
     details: dict[str, Any] = {"help": field.help} if typed.positional else {"help": field.help, "metavar": shown}
     if words is not None:  # where there is nothing of ours to complete, shells complete paths
         details["autocompletion"] = _completion([word.value for word in words.words])

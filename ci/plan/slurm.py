@@ -1,0 +1,146 @@
+"""What a Slurm cluster is asked for a job: the site's words for it, job arrays, and the script that sbatch gets."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+
+from ..catalogue import documents, gpus
+from ..catalogue.fields import SourceName, Strict
+from ..catalogue.gpus import ANY, CPU
+from ..errors import GtError, SiteError, printable
+from .jobs import Job
+
+MOST_TASKS = 1000  # of an array: Slurm's MaxArraySize is 1001 where the site has not set it
+START_MINUTES = 30  # for fetching weights and for the first load
+SLACK = 2  # of the expected minutes: Slurm ends what is over its limit, and the plan's figures are estimates
+BASE_GB = 7  # host memory of a job's processes, without what it loads
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:&|*()\[\],-]*$"  # has no white space and no quote: it stands in a script
+PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,-]*")
+
+Word = Annotated[str, Field(pattern=WORD)]
+
+
+def _kind(name: str) -> str:
+    mistake = gpus.mistake(name)
+    if mistake is not None:
+        raise ValueError(mistake)
+    return name
+
+
+# YAML reads 5090 as a number; the kind is a name.
+Kind = Annotated[str, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind), AfterValidator(_kind)]
+
+
+class Words(Strict):
+    """How a site asks for a GPU kind."""
+
+    gres: Word | None = Field(None, description="As --gres takes it, without a number: gpu:h100.")
+    constraint: Word | None = Field(None, description="As --constraint takes it.")
+    partition: Word | None = Field(None, description="Where these nodes are, unless --slurm names one.")
+    memory_gb: float | None = Field(None, gt=0, description="Host memory of a job, in GB of 2^30 bytes.")
+
+
+class Site(Strict):
+    """What a cluster's words are; all of it may be left out."""
+
+    version: Literal[1] = Field(1, description="Version of this file format.")
+    gpus: dict[Kind, Words] = Field(default_factory=dict)
+    container: Literal["pyxis", "apptainer"] | None = Field(
+        None, description="What runs images on the nodes; none: the Python environment of gt."
+    )
+    images: dict[SourceName, Annotated[str, Field(pattern=r"^[^\s@,]+@sha256:[0-9a-f]{64}$|^/[^\s,]+\.tar$")]] = Field(
+        default_factory=dict, description="By source: REFERENCE@sha256:DIGEST, or for apptainer an OCI archive."
+    )
+    options: list[Annotated[str, Field(pattern=r"^--[a-z][^\n]*$")]] = Field(
+        default_factory=list, description="Further options of sbatch, which win over ours: --account=x, --time=60."
+    )
+
+    def words(self, kind: str) -> Words:
+        """How to ask for a kind; by its own name where the file does not say."""
+        if kind in self.gpus:
+            return self.gpus[kind]
+        return Words(gres={CPU: None, ANY: "gpu"}.get(kind, f"gpu:{kind}"))
+
+
+_FILE = TypeAdapter[Any](Site)
+_MODEL = documents.Model(lambda _: _FILE, "gpus")
+
+
+def read(name: str, data: bytes) -> Site:
+    """The site of a file. Raises SiteError with all mistakes."""
+    try:
+        site: Site = documents.read(name, data, _MODEL).model
+    except documents.Mistaken as error:
+        raise SiteError(error.mistakes) from None
+    return site
+
+
+@dataclass(frozen=True)
+class Array:
+    """Jobs that ask for the same, as the tasks of one array."""
+
+    gpu: str
+    count: int  # GPUs of a task
+    jobs: tuple[Job, ...]
+
+    @property
+    def minutes(self) -> int:
+        """Time limit of a task: that of the longest."""
+        return START_MINUTES + math.ceil(SLACK * max(job.minutes for job in self.jobs))
+
+    def memory_gb(self, words: Words) -> int:
+        """Host memory of a task: that of the largest, through which all weights of its GPUs go."""
+        needed = [case.spec.needs.vram_gb for job in self.jobs for case in job.cases]
+        card = max(filter(None, needed), default=0 if self.gpu == ANY else gpus.memory_gb(self.gpu))
+        loaded = card * self.count * 1e9 / 2**30 if math.isfinite(card) else 0  # a slice of a card has no entry
+        return math.ceil(words.memory_gb or BASE_GB + loaded)
+
+
+def arrays(jobs: Sequence[Job]) -> list[Array]:
+    """One array for each GPU kind and number of GPUs; several where there are more than MOST_TASKS jobs."""
+    alike: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        alike.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)
+    return [
+        Array(gpu, count, tuple(group[start : start + MOST_TASKS]))
+        for (gpu, count), group in alike.items()
+        for start in range(0, len(group), MOST_TASKS)
+    ]
+
+
+def script(array: Array, site: Site, partition: str, folder: Path, command: Sequence[str]) -> str:
+    """What sbatch gets. A task runs `command` with the folder and its own number; its log is in the folder.
+
+    Raises GtError where the partition's name could not be one.
+    """
+    if partition and not PARTITION.fullmatch(partition):
+        raise GtError(f"--slurm {printable(partition)}: a partition's name has letters, digits, '_', '-', '.' and ','")
+    options = [*_options(array, site.words(array.gpu), partition, folder), *site.options]
+    tasks = (f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs))
+    start = f'exec {shlex.join([*command, str(folder)])} "$SLURM_ARRAY_TASK_ID"'
+    return "\n".join(["#!/bin/sh", *(f"#SBATCH {option}" for option in options), *tasks, start, ""])
+
+
+def _options(array: Array, words: Words, partition: str, folder: Path) -> Iterator[str]:
+    yield f"--job-name=gt-{array.gpu.replace(' ', '-')}"
+    yield f"--array=0-{len(array.jobs) - 1}"
+    where = partition or words.partition
+    if where:
+        yield f"--partition={where}"
+    if words.gres and array.count:
+        yield f"--gres={words.gres}:{array.count}"
+    if words.constraint:
+        yield f"--constraint={words.constraint}"
+    yield f"--mem={array.memory_gb(words)}G"
+    yield f"--time={array.minutes}"
+    yield "--requeue"
+    yield "--open-mode=append"
+    yield f'--output="{str(folder).replace("%", "%%")}/%a.log"'

@@ -1,0 +1,228 @@
+"""Generates on a Slurm cluster: sends what is not finished as job arrays, waits, and ends as a local run ends."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...artifact import manifest as manifests
+from ...artifact.assemble import manifest_of
+from ...artifact.records import MoveRecord, RemoteRecord
+from ...catalogue import inputs
+from ...catalogue.gpus import CPU
+from ...errors import GtError, ImageError, PreflightError
+from ...plan.generation import UNFINISHED, Generation
+from ...plan.host import Host
+from ...plan.jobs import Job
+from ...plan.slurm import Site
+from .. import double_run, on_machine
+from ..on_machine import Outcome, Places
+from .container import image_record
+from .sending import Sender, Spec
+from .task import MACHINES
+from .tasks import Task
+from .waiting import Screen, Wait, stopping
+
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Ending
+
+FOLDER = "slurm"  # in the cache: a folder for each array, and what was seen of the machines
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a generation is sent to a cluster."""
+
+    run: Generation
+    places: Places
+    site: Site
+    partition: str
+    preflight: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where the arrays have their folders; the nodes must see it, like the result store."""
+        return self.places.cache / FOLDER
+
+    @property
+    def again(self) -> bool:
+        """Whether cases are made whatever the result store holds."""
+        return self.run.fresh or self.run.verify
+
+    def check(self) -> None:
+        """Raises GtError for what cannot be sent, and PreflightError for inputs that are not what was meant."""
+        self.places.check(self.run.cases)
+        if self.site.container is None and importlib.util.find_spec("torch") is None:
+            raise GtError("without a container in the site file, the nodes run this environment: run `uv sync` first")
+        if self.places.previous is not None:
+            manifests.read(self.places.previous)
+        for job in self.run.jobs:
+            self.image(job)
+        if wrong := inputs.obstacles(self.run.cases):
+            raise PreflightError((), wrong)
+
+    def image(self, job: Job) -> str | None:
+        """The image that a job runs in. Raises ImageError where the site has containers and no image for the source."""
+        if self.site.container is None:
+            return None
+        if job.cases[0].serving is not None:
+            raise ImageError("native cases need the serving engine, which no runner image has; leave container out")
+        if job.source not in self.site.images:
+            raise ImageError(f"the site file names no image for {job.source}; `dagger call export` makes one")
+        image = self.site.images[job.source]
+        if "@" not in image and self.site.container == "pyxis":
+            raise ImageError(f"pyxis takes {job.source}'s image from a registry, as REFERENCE@sha256:DIGEST")
+        return image
+
+    @property
+    def sender(self) -> Sender:
+        """The way to the cluster."""
+        return Sender(self.folder, self.site, self.partition)
+
+    def wait(self, tasks: Sequence[Task], screen: Screen, stop: threading.Event) -> dict[str, Ending]:
+        """The outcome of each case of these tasks."""
+        return Wait(tasks, screen, stop, {str(self.places.cache): "<cache>"}).run()
+
+    def spec(self, job: Job, **places: str | None) -> dict[str, Any]:
+        """What a task is asked to do: a run as the runner reads it, but for what the node will say of itself.
+
+        A task that Slurm queues again keeps what it has made, also in a run that makes everything again.
+        """
+        image = self.image(job)
+        record = None if image is None else image_record(image)
+        run = self.run.run([self.run.job(job, image=record)], **{**self.places.named(), **places})
+        later = {"fresh": False, "since": self.run.started} if run["fresh"] else {}
+        asked = {"gpu": job.gpu, "gpus": job.gpus, "container": self.site.container, "image": image}
+        return {**asked, "run": run | later}
+
+    def finished(self) -> dict[str, Ending]:
+        """The cases that the store has as machines make them that this cluster gave for their GPU kind before."""
+        looked_for = [
+            self.run.job(job, image=None if image is None else image_record(image), host=machine)
+            for job in self.run.jobs
+            for image in [self.image(job)]
+            for machine in self._seen(job.gpu)
+        ]
+        if not looked_for:
+            return {}
+        events = on_machine.looked(self.run.run(looked_for, **self.places.named()))
+        return {event["case"]: event for event in events if event["event"] == "reused"}
+
+    def _seen(self, gpu: str) -> list[Host]:
+        if gpu == CPU:
+            return [Host(CPU)]
+        files = sorted((self.folder / MACHINES / gpu).glob("*.json"))
+        return [Host(**json.loads(file.read_text())) for file in files]
+
+
+def finished(call: Call) -> Outcome:
+    """The cases that are finished already; nothing is sent. Raises GtError where they are to be made again."""
+    call.run.only_looked_at()
+    call.check()
+    outcomes = call.finished()
+    for case in call.run.cases:
+        outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    return _outcome(call, outcomes)
+
+
+def detach(call: Call) -> tuple[list[str], list[str]]:
+    """Send what is not finished, and go; returns the cases that are finished, and the arrays that hold the others.
+
+    Raises GtError as `generate` does.
+    """
+    if call.run.verify:
+        raise GtError("--verify compares two runs, so it has to wait for the first; leave out --detach")
+    outcomes, left = _left(call)
+    return list(outcomes), sorted({task.array for task in _tasks(call, left, call.spec)})
+
+
+def generate(call: Call, screen: Screen) -> Outcome:
+    """Send what is not finished, wait for it, and give what came of it. Ctrl-C cancels it.
+
+    Raises GtError for what cannot be sent, SlurmError for what Slurm refuses, PreflightError as a local run does.
+    """
+    outcomes, left = _left(call)
+    first = call.folder / f"first-{call.run.nonce}"
+    delivered = {"deliver": str(first)} if call.run.verify else {}
+    with stopping() as stop:
+        tasks = _tasks(call, left, lambda job: call.spec(job, **delivered))
+        outcomes |= call.wait(tasks, screen, stop)
+        if call.run.verify and not stop.is_set():
+            double_run.settle(outcomes, _second(call, first, screen, stop))
+    shutil.rmtree(first, ignore_errors=True)
+    hosts = [host for task in tasks for host in task.hosts.values()]
+    moves = [move for task in tasks for move in task.moves]
+    return _outcome(call, outcomes, _merged(hosts), moves, interrupted=stop.is_set())
+
+
+def _left(call: Call) -> tuple[dict[str, Ending], list[Job]]:
+    """The cases that are finished, and the jobs of the others, after all that can be wrong was looked at."""
+    call.check()
+    outcomes = {} if call.again else call.finished()
+    jobs = [replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in call.run.jobs]
+    left = [job for job in jobs if job.cases]
+    if call.preflight and any(
+        call.places.lacks(repo) for job in left for case in job.cases for repo in case.repositories
+    ):
+        asked = [call.run.job(job, host=Host(job.gpu, job.gpus)) for job in left]
+        on_machine.refuse_obstacles(call.run.run(asked, **call.places.named()))
+    return outcomes, left
+
+
+def _tasks(call: Call, jobs: Sequence[Job], spec: Spec) -> list[Task]:
+    """Tasks for these jobs: those that Slurm still has and nobody waits for, and new ones."""
+    taken = {} if call.again else call.sender.unwatched(jobs, spec)
+    return [*taken.values(), *call.sender.send([job for job in jobs if job.name not in taken], spec)]
+
+
+def _second(call: Call, first: Path, screen: Screen, stop: threading.Event) -> Mapping[str, Ending]:
+    """Make the cases again, in new tasks and into a store that nobody else reads."""
+    second = replace(call, run=double_run.again(call.run))
+    store = call.folder / f"second-{second.run.nonce}"
+    places = {"store": str(store), "previous": None, "against": str(first)}
+    try:
+        return second.wait(second.sender.send(second.run.jobs, lambda job: second.spec(job, **places)), screen, stop)
+    finally:
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def _merged(hosts: Iterable[RemoteRecord]) -> list[RemoteRecord]:
+    """One record for each node, from those of its tasks."""
+    merged: dict[str, RemoteRecord] = {}
+    for host in hosts:
+        known = merged.setdefault(host.name, host)
+        if known is not host:
+            times = {
+                "started": min(known.started or "", host.started or ""),
+                "ended": max(known.ended or "", host.ended or ""),
+            }
+            merged[host.name] = known.model_copy(update={"cases": [*known.cases, *host.cases], **times})
+    return list(merged.values())
+
+
+def _outcome(
+    call: Call,
+    outcomes: Mapping[str, Ending],
+    hosts: Iterable[RemoteRecord] = (),
+    moves: Iterable[MoveRecord] = (),
+    *,
+    interrupted: bool = False,
+) -> Outcome:
+    manifest = manifest_of(call.run, outcomes, None, hosts, moves)
+    results = {
+        name: call.places.store / record.key.removeprefix("sha256:")
+        for name, record in manifest.cases.items()
+        if record.key is not None
+    }
+    hidden = [name for name, folder in results.items() if not folder.is_dir()]
+    if hidden:
+        raise GtError(
+            f"the nodes have made {', '.join(hidden)} in a folder that is not seen here; set GT_CACHE to a shared one"
+        )
+    return Outcome(manifest, results, interrupted)

@@ -1,0 +1,115 @@
+"""A task, on its node: looks at the GPUs that Slurm gave it, and runs its job in the runner as a local run does.
+
+    python -m ci.run.on_slurm.task FOLDER NUMBER
+
+NUMBER.json in the folder says what is asked for. The runner's events go to NUMBER.LIFE.jsonl, where LIFE counts how
+often Slurm has queued the task again; the first of them is of the task itself, and names node and machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...catalogue.gpus import CPU, suits
+from ...plan.generation import now, offered
+from ...plan.host import Host, this_host
+from .. import on_machine
+from . import container
+
+SEEN = ("kind", "gpus", "memory_gb", "gpu_name", "multiprocessors")  # what is alike on machines that make the same
+MACHINES = "machines"  # the folder that holds what was seen of each GPU kind that was asked for
+
+
+def main(folder: Path, number: str) -> int:
+    """Run a task; returns its exit status, 1 where a case failed."""
+    asked: dict[str, Any] = json.loads((folder / f"{number}.json").read_text())
+    machine, node = this_host(), os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    failed = False
+    life = os.environ.get("SLURM_RESTART_COUNT", "0")
+    with (folder / f"{number}.{life}.jsonl").open("w", encoding="utf-8") as events:
+
+        def write(event: Mapping[str, Any]) -> None:
+            nonlocal failed
+            failed |= event["event"] in ("failed", "skipped")
+            print(json.dumps(event), file=events, flush=True)
+
+        seen = {name: getattr(machine, name) for name in SEEN}
+        write({"event": "node", "node": node, "machine": seen, "time": now()})
+        (job,) = asked["run"]["jobs"]
+        reason = _lack(asked, machine, node)
+        if reason is None:
+            _remember(folder.parent / MACHINES / asked["gpu"], seen)
+            here = {name: value for name, value in job.items() if name != "card"} | offered(asked["gpu"], machine)
+            try:
+                for event in _events({**asked["run"], "jobs": [here]}, _within(asked)):
+                    write(event)
+            except OSError as error:
+                reason = f"its runner does not start on {node}: {error}"
+        for case in job["cases"] if reason is not None else ():
+            write({"event": "failed", "case": case["id"], "phase": "load", "reason": reason})
+    return int(failed)
+
+
+def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+    """The events of a run. Slurm ends all processes of a task at once: a case that ends so was interrupted."""
+    stopped = False
+
+    def note(before: Any) -> Callable[[int, Any], None]:
+        def handler(sign: int, frame: Any) -> None:
+            nonlocal stopped
+            stopped = True
+            before(sign, frame)
+
+        return handler
+
+    with on_machine.runner(run, quiet=False, within=within) as events:
+        for sign in on_machine.stops():
+            signal.signal(sign, note(signal.getsignal(sign)))
+        for event in events:
+            if stopped and event["event"] == "failed":
+                yield {"event": "skipped", "case": event["case"], "reason": "interrupted"}
+            else:
+                yield event
+
+
+def _lack(asked: Mapping[str, Any], machine: Host, node: str) -> str | None:
+    """What the machine does not have and the job needs: GPUs are given by names that the site wrote."""
+    kind, count = asked["gpu"], asked["gpus"]
+    if kind == CPU or (suits(kind, machine.kind) and (count <= machine.gpus or not machine.gpus)):
+        return None
+    has = f"{machine.gpus} x {machine.gpu_name}" if machine.gpus else "no GPU that its driver knows"
+    return f"it needs {count} x {kind}, and on {node} Slurm gave it {has}; the site file says what a kind is called"
+
+
+def _remember(folder: Path, seen: Mapping[str, Any]) -> None:
+    """Keep what was seen: later calls look for its results before they ask Slurm for anything."""
+    text = json.dumps(seen, sort_keys=True)
+    file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(f".{os.getpid()}")
+        new.write_text(text)
+        new.rename(file)
+
+
+def _within(asked: Mapping[str, Any]) -> list[str]:
+    if asked["container"] is None:
+        return []
+    run = asked["run"]
+    places = [run.get(name) for name in ("cache", "store", "models", "previous", "deliver", "against")]
+    folders = dict.fromkeys(filter(None, [*places, *(case["base"] for case in run["jobs"][0]["cases"])]))
+    weights = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    weights.mkdir(parents=True, exist_ok=True)
+    return container.within(asked["container"], asked["image"], folders, weights)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

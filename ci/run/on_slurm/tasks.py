@@ -1,0 +1,122 @@
+"""A task as the machine that sent it sees it: what Slurm says of it, and what it writes into its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ... import ROOT
+from ...artifact.records import MoveRecord, RemoteRecord
+from ...plan.generation import ENDS, now
+from .commands import State
+
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Ending, Event
+
+LOG = 20  # last lines of a task's log that a failed case gets
+
+
+@dataclass
+class Task:
+    """One task of an array."""
+
+    folder: Path
+    number: int
+    array: str
+    cases: list[str]
+    lock: IO[str] | None = None  # held, so that no other call waits for it too
+    state: State = field(default_factory=lambda: State("PENDING", "None", ""))
+    outcomes: dict[str, Ending] = field(default_factory=dict)
+    hosts: dict[str, RemoteRecord] = field(default_factory=dict)  # by node
+    moves: list[MoveRecord] = field(default_factory=list)
+    over: bool = False
+    _read: dict[Path, int] = field(default_factory=dict)  # bytes
+    _node: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As Slurm writes it."""
+        return f"{self.array}_{self.number}"
+
+    @property
+    def left(self) -> list[str]:
+        """Cases without an outcome; one that was skipped is still to be made, where Slurm queues the task again."""
+        return [name for name in self.cases if self.outcomes.get(name, {"event": "skipped"})["event"] == "skipped"]
+
+    def events(self) -> Iterator[Event]:
+        """The events since the last time, in all lives of the task."""
+        for file in sorted(self.folder.glob(f"{self.number}.*.jsonl"), key=lambda file: int(file.suffixes[-2][1:])):
+            for line in self._lines(file):
+                try:
+                    event = json.loads(line)
+                except ValueError:  # a node that dies may leave anything behind
+                    continue
+                if event["event"] == "node":
+                    self._on_node(event)
+                    continue
+                if event["event"] in ENDS:
+                    self._end(event)
+                yield event
+
+    def log(self) -> Iterator[str]:
+        """The lines of its log since the last time."""
+        yield from self._lines(self.folder / f"{self.number}.log")
+
+    def log_end(self, hidden: Mapping[str, str]) -> list[str]:
+        """The end of its log, without paths of the machine."""
+        try:
+            text = (self.folder / f"{self.number}.log").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        for path, word in {**hidden, str(ROOT): "<diffusion-gt>", str(Path.home()): "~"}.items():
+            text = text.replace(path, word)
+        return [line for line in text.splitlines() if line.strip()][-LOG:]
+
+    def _lines(self, file: Path) -> Iterator[str]:
+        """New whole lines; opened each time, since a shared file system shows what is new to who opens a file."""
+        try:
+            with file.open("rb") as stream:
+                stream.seek(self._read.get(file, 0))
+                data = stream.read()
+        except FileNotFoundError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read[file] = self._read.get(file, 0) + len(whole)
+        yield from whole.decode(errors="replace").splitlines()
+
+    def _on_node(self, event: dict[str, Any]) -> None:
+        node, machine = event["node"], event["machine"]
+        if self._node is not None:
+            reason = "Slurm queued its task again"
+            self.moves.append(MoveRecord(cases=self.left, host=self._node, reason=reason))
+        self._node = node
+        self.hosts.setdefault(
+            node,
+            RemoteRecord(
+                name=node,
+                gpu=machine["kind"],
+                gpu_name=machine["gpu_name"] or None,
+                engine=None,
+                cases=[],
+                started=event["time"],
+            ),
+        )
+
+    def _end(self, event: Any) -> None:
+        """The last word on a case counts; but what one life of the task made stays made when the next one finds it."""
+        name = event["case"]
+        if self.outcomes.get(name, event)["event"] == "done" and event["event"] == "reused":
+            return
+        self.outcomes[name] = event
+        if self._node is not None and event["event"] == "done":
+            self.hosts[self._node].cases.append(name)
+
+    def ended(self) -> None:
+        """It will not run again."""
+        self.over = True
+        if self._node is not None:
+            host = self.hosts[self._node]
+            self.hosts[self._node] = host.model_copy(update={"ended": now()})

@@ -1,0 +1,159 @@
+"""Waits for tasks: shows what they and Slurm say, and settles the cases of those that ended without a word on them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ...errors import SlurmError
+from ..on_machine import Show, stops
+from . import commands
+from .commands import NEVER, State
+from .tasks import Task
+
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Ending
+
+LOOK_S = 0.5  # between two looks into the tasks' folders
+ASK_S, SELDOM_S = 1.0, 10.0  # between two questions to Slurm: soon at first, then seldom, as it serves others too
+LATE_S = 20.0  # a shared file system may show a task's last words so long after its end
+STOP_S = 60.0  # so long tasks have for their end after a stop; Slurm may not answer any more
+GONE = State("", "Slurm has forgotten it", "")
+REASONS = {
+    "TIMEOUT": "it was over its time limit; options: [--time=MINUTES] in the site file gives more",
+    "OUT_OF_MEMORY": "it was over its memory; memory_gb in the site file gives more",
+    "NODE_FAIL": "its node failed, and it was not queued again",
+    "CANCELLED": "someone cancelled it",
+}
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What a person sees: events as progress, and lines."""
+
+    show: Show
+    say: Callable[[str], None]
+    log: Callable[[str], None]  # a line of a task's log
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that is set by what ends a run, such as Ctrl-C."""
+    stop = threading.Event()
+    handlers = {sign: signal.signal(sign, lambda *_: stop.set()) for sign in stops()}
+    try:
+        yield stop
+    finally:
+        for sign, handler in handlers.items():
+            signal.signal(sign, handler)
+
+
+@dataclass
+class Wait:
+    """Waiting for tasks until each of their cases has an outcome."""
+
+    tasks: Sequence[Task]
+    screen: Screen
+    stop: threading.Event
+    hidden: Mapping[str, str]  # paths, and what a manifest has in their place
+    _cancelled: bool = False
+    _said: str = ""
+
+    def run(self) -> dict[str, Ending]:
+        """The outcomes. Raises SlurmError where Slurm will start none of the tasks, however long it has them."""
+        pause, ask_at, patience, late_at = ASK_S, 0.0, math.inf, dict[str, float]()
+        while still := [task for task in self.tasks if not task.over]:
+            if self.stop.is_set() and not self._cancelled:
+                self._cancel(still)
+                pause, ask_at, patience = ASK_S, 0.0, time.monotonic() + STOP_S
+            if time.monotonic() >= ask_at:
+                self._ask(still)
+                ask_at, pause = time.monotonic() + pause, min(pause * 1.5, SELDOM_S)
+            for task in still:
+                self._follow(task)
+                if not task.left:
+                    task.ended()
+                elif time.monotonic() > patience:
+                    self._settle(task, "")
+                elif task.state.ended or task.state is GONE:
+                    own_end = task.state.state in ("COMPLETED", "FAILED", "")
+                    if time.monotonic() >= late_at.setdefault(task.name, time.monotonic() + LATE_S * own_end):
+                        self._settle(task, REASONS.get(task.state.state, task.state.reason))
+            time.sleep(LOOK_S) if self._cancelled else self.stop.wait(LOOK_S)
+        return {name: task.outcomes[name] for task in self.tasks for name in task.cases}
+
+    def _follow(self, task: Task) -> None:
+        for event in task.events():
+            if event["event"] != "skipped":  # Slurm may queue the task again
+                self.screen.show(event)
+        for line in task.log():
+            self.screen.log(line)
+
+    def _ask(self, tasks: Sequence[Task]) -> None:
+        try:
+            states = commands.states(task.array for task in tasks)
+        except SlurmError as error:  # it is asked again; the tasks go on without it
+            self._say(f"Slurm does not answer: {error}")
+            return
+        for task in tasks:
+            self._now(task, states.get(task.name, GONE))
+        pending = [task for task in tasks if task.state.state == "PENDING"]
+        reasons = Counter(task.state.reason for task in pending if task.state.reason != "None")
+        never = [task for task in pending if task.state.reason in NEVER]
+        if never:
+            self._never(never, alone=len(pending) == len(self.tasks))
+        elif reasons:
+            self._say(f"{len(pending)} of {len(self.tasks)} tasks wait: {', '.join(reasons)}")
+
+    def _now(self, task: Task, state: State) -> None:
+        if state.state == "RUNNING" and (task.state.state, task.state.node) != ("RUNNING", state.node):
+            self.screen.say(f"task {task.name} runs on {state.node}: {', '.join(task.left)}")
+        if state.state == "PENDING" and task.state.node:
+            self.screen.say(f"task {task.name} is queued again: {task.state.node} has lost it")
+        task.state = state
+
+    def _never(self, tasks: Sequence[Task], *, alone: bool) -> None:
+        """Slurm holds tasks that it will not start; it is as good as a refusal."""
+        commands.cancel(task.name for task in (self.tasks if alone else tasks))
+        reasons = ", ".join(sorted({task.state.reason for task in tasks}))
+        if alone:
+            for task in self.tasks:
+                shutil.rmtree(task.folder, ignore_errors=True)
+            raise SlurmError(f"Slurm takes the jobs and will not start them: {reasons}")
+        for task in tasks:
+            self._settle(task, f"Slurm will not start it: {task.state.reason}")
+
+    def _cancel(self, tasks: Sequence[Task]) -> None:
+        try:
+            commands.cancel(task.name for task in tasks)
+        except SlurmError as error:
+            self.screen.say(f"scancel: {error}")
+        self._cancelled = True
+
+    def _settle(self, task: Task, reason: str) -> None:
+        """Give each case that has no outcome the reason why its task ended."""
+        log = task.log_end(self.hidden)
+        if not task.hosts and not log:
+            reason += "; nothing of it is seen here: do the nodes share the folder of GT_CACHE, and this program?"
+        for name in task.left:
+            ending: Ending = {"event": "skipped", "case": name, "reason": "interrupted"}
+            if not self._cancelled:
+                what = f"task {task.name} ended as {task.state.state or 'unknown'}: {reason}"
+                ending = {"event": "failed", "case": name, "phase": "generate", "reason": what, "log": log}
+            task.outcomes[name] = ending
+            self.screen.show(ending)
+        task.ended()
+
+    def _say(self, line: str) -> None:
+        """A line that is not said twice in a row."""
+        if line != self._said:
+            self.screen.say(line)
+        self._said = line

@@ -1,0 +1,118 @@
+"""What Slurm is asked for: the site's words, one array for each kind of GPU, limits from the plan."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ci.catalogue.files import Catalogue
+from ci.catalogue.selection import Selection, select
+from ci.errors import GtError, SiteError
+from ci.plan import jobs, slurm
+from ci.plan.jobs import Job, plan
+from ci.plan.slurm import MOST_TASKS, Site
+from tests.support.factory import case
+
+DIGEST = "sha256:" + "0" * 64
+FILE = f"""\
+version: 1
+gpus:
+  h100: {{gres: gpu:h100_sxm, partition: old, memory_gb: 200}}
+  h200: {{gres: gpu, constraint: "h200&ib"}}
+container: pyxis
+images: {{diffusers: registry.example/gt/diffusers@{DIGEST}}}
+options: [--account=gt, --cpus-per-gpu=16]
+"""
+
+
+def options(planned: list[Job], site: Site | None = None, partition: str = "") -> list[list[str]]:
+    """What each array asks for."""
+    scripts = [
+        slurm.script(array, site or Site(), partition, Path("/c"), ["gt-task"]) for array in slurm.arrays(planned)
+    ]
+    return [
+        [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH")] for text in scripts
+    ]
+
+
+def test_a_job_asks_for_its_gpus_by_kind_and_for_memory_and_time_from_the_plan() -> None:
+    (asked,) = options(plan([case("one", gpu="h100", gpus=2)]))
+    assert {"--array=0-0", "--gres=gpu:h100:2", "--mem=195G", "--time=33", "--requeue"} <= {*asked}
+    assert not [option for option in asked if option.startswith("--partition")]
+    (asked,) = options(plan([case("one", gpu="any")]), partition="gpu")
+    assert {"--gres=gpu:1", "--mem=7G", "--partition=gpu"} <= {*asked}
+    (asked,) = options(plan([case("one", gpu="h100")], on="cpu"))
+    assert not [option for option in asked if option.startswith("--gres")]
+
+
+def test_the_sites_words_win_and_its_options_come_last() -> None:
+    site = slurm.read("site.yaml", FILE.encode())
+    old, new = sorted(options(plan([case("one", gpu="h100"), case("two", "owner/other", gpu="h200")]), site))
+    assert {"--gres=gpu:h100_sxm:1", "--partition=old", "--mem=200G"} <= {*old}
+    assert {"--gres=gpu:1", "--constraint=h200&ib"} <= {*new}
+    assert old[-2:] == new[-2:] == ["--account=gt", "--cpus-per-gpu=16"]
+    (asked,) = options(plan([case("one", gpu="h100")]), site, "named")
+    assert "--partition=named" in asked
+
+
+def test_all_official_jobs_are_tasks_of_one_array_for_each_kind(catalogue: Catalogue) -> None:
+    planned = jobs.plan(select(catalogue, Selection(official=True)))
+    arrays = slurm.arrays(planned)
+    assert sorted(job.name for array in arrays for job in array.jobs) == sorted(job.name for job in planned)
+    assert len({(array.gpu, array.count) for array in arrays}) == len(arrays)
+    for array in arrays:
+        assert array.minutes >= max(job.minutes for job in array.jobs)
+
+
+def test_more_jobs_than_an_array_holds_become_several() -> None:
+    planned = plan([case(f"case_{number}") for number in range(MOST_TASKS + 1)], per_case=True)
+    assert [len(array.jobs) for array in slurm.arrays(planned)] == [MOST_TASKS, 1]
+
+
+@given(name=st.text(min_size=1, max_size=8))
+def test_no_name_of_a_partition_adds_anything_to_the_script(name: str) -> None:
+    (array,) = slurm.arrays(plan([case("one")]))
+    try:
+        text = slurm.script(array, Site(), name, Path("/c"), ["task"])
+    except GtError as error:
+        assert "partition" in str(error)  # noqa: PT017
+    else:
+        assert text.count("\n") == slurm.script(array, Site(), "", Path("/c"), ["task"]).count("\n") + 1
+
+
+def test_paths_with_spaces_percent_signs_and_quotes_reach_the_task(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%c'd"
+    (array,) = slurm.arrays(plan([case("one")]))
+    text = slurm.script(array, Site(), "", folder, ["printf", "%s|"])
+    assert "a b%%c'd/%a.log" in text
+    said = subprocess.run(
+        ["sh"], input=text, capture_output=True, text=True, check=True, env={"SLURM_ARRAY_TASK_ID": "7"}
+    )
+    assert said.stdout == f"{folder}|7|"
+
+
+def test_all_mistakes_of_a_site_file_are_said_with_line_and_key() -> None:
+    wrong = (
+        FILE.replace("h200:", "h20:")
+        .replace("pyxis", "docker")
+        .replace("--account", "account")
+        .replace("ory_gb", "ory")
+    )
+    with pytest.raises(SiteError) as error:
+        slurm.read("site.yaml", wrong.encode())
+    lines = str(error.value).splitlines()
+    assert lines[0] == "4 mistakes in the site file; nothing was started"
+    assert "did you mean memory_gb" in str(error.value)
+    assert {line.split(":")[1] for line in lines[1:]} == {"3", "4", "5", "7"}
+
+
+@given(data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_no_site_file_gives_a_traceback(data: bytes) -> None:
+    try:
+        assert isinstance(slurm.read("site.yaml", data), Site)
+    except GtError as error:
+        assert "site.yaml:" in str(error)  # noqa: PT017

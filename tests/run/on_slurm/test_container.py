@@ -1,0 +1,63 @@
+"""The containers of a site: an image is named by its digest, whatever starts it."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ci.errors import ImageError
+from ci.run.on_slurm import container
+
+DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        (f"registry.example/gt/smoke@{DIGEST}", f"registry.example#gt/smoke:{DIGEST}"),
+        (f"registry.example:5000/smoke:v1@{DIGEST}", f"registry.example:5000#smoke:{DIGEST}"),
+        (f"localhost/smoke@{DIGEST}", f"localhost#smoke:{DIGEST}"),
+        (f"owner/smoke@{DIGEST}", f"owner/smoke:{DIGEST}"),
+        (f"owner/smoke:v1@{DIGEST}", f"owner/smoke:{DIGEST}"),
+    ],
+)
+def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
+    image: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "16")
+    command = container.within("pyxis", image, ["/cache", "/cases"], Path("/hub"))
+    assert command == [
+        "srun",
+        "--ntasks=1",
+        "--cpus-per-task=16",
+        f"--container-image={named}",
+        "--container-mounts=/cache:/cache,/cases:/cases,/hub:/gt/weights",
+    ]
+
+
+def test_apptainer_gets_an_image_from_a_registry_or_from_an_archive() -> None:
+    from_registry = container.within("apptainer", f"r.example/smoke@{DIGEST}", ["/cache"], Path("/hub"))
+    assert from_registry[-3:] == ["--bind", "/cache:/cache,/hub:/gt/weights", f"docker://r.example/smoke@{DIGEST}"]
+    assert container.within("apptainer", "/images/smoke.tar", [], Path("/hub"))[-1] == "oci-archive:/images/smoke.tar"
+
+
+def test_an_archive_is_named_by_the_digest_in_its_index(tmp_path: Path) -> None:
+    archive = tmp_path / "smoke.tar"
+    index = json.dumps({"manifests": [{"digest": DIGEST}]}).encode()
+    with tarfile.open(archive, "w") as tar:
+        member = tarfile.TarInfo("index.json")
+        member.size = len(index)
+        tar.addfile(member, io.BytesIO(index))
+    assert container.image_record(str(archive)) == {"reference": "smoke.tar", "digest": DIGEST}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive"])
+def test_what_is_no_archive_is_said_with_what_makes_one(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(ImageError, match=r"x\.tar is no OCI archive .*dagger call export"):
+        container.image_record(str(tmp_path / "x.tar"))

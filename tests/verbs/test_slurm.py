@@ -1,0 +1,74 @@
+"""The options for Slurm: taken with a name or alone, and only where they mean something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Gt
+
+SMOKE = ("--source-group", "smoke")
+
+
+@pytest.mark.parametrize(
+    ("words", "partition"),
+    [
+        (["--slurm"], None),
+        (["--slurm", *SMOKE], None),
+        (["--slurm", "gpu"], "gpu"),
+        (["--slurm=gpu", *SMOKE], "gpu"),
+        (["--slurm", "gpu", "--per-case"], "gpu"),
+    ],
+)
+def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
+    gt: Gt, words: list[str], partition: str | None
+) -> None:
+    printed = gt("matrix", *(() if "smoke" in words else SMOKE), *words)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    lines = printed.stdout.splitlines()
+    assert lines[0] == "#!/bin/sh"
+    assert {line for line in lines if "--partition" in line} == (
+        {f"#SBATCH --partition={partition}"} if partition else set()
+    )
+    assert "#SBATCH --gres=gpu:1" in lines
+    assert any("smoke_t2i" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--detach"], "--detach goes with --slurm"),
+        (["--slurm", "--detach", "--only-finished"], "leave out --detach"),
+        (["--slurm", "--devices", "0"], "--devices names GPUs of this machine"),
+        (["--slurm", "a;b"], "a partition's name has letters"),
+        (["--slurm", "--slurm-site", "absent.yaml"], "absent.yaml cannot be read"),
+        (["--slurm", "--verify", "--detach"], "leave out --detach"),
+        (["--slurm", "--only-finished", "--fresh"], "leave one out"),
+        (["--slurm"], "there is no sbatch here"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_clear_line(gt: Gt, tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "bin").mkdir()
+    refused = gt("generate", *SMOKE, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "gt").exists()
+
+
+def test_only_finished_looks_for_what_the_clusters_machines_have_made_and_sends_nothing(gt: Gt, tmp_path: Path) -> None:
+    looked = gt("generate", *SMOKE, "--slurm", "--only-finished", "-o", "gt", env={"PATH": str(tmp_path)})
+    assert looked.returncode == 1
+    assert "0 of 3 cases are in gt" in looked.stderr
+
+
+def test_a_site_file_comes_from_the_environment_too(gt: Gt, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("version: 1\ngpus: {any: {gres: gpu:l40s}}\noptions: [--account=gt]\n")
+    printed = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
+    assert "#SBATCH --gres=gpu:l40s:1\n" in printed.stdout
+    assert "#SBATCH --account=gt\n" in printed.stdout
+    site.write_text("version: 1\ngpu: {}\n")
+    refused = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
+    assert (refused.returncode, "site.yaml:2: gpu" in refused.stderr) == (2, True), refused.stderr
