@@ -31,10 +31,10 @@ Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share its fixtures, so a process runs them all; those of the engine share the engine."""
+    """Tests of a file share its fixtures, so a process runs them all; those of the engine, and of Slurm, share that."""
     for item in items:
-        engine = ROOT / "tests" / "engine" in item.path.parents
-        item.add_marker(pytest.mark.xdist_group("engine" if engine else str(item.path)))
+        engine, slurm = (ROOT / "tests" / name in item.path.parents for name in ("engine", "slurm"))
+        item.add_marker(pytest.mark.xdist_group("engine" if engine else "slurm" if slurm else str(item.path)))
         if engine:
             item.add_marker(pytest.mark.engine)
 
