@@ -101,12 +101,19 @@ def ending_signals() -> list[signal.Signals]:
 
 
 def interruptible() -> None:
-    """From now on each of these signals is a KeyboardInterrupt.
+    """From now on the first of these signals is a KeyboardInterrupt.
 
     A shell has SIGINT ignored for what a script starts in the background, and Python keeps to that.
     """
     for sign in ending_signals():
-        signal.signal(sign, signal.default_int_handler)
+        signal.signal(sign, interrupt)
+
+
+def interrupt(*_: object) -> NoReturn:
+    """Raise KeyboardInterrupt, and pass over what comes after it: Slurm, for one, signals every process of a task."""
+    for sign in ending_signals():
+        signal.signal(sign, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def lines(at_end: Callable[[], None] = lambda: None) -> Iterator[Any]:

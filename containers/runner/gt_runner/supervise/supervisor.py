@@ -28,7 +28,7 @@ from ..tasks import Run
 from . import scrub
 from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
-from .process import Child, ending_signals
+from .process import Child, ending_signals, interrupt
 from .session import Ended, Session, worker
 from .work import Work
 
@@ -336,12 +336,12 @@ def _uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
         yield
         return
-    held: list[int] = []
-    before = {sign: signal.signal(sign, lambda sign, _: held.append(sign)) for sign in ending_signals()}
+    held: list[signal.Signals] = []
+    before = {sign: signal.signal(sign, lambda sign, _: held.append(signal.Signals(sign))) for sign in ending_signals()}
     try:
         yield
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
-    if held:
-        raise KeyboardInterrupt
+    if any(before[sign] is not signal.SIG_IGN for sign in held):
+        interrupt()
