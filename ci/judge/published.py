@@ -26,8 +26,9 @@ def at_hand(address: str | None) -> Iterator[Path | None]:
         raise GtError(f"{address} is no directory; a git repository is written as URL#REF:PATH")
     else:
         ref, _, path = place.removesuffix(f"/{NAME}").partition(":")
+        where = str(Path(url).resolve()) if Path(url).is_dir() else url  # git runs in another folder
         with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
-            yield _fetched(url, ref or "HEAD", path.strip("/"), folder)
+            yield _fetched(where, ref or "HEAD", path.strip("/"), folder)
 
 
 def _fetched(url: str, ref: str, path: str, folder: str) -> Path:

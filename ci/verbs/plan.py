@@ -142,7 +142,7 @@ def _places(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Iterat
         kinds.setdefault(_gpu(job), []).append(job)
     for kind, alike in kinds.items():
         cases, minutes = sum(len(job.cases) for job in alike), sum(job.minutes for job in alike)
-        yield f"{kind}: {counted(cases, 'case')}, {minutes:.0f} min; {place(alike[0])}"
+        yield f"{kind}: {counted(cases, 'case')}, {max(1, round(minutes))} min; {place(alike[0])}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,8 +113,9 @@ def test_compare_of_the_same_images_exits_with_0(sound: Path, gt: Gt) -> None:
 
 
 def test_published_gt_is_taken_from_a_git_repository(sound: Path, repository: Path, gt: Gt) -> None:
-    for ref, name, status in (("new", "/manifest.json", 0), ("old", "", 1)):
-        done = gt("compare", "--published", f"file://{repository}#{ref}:{PATH}{name}")
+    addresses = ((f"file://{repository}#new:{PATH}/manifest.json", 0), (f"{repository.name}#old:{PATH}", 1))
+    for address, status in addresses:
+        done = gt("compare", "--published", address)
         assert done.returncode == status, done.stderr
 
 
@@ -134,6 +135,11 @@ def test_only_the_folder_is_fetched(repository: Path, tmp_path: Path) -> None:
     fetched = [path for path in (tmp_path / "fetched").rglob("*") if path.is_file()]
     assert not [path for path in fetched if path.name == "large.bin"]
     assert git(tmp_path / "fetched", "rev-list", "--count", "HEAD") == "1"
+
+
+def test_a_repository_that_is_not_there_is_named_by_the_line_of_git_that_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match=r"git says: fatal: .*nothing"):
+        fetch_folder(f"file://{tmp_path}/nothing", "HEAD", "", tmp_path)
 
 
 @pytest.mark.parametrize(

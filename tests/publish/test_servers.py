@@ -141,6 +141,22 @@ def test_a_first_commit_can_be_made_in_an_empty_repository(tmp_path: Path, serve
         assert git("-C", str(repository), "rev-list", "main") == done.commit
 
 
+@pytest.mark.parametrize("kind", ["path", "http"])
+def test_an_empty_repository_whose_head_names_another_branch_is_published_to_again_and_again(
+    kind: str, tmp_path: Path, server: GitServer
+) -> None:
+    """As `git init --bare` makes one, whatever git's default branch is on the machine."""
+    repository = bare(server.root / "empty.git", branch="trunk")
+    address = server.url.replace("data.git", "empty.git") if kind == "http" else str(repository)
+    first = go(artifact(tmp_path / "gt", {"a": b"a"}), address, server.token)
+    assert git("-C", str(repository), "rev-list", "trunk") == first.commit
+    same = go(artifact(tmp_path / "gt", {"a": b"a"}), address, server.token, patience=Patience(attempts=1))
+    assert same.commit == first.commit
+    changed = artifact(tmp_path / "new", {"a": b"b"})
+    second = go(changed, address, server.token, accept={"a": "meant"}, patience=Patience(attempts=1))
+    assert git("-C", str(repository), "rev-list", "trunk").splitlines() == [second.commit, first.commit]
+
+
 def test_only_what_changed_is_sent_and_no_history_is_fetched(server: GitServer, http: Place, tmp_path: Path) -> None:
     for number in range(4):
         push(server.bare, {f"{FOLDER}/large_{number}.png": os.urandom(200_000)})

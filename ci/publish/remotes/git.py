@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from dulwich.client import FetchPackResult
+from dulwich.client import FetchPackResult, SubprocessGitClient
 from dulwich.object_store import PackBasedObjectStore
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile
 from dulwich.pack import UnpackedObject, pack_objects_to_data
@@ -25,6 +25,7 @@ from .base import Author, CommitRefusedError, Head, MovedError
 from .transport import connect, fetch_objects, translated
 
 _HEAD = Ref(b"HEAD")
+_MAIN = Ref(b"refs/heads/main")  # the default branch where HEAD names none that is there
 _SEEN = Ref(b"refs/heads/seen")  # in the temporary repository: what the server need not send again
 _MOVED = ("lock ref", "failed to lock", "failed to update", "fast-forward", "fetch first", "stale", "already exists")
 
@@ -73,7 +74,7 @@ class GitRemote:
             )
         refs = {name: commit for name, commit in result.refs.items() if commit is not None}
         if not self.branch:
-            target = result.symrefs.get(_HEAD, Ref(b"refs/heads/main"))
+            target = result.symrefs.get(_HEAD) or self._unborn()
             self.branch = target.removeprefix(b"refs/heads/").decode()
             refs |= {self._ref: refs[_HEAD]} if _HEAD in refs else {}  # it was not asked for by its name
         new = self._ref not in refs
@@ -142,6 +143,13 @@ class GitRemote:
                 open_ += self._commit(this).parents
         return False
 
+    def _unborn(self) -> Ref:
+        """The branch that HEAD names though it is not there yet: a server does not tell, a path does."""
+        if not isinstance(self._client, SubprocessGitClient):
+            return _MAIN
+        with Repo(self._path) as repo:
+            return repo.refs.get_symrefs().get(_HEAD, _MAIN)
+
     @property
     def _ref(self) -> Ref:
         return Ref(f"refs/heads/{self.branch}".encode())
@@ -165,10 +173,10 @@ class GitRemote:
 
         def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
             commit = refs.get(self._ref) if self.branch else None
-            commit = commit or refs.get(_HEAD)
+            commit = commit or refs.get(_HEAD) or refs.get(_MAIN)
             return [commit] if commit is not None and commit not in self._store else []
 
-        prefixes = [_HEAD, *([self._ref] if self.branch else [])]
+        prefixes = [_HEAD, self._ref if self.branch else _MAIN]
         return self._client.fetch(
             self._path,
             self._repo,

@@ -31,7 +31,7 @@ _SETTINGS = (
 
 
 class GitError(Exception):
-    """Git failed; the message is the last line of its output."""
+    """Git failed; the message is the line of its output that says why."""
 
 
 class _PassingGitError(GitError, ConnectionError):
@@ -56,7 +56,9 @@ def git(folder: Path, *arguments: str) -> str:
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines() or [f"exit status {error.returncode}"]
         lasting = any(sign in error.stderr for sign in _LASTING)
-        raise (GitError if lasting else _PassingGitError)(lines[-1]) from None
+        raise (GitError if lasting else _PassingGitError)(
+            next((line for line in lines if line.startswith("fatal: ")), lines[-1])
+        ) from None
     return done.stdout.strip()
 
 
