@@ -18,9 +18,9 @@ def counted(count: int, noun: str, *, of: int | None = None) -> str:
     return f"{count} {noun if count == 1 else _plural(noun)}"
 
 
-def are(count: int) -> str:
-    """`is` or `are`, after so many."""
-    return "is" if count == 1 else "are"
+def are(count: int, *, of: int | None = None) -> str:
+    """`is` or `are`, after so many; `of` as many as one is `is`, too."""
+    return "is" if 1 in (count, of) else "are"
 
 
 def _plural(noun: str) -> str:

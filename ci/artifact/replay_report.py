@@ -64,8 +64,8 @@ class Reproduction(BaseModel):
                 yield from (f"{file}: {entry.words()}" for file, entry in case.files.items())
             for field, (then, now) in case.differs.items():
                 yield f"{name}: {field} was {_shown(then)}, is {_shown(now)}"
-        same = sum(case.identical for case in self.cases.values())
-        yield f"{counted(same, 'case', of=len(self.cases))} {are(same)} byte for byte the same"
+        same, total = sum(case.identical for case in self.cases.values()), len(self.cases)
+        yield f"{counted(same, 'case', of=total)} {are(same, of=total)} byte for byte the same"
 
 
 def reproduction(old: Manifest, again: Again, new: Manifest) -> Reproduction:

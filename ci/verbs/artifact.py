@@ -47,7 +47,8 @@ class Collect:
         whole, results = collect.collect(collect.deliveries(self.parts.path), ids, files.load(self.cases.path))
         lines = folder.rewrite(self.output.path, whole, results)
         finished = sum(record.status == "ok" for record in whole.cases.values())
-        count = f"{counted(finished, 'case', of=len(whole.cases))} {are(finished)} in {self.output.path}"
+        total = len(whole.cases)
+        count = f"{counted(finished, 'case', of=total)} {are(finished, of=total)} in {self.output.path}"
         return Answer(lines=[*lines, *(f"{name}: {reason}" for name, reason in bad(whole).items()), count])
 
 

@@ -143,5 +143,5 @@ def bad_lines(manifest: Manifest) -> Iterator[str]:
 def count(manifest: Manifest, place: str) -> str:
     """How many cases a run has, and where they are."""
     good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
-    whole = f"{counted(good, 'case', of=len(manifest.cases))} {are(good)} {place}"
+    whole = f"{counted(good, 'case', of=len(manifest.cases))} {are(good, of=len(manifest.cases))} {place}"
     return f"{whole} ({new} made now, {good - new} made before)"

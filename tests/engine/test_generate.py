@@ -227,4 +227,4 @@ def test_the_manifest_says_what_an_engine_knows_of_the_module_and_no_more(volume
     assert (tool["commit"], tool["dirty"]) == (None, None)
     assert ":" in tool["source"]
     assert "gt: smoke_t2i: skipped: not finished within --max-minutes 0.001" in called.err
-    assert "gt: 0 of 1 cases are in the artifact" in called.err
+    assert "gt: 0 of 1 case is in the artifact" in called.err

@@ -35,6 +35,7 @@ from tests.support.records import manifest
         (counted(1, "case", of=1), "1 of 1 case"),
         (counted(1, "case", of=2), "1 of 2 cases"),
         (f"{are(0)} {are(1)} {are(2)}", "are is are"),
+        (f"{are(0, of=1)} {are(1, of=2)} {are(0, of=2)}", "is is are"),
     ],
 )
 def test_a_noun_agrees_with_its_number(said: str, expected: str) -> None:
@@ -46,6 +47,7 @@ def test_what_counts_one_says_so_in_the_singular(tmp_path: Path) -> None:
     two = manifest({"one": "ok", "two": "failed"})
     assert count(one, "in gt").startswith("1 of 1 case is in gt")
     assert count(two, "in gt").startswith("1 of 2 cases is in gt")
+    assert count(manifest({"one": "failed"}), "in gt").startswith("0 of 1 case is in gt")
     assert summary.texts(one, "")["summary.md"].startswith("### Ground truth: 1 of 1 case\n")
     assert str(CatalogueError([Mistake("a.yaml", 1, "", "", "expected")])).startswith("1 mistake in")
     seen = {"bad": ["one"], "images": 1, "unreferenced": 1}
