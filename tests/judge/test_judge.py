@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ci import cli
 from ci.errors import GtError
 from ci.judge import on_machine
 from gt_runner.errors import FetchError
@@ -25,6 +26,20 @@ PATH = "ci/published"
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
     return pictures.artifact(tmp_path / "gt", {ONE: scene(1), TWO: scene(2)})
+
+
+@pytest.fixture
+def gt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Gt:
+    """The command's own entry point, in this process; the judge is a process of its own all the same."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["gt", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return subprocess.CompletedProcess(arguments, int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def git(folder: Path, *arguments: str) -> str:
