@@ -316,3 +316,10 @@ def test_a_misplaced_or_softened_published_image_is_refused(name: str, real: dic
     found = judged(spoilt(real, tmp_path, spoil), GT / SETS[0], images_only=True)
     assert len(found["bad"]) == len(real)
     assert all(re.search(rule, line) for line in found["bad"]), found["bad"]
+
+
+def test_the_lock_of_fetched_gt_is_no_stale_file(tmp_path: Path) -> None:
+    folder = pictures.artifact(tmp_path / "gt", {"one_1gpu.png": scene(1)})
+    (folder / "gt.lock").write_text("version = 1\n")
+    (folder / "gt.txt").write_text("")
+    assert list(artifacts.read(folder).strays()) == ["gt.txt"]

@@ -10,7 +10,7 @@ from gt_pictures.reading import is_image
 
 from . import records
 from .errors import JudgeError
-from .records import MANIFEST, CaseRecord, Manifest
+from .records import LOCK, MANIFEST, CaseRecord, Manifest
 from .text import printable
 
 
@@ -45,7 +45,7 @@ class Artifact:
     def strays(self) -> Iterator[str]:
         """The names of what lies in the directory and is in no manifest."""
         if self.manifest is not None:
-            known = {MANIFEST, *self.files}
+            known = {MANIFEST, LOCK, *self.files}
             yield from (printable(path.name) for path in sorted(self.folder.iterdir()) if path.name not in known)
 
     def unnamed(self) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from .errors import JudgeError
 from .text import mistakes
 
 MANIFEST = "manifest.json"
+LOCK = "gt.lock"  # beside published GT that `gt fetch` brought
 VERSION = 1
 KEY_FRAMES = ("0", "mid", "last")  # of a video, as its files are named
 
