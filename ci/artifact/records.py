@@ -226,12 +226,15 @@ class Verification(ManifestPart):
 
 
 class InitialLatent(ManifestPart):
-    """The first noise of a case, as its generator drew it: before scaling and packing."""
+    """The first noise of a case: as its generator drew it, before scaling and packing, or as the case gives it."""
 
     sha256: Hex | None = Field(description="Of the tensor's bytes; null where it is not known.")
     shape: list[int] | None
     dtype: str | None
     reason: str | None = Field(description="Why it is not known.")
+    given: str | None = Field(
+        None, description="The file or URL that the case takes it from; null where its generator drew it."
+    )
 
 
 class Resized(ManifestPart):

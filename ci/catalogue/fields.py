@@ -190,6 +190,20 @@ class Input(Strict):
         return self
 
 
+class Latents(Strict):
+    """The first noise of a case, which is drawn otherwise: what a trace has as `latents.0`, in a safetensors file."""
+
+    file: RelativePath | None = Field(None, description="Relative to the case's file.")
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    sha256: Sha256 = Field(description="Of the file's bytes.")
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.url is None) == (self.file is None):
+            raise ValueError("either file or url")
+        return self
+
+
 Dtype = Literal["bf16", "fp16", "fp32"]
 
 

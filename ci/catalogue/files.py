@@ -86,8 +86,8 @@ def _taken(
         case = known[name] = Case(
             name, file.model.source, spec, getattr(file.model, "code", None), path, serving=serving
         )
-        for key, expected in inputs.mistakes(case.inputs, path.parent, seen) if seen is not None else ():
-            yield file.mistake(("cases", name, "inputs", *key.split(".")), expected)
+        for key, expected in inputs.mistakes(case, seen) if seen is not None else ():
+            yield file.mistake(("cases", name, *key.split(".")), expected)
     (catalogue.unavailable if serving is None else catalogue.unavailable_native).update(file.model.unavailable)
 
 

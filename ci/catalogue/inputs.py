@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from .fields import Input
 from .model import Case
 
 MOST_BYTES = 256 * 2**20
@@ -15,39 +14,43 @@ MOST_BYTES = 256 * 2**20
 PNG, JPEG, RIFF, WEBP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"WEBP"
 
 
-Seen = dict[Path, tuple[str, str]]  # what is wrong with a file, and the sha256 of one that is right
+# What is wrong with a file, and the sha256 of one that is right; by whether tensors are expected in it.
+Seen = dict[tuple[Path, bool], tuple[str, str]]
 
 
-def mistakes(inputs: Sequence[Input], folder: Path, seen: Seen) -> Iterator[tuple[str, str]]:
-    """The key of each input that is not as its case says, below `inputs`, and what was expected there.
+def mistakes(case: Case, seen: Seen) -> Iterator[tuple[str, str]]:
+    """The key of each input of a case that is not as the case says, and what was expected there.
 
-    `folder` is that of the case file; `seen` holds the files that were read before, since cases share them. Inputs by
-    URL are looked at when they are fetched.
+    `seen` holds the files that were read before, since cases share them. Inputs by URL are looked at when they are
+    fetched.
     """
-    for position, entry in enumerate(inputs):
-        if entry.path is None:
-            continue
-        place = folder / entry.path
-        if place not in seen:
-            seen[place] = _file(folder, entry.path)
-        problem, digest = seen[place]
-        if problem:
-            yield f"{position}.path", f"expected an image file; {entry.path} {problem}"
-        elif entry.sha256 not in (None, digest):
-            yield f"{position}.sha256", f"expected {digest}, which is the sha256 of {entry.path}"
+    for position, entry in enumerate(case.inputs):
+        if entry.path is not None:
+            yield from _mistakes(case, (f"inputs.{position}", "path", entry.path), entry.sha256, seen)
+    if case.latents is not None and case.latents.file is not None:
+        yield from _mistakes(case, ("latents", "file", case.latents.file), case.latents.sha256, seen)
+
+
+def _mistakes(case: Case, named: tuple[str, str, str], sha256: str | None, seen: Seen) -> Iterator[tuple[str, str]]:
+    above, key, path = named
+    tensors = key == "file"
+    place = case.file.parent / path
+    if (place, tensors) not in seen:
+        seen[place, tensors] = _file(case.file.parent, path, tensors=tensors)
+    problem, digest = seen[place, tensors]
+    if problem:
+        yield f"{above}.{key}", f"expected {'a safetensors' if tensors else 'an image'} file; {path} {problem}"
+    elif sha256 not in (None, digest):
+        yield f"{above}.sha256", f"expected {digest}, which is the sha256 of {path}"
 
 
 def obstacles(cases: Iterable[Case]) -> list[str]:
     """A line for each input of these cases that lies on this machine and is not as its case says."""
     seen: Seen = {}
-    return [
-        f"{case.id}: inputs.{key}: {expected}"
-        for case in cases
-        for key, expected in mistakes(case.inputs, case.file.parent, seen)
-    ]
+    return [f"{case.id}: {key}: {expected}" for case in cases for key, expected in mistakes(case, seen)]
 
 
-def _file(folder: Path, path: str) -> tuple[str, str]:
+def _file(folder: Path, path: str, *, tensors: bool) -> tuple[str, str]:
     place = folder
     try:
         for part in path.split("/"):
@@ -59,8 +62,8 @@ def _file(folder: Path, path: str) -> tuple[str, str]:
             return problem, ""
         with place.open("rb") as file:
             start = file.read(12)
-            if not (start.startswith((PNG, JPEG)) or (start.startswith(RIFF) and start[8:] == WEBP)):
-                return "is no PNG, JPEG or WebP", ""
+            if problem := _unlike(start, tensors=tensors):
+                return problem, ""
             file.seek(0)
             return "", hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
@@ -79,3 +82,11 @@ def _unfit(place: Path) -> str:
     if status.st_size == 0:
         return "is empty"
     return f"is larger than {MOST_BYTES >> 20} MiB" if status.st_size > MOST_BYTES else ""
+
+
+def _unlike(start: bytes, *, tensors: bool) -> str:
+    """What tells by its first 12 bytes that a file is of another kind."""
+    if tensors:
+        return "" if start[8:9] == b"{" else "is none"  # a header of JSON, after its length
+    image = start.startswith((PNG, JPEG)) or (start.startswith(RIFF) and start[8:] == WEBP)
+    return "" if image else "is no PNG, JPEG or WebP"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from .fields import ALL, MODES, CaseBase, Code, Id, Input, Line, SourceName, Strict, TinyModel
+from .fields import ALL, MODES, CaseBase, Code, Id, Input, Latents, Line, SourceName, Strict, TinyModel
 from .native import ServingCase, ServingEngine
 from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
 
@@ -125,6 +125,11 @@ class Case:
     def inputs(self) -> list[Input]:
         """Its input images; a native case names its own to the serving engine."""
         return [] if isinstance(self.spec, ServingCase) else self.spec.inputs
+
+    @property
+    def latents(self) -> Latents | None:
+        """The first noise that it names, if it does."""
+        return getattr(self.spec, "latents", None)
 
     @property
     def assumed(self) -> bool:

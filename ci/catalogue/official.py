@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from . import sizes
-from .fields import CaseBase, Dtype, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
+from .fields import CaseBase, Dtype, Latents, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
 
 OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
 
@@ -72,7 +72,13 @@ class DiffusersRuntime(Runtime):
     )
 
 
-class DiffusersCase(CaseBase):
+class OfficialCase(CaseBase):
+    """What the cases of our own sources have in common."""
+
+    latents: Latents | None = Field(None, description="A fixed first noise, the same on every card and platform.")
+
+
+class DiffusersCase(OfficialCase):
     """A case that a Diffusers pipeline of the model's repository runs."""
 
     model: DiffusersModel
@@ -125,7 +131,7 @@ class Wan21Runtime(Runtime):
     t5_cpu: bool
 
 
-class Wan21Case(CaseBase):
+class Wan21Case(OfficialCase):
     """A case that the official Wan2.1 repository runs."""
 
     model: Repository
@@ -214,7 +220,7 @@ class LtxRuntime(Runtime):
     decode_audio: bool
 
 
-class LtxCase(CaseBase):
+class LtxCase(OfficialCase):
     """A case that the official LTX-2 repository runs."""
 
     model: Repository

@@ -44,6 +44,46 @@ def test_a_wrong_sha256_is_told_with_the_right_one(tmp_path: Path) -> None:
     ]
 
 
+TENSORS = (2).to_bytes(8, "little") + b"{}  "
+
+
+@pytest.mark.parametrize(
+    ("latents", "key", "expected"),
+    [
+        ({"file": "noise.safetensors", "sha256": "0" * 64}, "latents.sha256", "which is the sha256 of noise.safet"),
+        (
+            {"file": "none.safetensors", "sha256": "0" * 64},
+            "latents.file",
+            "a safetensors file; none.safetensors is not",
+        ),
+        ({"file": "a.png", "sha256": "0" * 64}, "latents.file", "expected a safetensors file; a.png is none"),
+        ({"file": "../noise", "sha256": "0" * 64}, "latents.file", "a path below the folder"),
+        ({"sha256": "0" * 64}, "latents", "either file or url"),
+        ({"file": "noise.safetensors", "url": "https://a/b", "sha256": "0" * 64}, "latents", "either file or url"),
+        ({"file": "noise.safetensors"}, "latents.sha256", "it is missing"),
+        ({"url": "ftp://a/b", "sha256": "0" * 64}, "latents.url", "http"),
+    ],
+)
+def test_latents_that_are_not_the_file_that_was_meant_are_told(
+    latents: dict[str, str], key: str, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "noise.safetensors").write_bytes(TENSORS)
+    (tmp_path / "a.png").write_bytes(PNG + bytes(8))
+    write_cases(tmp_path, {"one": body(latents=latents)})
+    with pytest.raises(CatalogueError) as refused:
+        files.load(tmp_path, with_inputs=True)
+    [mistake] = refused.value.mistakes
+    assert mistake.key == key
+    assert expected in mistake.expected
+
+
+def test_latents_are_taken_by_file_with_their_sha256(tmp_path: Path) -> None:
+    (tmp_path / "noise.safetensors").write_bytes(TENSORS)
+    latents = {"file": "noise.safetensors", "sha256": hashlib.sha256(TENSORS).hexdigest()}
+    write_cases(tmp_path, {"one": body(latents=latents)})
+    assert files.load(tmp_path, with_inputs=True).cases["one"].data()["latents"] == latents
+
+
 def place_link(path: Path) -> None:
     path.symlink_to("other.png")
     path.with_name("other.png").write_bytes(PNG)

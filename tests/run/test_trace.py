@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from ci.catalogue import files as catalogue
 from tests.conftest import Gt
+from tests.support.factory import write_cases
 
 SMOKE = ("--source-group", "smoke", "--case-ids", "smoke_t2i", "--on", "cpu")
 
@@ -45,6 +48,30 @@ def test_a_trace_is_made_anew_beside_the_artifact_and_its_images_are_the_stores(
     )
     assert record["process"]["id"] != first["process"]["id"]  # what is in the store now is what the traced run made
     assert record["initial_latent"]["sha256"] == entry["stages"]["noise"]["sha256"]
+
+
+def test_a_case_of_ones_own_starts_from_the_noise_of_a_trace(gt: Gt, tmp_path: Path) -> None:
+    assert gt("trace", *SMOKE, "--stages", "latents.0", "-o", "traces").returncode == 0
+    noise = tmp_path / "traces" / "smoke_t2i.safetensors"
+    assert list(load_file(noise)) == ["latents.0"]
+    smoke = catalogue.load().cases["smoke_t2i"].data()
+    body = {name: value for name, value in smoke.items() if name not in ("id", "source")}
+    named = {"file": noise.name, "sha256": hashlib.sha256(noise.read_bytes()).hexdigest()}
+    other = {**body, "call": body["call"] | {"seed": 7}, "latents": named}
+    cases = write_cases(tmp_path / "cases", {"smoke_t2i": body, "from_a_file": other}, "smoke")
+    shutil.copy(noise, cases)
+    options = ("--source-group", "smoke", "--on", "cpu", "--cases", str(cases))
+    made = gt("generate", *options, "-o", "gt")
+    assert made.returncode == 0, made.stderr
+    records = json.loads((tmp_path / "gt" / "manifest.json").read_text())["cases"]
+    drawn, given = (records[name]["initial_latent"] for name in ("smoke_t2i", "from_a_file"))
+    assert (drawn["given"], given["given"]) == (None, noise.name)
+    images = [tmp_path / "gt" / records[name]["files"][0]["name"] for name in ("smoke_t2i", "from_a_file")]
+    assert images[0].read_bytes() == images[1].read_bytes()  # of another seed, and the same noise
+    (cases / noise.name).write_bytes(b"another")
+    refused = gt("generate", *options, "-o", "gt")
+    assert refused.returncode == 2
+    assert "from_a_file latents.file: expected a safetensors file" in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,14 @@ class Input(TypedDict):
     sha256: NotRequired[str | None]
 
 
+class Latents(TypedDict):
+    """A fixed first noise: a safetensors file, by URL or by path relative to the folder of the case's file."""
+
+    file: NotRequired[str | None]
+    url: NotRequired[str | None]
+    sha256: str
+
+
 class Runtime(TypedDict):
     """Everything about a run that changes bits or memory without being an argument of the call."""
 
@@ -80,6 +88,7 @@ class Case(TypedDict):
     source: str
     model: Repository
     inputs: NotRequired[list[Input]]
+    latents: NotRequired[Latents | None]
     call: NotRequired[dict[str, Any]]  # absent, like runtime, where a serving engine makes the case
     runtime: NotRequired[Runtime]
     output: Output
@@ -153,6 +162,7 @@ class Fetched(TypedDict):
     code: str | None  # path of the checkout; None: what runs the case must be importable
     code_identity: str | None  # as a repository's identity
     inputs: list[FetchedInput]  # in the case's order
+    latents: NotRequired[FetchedInput]  # where the case names a first noise
 
 
 class Prepared(TypedDict):
@@ -180,7 +190,7 @@ def repositories(case: Case) -> Iterator[Repository]:
     yield from case.get("loras", [])
 
 
-PER_REQUEST = {"id", "call", "inputs", "output", "needs", "groups", "notes", "open", "base", "conditioning"}
+PER_REQUEST = {"id", "call", "inputs", "latents", "output", "needs", "groups", "notes", "open", "base", "conditioning"}
 
 
 def load_spec(case: Case) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,7 +109,7 @@ def test_a_file_that_is_too_large_is_refused(
 ) -> None:
     monkeypatch.setattr(inputs, "MAX_BYTES", 1000)
     web.plant(Fault("/a/cat.png", 1, unsized=unsized))
-    with pytest.raises(FetchError, match=r"cat\.png is larger than 1000 bytes; an input is one image: check the url"):
+    with pytest.raises(FetchError, match=r"cat\.png is larger than 1000 bytes; no input is: check the url"):
         get(folders, {"url": f"{web.url}/a/cat.png"})
     assert kept(folders) == []
     assert not list(folders.cache.rglob("*.partial"))
@@ -294,3 +296,48 @@ def test_a_file_in_the_models_folder_stands_in_for_a_download(web: Server, folde
     with pytest.raises(FetchError, match=r"inputs/cat\.png in the --models folder is not what was pinned"):
         get(local, {"url": f"{web.url}/a/cat.png", "sha256": "0" * 64})
     assert web.log == []
+
+
+def tensors(*names: str) -> bytes:
+    """A safetensors file that holds these, as far as its header says."""
+    header = json.dumps({"__metadata__": {}, **{name: {"dtype": "F32"} for name in names}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
+def latents_of(folders: Folders, base: Path, data: bytes, **place: str) -> FetchedInput:
+    named = {**place, "sha256": hashlib.sha256(data).hexdigest()}
+    case = {"id": "a", "source": "smoke", "model": {"tiny": "FluxPipeline"}, "latents": named, "base": str(base)}
+    return identify(cast("Case", case), folders)["latents"]
+
+
+def test_latents_come_from_a_file_or_a_url_and_are_what_was_pinned(
+    web: Server, folders: Folders, tmp_path: Path
+) -> None:
+    data = tensors("latents.0", "decoded")
+    web.files["/noise.safetensors"] = data
+    (tmp_path / "noise.safetensors").write_bytes(data)
+    near = latents_of(folders, tmp_path, data, file="noise.safetensors")
+    far = latents_of(folders, tmp_path, data, url=f"{web.url}/noise.safetensors")
+    assert near["path"] == str(tmp_path / "noise.safetensors")
+    assert Path(far["path"]).read_bytes() == data
+    assert near["sha256"] == far["sha256"]
+    with pytest.raises(InputError, match="is not what was pinned"):
+        latents_of(folders, tmp_path, b"another", file="noise.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (tensors("decoded"), "holds no latents.0 and no noise, but decoded"),
+        (tensors(), "but nothing"),
+        (IMAGE, "is no safetensors file; gt trace --stages latents.0 writes one"),
+        (b"", "is no safetensors file"),
+        (b"\xff" * 20, "is no safetensors file"),
+        ((3).to_bytes(8, "little") + b"[1]", "is no safetensors file"),
+        ((1).to_bytes(8, "little") + b"3", "is no safetensors file"),
+    ],
+)
+def test_what_holds_no_first_noise_is_refused(data: bytes, message: str, folders: Folders, tmp_path: Path) -> None:
+    (tmp_path / "noise").write_bytes(data)
+    with pytest.raises(InputError, match=re.escape(message)):
+        latents_of(folders, tmp_path, data, file="noise")

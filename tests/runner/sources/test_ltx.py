@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from gt_runner.errors import SourceError
 from gt_runner.sources import ltx, ltx_values, refusals
+from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
 from tests.support import tiny_ltx
@@ -263,6 +265,29 @@ def test_a_traced_run_makes_the_same_frames_and_gives_the_stages(
     assert sorted(entry["absent"]) == (["latents.final", "sigmas", "timesteps"] if pipeline == HQ else ["timesteps"])
     assert entry["stages"]["noise"]["sha256"] == latent["sha256"]
     assert entry["stages"]["decoded"]["shape"] == [1, 3, 9, 128, 128]
+
+
+def test_a_case_starts_from_the_noise_that_it_names(tiny: tiny_ltx.TinyLtx, picture: Path, tmp_path: Path) -> None:
+    case = make(ONE, call={"width": 128, "height": 128})
+    loaded = ltx.load(case, found(tiny), "cpu")
+    own: Tracing = {"folder": str(tmp_path / "own"), "stages": ["noise", "latents.0"], "every": 1, "version": "1"}
+    with traced(own, case, loaded) as drew, first_noise(drew) as drawn:
+        frames = loaded.generate(case, [picture], lambda *_: None).frames
+    file = tmp_path / "own" / "tiny.safetensors"
+    again = cast("Case", {**case, "call": case["call"] | {"seed": 11}})
+    again["latents"] = {"file": "tiny.safetensors", "sha256": "0" * 64}
+    fetched = cast("Fetched", {**found(tiny), "latents": {"path": str(file)}})
+    asked: Tracing = {**own, "folder": str(tmp_path / "again")}
+    with (
+        traced(asked, again, loaded) as drew,
+        first_noise(drew) as latent,
+        given_latents(again, fetched, loaded, latent),
+    ):
+        made = loaded.generate(again, [picture], lambda *_: None)
+    assert latent == {**drawn, "given": "tiny.safetensors"}
+    one, other = (load_file(tmp_path / folder / "tiny.safetensors")["latents.0"] for folder in ("own", "again"))
+    assert torch.equal(one, other)
+    assert not np.array_equal(made.frames, frames)  # the noise of the sound, which the picture sees, is another one
 
 
 def loop_of(pipeline: str, steps: int) -> list[str]:

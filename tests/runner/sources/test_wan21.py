@@ -24,12 +24,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from ci import ROOT
 from gt_runner.errors import SourceError
 from gt_runner.sources import wan21
 from gt_runner.sources.checkout import import_official
 from gt_runner.sources.varlen_sdpa import in_place_of, varlen_sdpa
+from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
 
@@ -82,7 +84,7 @@ def make(**changes: Any) -> Case:
         "runtime": RUNTIME,
     }
     for name, change in changes.items():
-        parts[name] = _merge(parts[name], change) if isinstance(change, dict) else change
+        parts[name] = _merge(parts.get(name, {}), change) if isinstance(change, dict) else change
     return cast("Case", parts)
 
 
@@ -158,6 +160,26 @@ def test_a_traced_run_makes_the_same_frames_and_gives_the_stages(solver: str, tm
     assert entry["absent"] == {"condition": "the case has no input image"}
     assert entry["stages"]["noise"]["sha256"] == entry["stages"]["latents.0"]["sha256"] == latent["sha256"]
     assert [dict(vars(owner)) for owner in classes] == before
+
+
+def test_a_case_starts_from_the_latents_that_it_names(tmp_path: Path) -> None:
+    noise = torch.randn(1, 3, 5, 16, 32)
+    save_file({"latents.0": noise}, tmp_path / "noise.safetensors")
+    case = make(latents={"url": "https://example.org/noise.safetensors", "sha256": "0" * 64})
+    fetched = cast("Fetched", {**found(), "latents": {"path": str(tmp_path / "noise.safetensors")}})
+    asked: Tracing = {"folder": str(tmp_path), "stages": ["latents.0"], "every": 1, "version": "1"}
+    loaded, randn = wan21.load(case, fetched, "cuda"), torch.randn
+    with (
+        traced(asked, case, loaded) as drew,
+        first_noise(drew) as latent,
+        given_latents(case, fetched, loaded, latent),
+    ):
+        made = loaded.generate(case, [], lambda *_: None)
+    assert torch.randn is randn
+    assert not np.array_equal(made.frames, generate(make()).frames)
+    assert torch.equal(load_file(tmp_path / "tiny.safetensors")["latents.0"], noise)
+    assert (latent["given"], latent["shape"]) == ("https://example.org/noise.safetensors", [3, 5, 16, 32])
+    assert latent["sha256"] == hashlib.sha256(noise.numpy().tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

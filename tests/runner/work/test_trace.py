@@ -20,13 +20,14 @@ from diffusers.pipelines.qwenimage import (
     pipeline_qwenimage_edit_plus,
     pipeline_qwenimage_layered,
 )
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ci.catalogue import files as catalogue
 from gt_runner.errors import SourceError
 from gt_runner.sources import Loaded, diffusers, smoke
 from gt_runner.tasks import Tracing
 from gt_runner.work import output
+from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
 from tests.support import official, tiny_diffusers
@@ -94,10 +95,17 @@ def tracing(folder: Path, *stages: str, every: int = 1) -> Tracing:
     return {"folder": str(folder), "stages": list(stages), "every": every, "version": "1"}
 
 
-def run(case: dict[str, Any], loaded: Any, models: Path, folder: Path, asked: Tracing | None) -> tuple[Any, list[str]]:
+def run(
+    case: dict[str, Any], loaded: Any, models: Path, folder: Path, asked: Tracing | None, noise: Path | None = None
+) -> tuple[Any, list[str]]:
     """The record of the first noise, and the digests of the files."""
     runnable, pipeline = official.runnable(case, catalogue.CASES), loaded(case)
-    with traced(asked, runnable, pipeline) as drew, first_noise(drew) as latent:
+    fetched: Any = {"latents": {"path": str(noise)}}
+    with (
+        traced(asked, runnable, pipeline) as drew,
+        first_noise(drew) as latent,
+        given_latents(runnable, fetched, pipeline, latent),
+    ):
         generated = pipeline.generate(runnable, official.inputs_of(case, models), lambda *_: None)
     paths = output.save(generated.frames, runnable, folder)
     return latent, [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
@@ -204,3 +212,45 @@ def test_a_pipeline_without_a_stage_is_traced_and_says_so_by_name(
     run(case, loaded, models, tmp_path, tracing(tmp_path / "trace"))
     [entry] = json.loads((tmp_path / "trace" / "trace.json").read_text())["cases"].values()
     assert entry["absent"]["prompt_embeds"] == "it was not seen where this source has it"
+
+
+def with_latents(name: str, folder: Path, **tensors: torch.Tensor) -> tuple[dict[str, Any], Path]:
+    """A case that starts from these tensors, and the file that it names."""
+    file = folder / f"{name}.safetensors"
+    save_file({key.replace("latents_0", "latents.0"): tensor.contiguous() for key, tensor in tensors.items()}, file)
+    case = small(name)
+    case["latents"] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return case, file
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_case_starts_from_the_latents_that_it_names_and_the_record_says_which(
+    name: str, made: dict[str, Made], loaded: Any, models: Path, tmp_path: Path
+) -> None:
+    own = made[name].tensors["latents.0"]
+    case, file = with_latents(name, tmp_path, latents_0=own)
+    assert run(case, loaded, models, tmp_path, None, file)[1] == made[name].untraced
+    case, file = with_latents(name, tmp_path, latents_0=own.flip(-1))
+    latent, other = run(case, loaded, models, tmp_path, tracing(tmp_path / "trace", "noise", "latents.0"), file)
+    assert other != made[name].untraced
+    [entry] = json.loads((tmp_path / "trace" / "trace.json").read_text())["cases"].values()
+    assert torch.equal(load_file(tmp_path / "trace" / entry["file"])["latents.0"], own.flip(-1))
+    assert entry["absent"] == {"noise": "the case gives its latents"}
+    assert (latent["sha256"], latent["given"]) == (entry["stages"]["latents.0"]["sha256"], file.name)
+    assert (latent["shape"], latent["reason"]) == (list(own.shape), None)
+
+
+def test_latents_of_another_size_are_refused(loaded: Any, models: Path, tmp_path: Path) -> None:
+    case, file = with_latents("flux_image_t2i", tmp_path, latents_0=torch.zeros(1, 3, 64))
+    with pytest.raises(SourceError, match=r"have the shape \[1, 3, 64\], and the run starts from \[1, 16, 16\]"):
+        run(case, loaded, models, tmp_path, None, file)
+
+
+def test_latents_of_another_dtype_become_those_of_the_run(
+    made: dict[str, Made], loaded: Any, models: Path, tmp_path: Path
+) -> None:
+    own = made["flux_image_t2i"].tensors["latents.0"]
+    case, file = with_latents("flux_image_t2i", tmp_path, latents_0=own.double())
+    latent, files = run(case, loaded, models, tmp_path, None, file)
+    assert files == made["flux_image_t2i"].untraced
+    assert latent["dtype"] == "float32"

@@ -11,7 +11,7 @@ from ..errors import FetchError, os_reason
 from . import weights
 from .code import fetch_code
 from .folders import Folders
-from .inputs import fetch_inputs
+from .inputs import fetch_inputs, fetch_latents
 from .progress import Progress, silent
 from .serving_checkout import serving_checkout
 
@@ -30,6 +30,7 @@ def identify(case: Case, folders: Folders, progress: Progress = silent) -> Fetch
             "code": code,
             "code_identity": code_identity,
             "inputs": fetch_inputs(case, folders, progress),
+            **fetch_latents(case, folders, progress),
         }
 
 

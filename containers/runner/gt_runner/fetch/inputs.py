@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import TypedDict
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx2
@@ -25,8 +27,12 @@ from .retry import TIMEOUT_S, may_pass, persistently, reason
 
 MAX_BYTES = 64 * 1024 * 1024  # images are a few MB: what is larger is another file, and would only fill the disk
 
+FIRST_NOISE = ("latents.0", "noise")  # the tensors of a trace that a case may start from
+
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 _HEADERS = {"User-Agent": "diffusion-gt", "Accept-Encoding": "identity"}  # some hosts refuse a library's own name
+
+Described = Callable[[Path, str, str], FetchedInput]  # looks at a file by path, sha256 and name; raises InputError
 
 logger = logging.getLogger(__name__)
 
@@ -49,26 +55,45 @@ def fetch_inputs(case: Case, folders: Folders, progress: Progress) -> list[Fetch
     return fetched
 
 
-def _fetch(wanted: Input, base: Path, folders: Folders, progress: Progress) -> FetchedInput:
-    pin = wanted.get("sha256")
+class Latents(TypedDict, total=False):
+    """The part of what a case's files are that its first noise is."""
+
+    latents: FetchedInput
+
+
+def fetch_latents(case: Case, folders: Folders, progress: Progress) -> Latents:
+    """The file of the first noise, where a case names one. Raises as `fetch_inputs`."""
+    named = case.get("latents")
+    if named is None:
+        return {}
+    file = named.get("file")
+    place: Input = {"path": file} if file else {"url": named.get("url") or ""}
+    wanted: Input = {**place, "sha256": named["sha256"]}
+    return {"latents": _fetch(wanted, Path(case["base"]), folders, progress, _tensors)}
+
+
+def _fetch(
+    wanted: Input, base: Path, folders: Folders, progress: Progress, described: Described | None = None
+) -> FetchedInput:
+    pin, described = wanted.get("sha256"), described or _described
     if "path" in wanted:
-        return _on_disk(_inside(base, wanted["path"]), f"input {wanted['path']}", pin)
+        return _on_disk(_inside(base, wanted["path"]), f"input {wanted['path']}", pin, described)
     if "url" not in wanted:
         raise InputError("an input has neither url nor path; give it one of them")
     url = _checked(wanted["url"])
     name = unquote(PurePosixPath(url.path).name)
     stand_in = None if folders.local is None else folders.local / "inputs" / name
     if name not in ("", "..") and stand_in is not None and stand_in.is_file():
-        return _on_disk(stand_in, f"inputs/{name} in the --models folder", pin)
-    return _Cached(wanted["url"], url, folders.cache / "inputs").get(pin, progress)
+        return _on_disk(stand_in, f"inputs/{name} in the --models folder", pin, described)
+    return _Cached(wanted["url"], url, folders.cache / "inputs", described).get(pin, progress)
 
 
 class _Cached:
     """One URL in the cache, and the lock under which one process at a time gets it."""
 
-    def __init__(self, url: str, parts: SplitResult, folder: Path) -> None:
+    def __init__(self, url: str, parts: SplitResult, folder: Path, described: Described) -> None:
         key = hashlib.sha256(url.encode()).hexdigest()
-        self._url = url
+        self._url, self._described = url, described
         self._shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without password and signature
         suffix = PurePosixPath(parts.path).suffix.lower()
         self._suffix = suffix if _SUFFIX.fullmatch(suffix) else ""
@@ -90,7 +115,7 @@ class _Cached:
     def _find(self, sha256: str | None) -> FetchedInput | None:
         for path in self._folder.glob(f"{sha256}*") if sha256 else []:
             if sha256_of(path) == sha256:
-                return _described(path, sha256, f"input {self._shown}")
+                return self._described(path, sha256, f"input {self._shown}")
             logger.warning("input %s was damaged in the cache; fetching it again", self._shown)
             path.unlink(missing_ok=True)
         return None
@@ -103,7 +128,7 @@ class _Cached:
                     f"{self._shown} is not what was pinned: expected sha256 {pin}, found {sha256}; look at it, then "
                     "correct the case's pin or its url"
                 )
-            _described(self._partial, sha256, f"input {self._shown}")  # what is no image is not kept
+            self._described(self._partial, sha256, f"input {self._shown}")  # what cannot be used is not kept
             path = self._partial.replace(self._folder / f"{sha256}{self._suffix}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             again = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
@@ -113,7 +138,7 @@ class _Cached:
         finally:
             self._partial.unlink(missing_ok=True)
         replace_text(self._record, sha256)
-        return _described(path, sha256, f"input {self._shown}")
+        return self._described(path, sha256, f"input {self._shown}")
 
     def _stream(self, done: Callable[[int, int], None]) -> str:
         """Writes the partial file from its start; returns its sha256."""
@@ -127,9 +152,7 @@ class _Cached:
             for chunk in answer.iter_bytes():
                 count += len(chunk)
                 if max(count, total) > MAX_BYTES:
-                    raise InputError(
-                        f"{self._shown} is larger than {MAX_BYTES} bytes; an input is one image: check the url"
-                    )
+                    raise InputError(f"{self._shown} is larger than {MAX_BYTES} bytes; no input is: check the url")
                 sha256.update(chunk)
                 file.write(chunk)
                 done(count, total)
@@ -159,13 +182,13 @@ def _inside(base: Path, path: str) -> Path:
     return file
 
 
-def _on_disk(path: Path, name: str, pin: str | None) -> FetchedInput:
+def _on_disk(path: Path, name: str, pin: str | None, described: Described) -> FetchedInput:
     sha256 = sha256_of(path)
     if pin not in (None, sha256):
         raise InputError(
             f"{name} is not what was pinned: expected sha256 {pin}, found {sha256}; restore the file or correct the pin"
         )
-    return _described(path, sha256, name)
+    return described(path, sha256, name)
 
 
 def _described(path: Path, sha256: str, name: str) -> FetchedInput:
@@ -175,3 +198,18 @@ def _described(path: Path, sha256: str, name: str) -> FetchedInput:
         raise InputError(f"{name} is no image that is taken: {error}") from None
     found: FetchedInput = {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}
     return {**found, "normalised": list(notes)} if notes else found
+
+
+def _tensors(path: Path, sha256: str, name: str) -> FetchedInput:
+    """A safetensors file with a first noise, by its header: this phase has no library for it."""
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except (ValueError, OverflowError, MemoryError):
+        header = None
+    if not isinstance(header, dict):
+        raise InputError(f"{name} is no safetensors file; gt trace --stages latents.0 writes one")
+    held = sorted(set(header) - {"__metadata__"})
+    if not set(held) & set(FIRST_NOISE):
+        raise InputError(f"{name} holds no {' and no '.join(FIRST_NOISE)}, but {', '.join(held) or 'nothing'}")
+    return {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}

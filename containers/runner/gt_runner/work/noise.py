@@ -16,6 +16,13 @@ def unknown(reason: str) -> InitialLatent:
     return {"sha256": None, "shape": None, "dtype": None, "reason": reason}
 
 
+def described(tensor: Any) -> InitialLatent:
+    """What a record says of a noise that is known."""
+    raw = tensor.detach().cpu().contiguous().view(sys.modules["torch"].uint8).numpy().tobytes()
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return {"sha256": hashlib.sha256(raw).hexdigest(), "shape": list(tensor.shape), "dtype": dtype, "reason": None}
+
+
 @contextmanager
 def first_noise(drew: Callable[[Any], None] = lambda _: None) -> Iterator[InitialLatent]:
     """While open, waits for the first tensor that `torch.randn` draws from a generator; changes no bit.
@@ -34,9 +41,7 @@ def first_noise(drew: Callable[[Any], None] = lambda _: None) -> Iterator[Initia
         tensor = randn(*args, **kwargs)
         if kwargs.get("generator") is not None:
             torch.randn = randn
-            raw = tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            latent.update(sha256=hashlib.sha256(raw).hexdigest(), shape=list(tensor.shape), dtype=dtype, reason=None)
+            latent.update(described(tensor))
             drew(tensor)
         return tensor
 

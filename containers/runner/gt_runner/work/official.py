@@ -14,6 +14,7 @@ from ..sources import Generated, Loaded, implementation
 from ..tasks import WorkTask
 from . import isolation, noise, output, record, torch_state
 from .base import Worker
+from .given_latents import given_latents
 from .saving import Save
 from .trace.tracing import traced
 
@@ -41,7 +42,11 @@ class OfficialWorker(Worker):
         refused = isolation.attempts()
         torch_state.seed_everything(case["call"]["seed"])
         generators = torch_state.global_generators()
-        with traced(self._task["trace"], case, loaded) as drew, noise.first_noise(drew) as initial_latent:
+        with (
+            traced(self._task["trace"], case, loaded) as drew,
+            noise.first_noise(drew) as initial_latent,
+            given_latents(case, prepared["fetched"], loaded, initial_latent),
+        ):
             generated = loaded.generate(
                 case,
                 [Path(file["path"]) for file in prepared["fetched"]["inputs"]],

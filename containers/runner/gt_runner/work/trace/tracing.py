@@ -46,7 +46,12 @@ def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callab
     with folder.case(case["id"], stages=asked["stages"], every=asked["every"]) as trace:
         with watcher.watch(trace, loaded):
             layout = watcher.noise_layout(loaded)
-            yield lambda tensor: trace.add("noise", tensor, layout=layout, phase="prepare")
+
+            def drew(tensor: Any) -> None:
+                if not case.get("latents"):  # what is drawn is not used then
+                    trace.add("noise", tensor, layout=layout, phase="prepare")
+
+            yield drew
         _name_absent(trace, case, watcher.ABSENT)
 
 
@@ -55,6 +60,7 @@ def _name_absent(trace: CaseTrace, case: Case, known: dict[str, str]) -> None:
     reasons = {
         "condition": "" if case.get("inputs") else "the case has no input image",
         "negative_prompt_embeds": "the run encodes no negative prompt",
+        "noise": "the case gives its latents" if case.get("latents") else "",
         **known,
     }
     for name, stage in STAGES.items():

@@ -1,0 +1,89 @@
+"""Starts a case from the first noise that it names, instead of the one that its generator draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..contract import Case, Fetched
+from ..errors import SourceError
+from ..sources import Loaded
+from .noise import InitialLatent, described
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@contextmanager
+def given_latents(case: Case, fetched: Fetched, loaded: Loaded, initial: InitialLatent) -> Iterator[None]:
+    """While open, the case's latents are put where the implementation has its own; `initial` says so at the end.
+
+    A Diffusers pipeline draws, scales and packs in `prepare_latents`: its result becomes `latents.0`. The other
+    implementations start from what they draw. The generator draws all the same, so what it draws later is the same too.
+    Raises SourceError where the latents do not fit, or the implementation has no such place.
+    """
+    named = case.get("latents")
+    if named is None:
+        yield
+        return
+    import torch  # noqa: PLC0415  # a source that is here has imported it
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    from ..sources.hooks import replaced  # noqa: PLC0415
+
+    given = _Given(load_file(fetched["latents"]["path"]))
+    pipeline: Any = getattr(loaded, "official", None)
+    if hasattr(pipeline, "prepare_latents"):
+        hook = replaced(pipeline, "prepare_latents", given.prepared(pipeline.prepare_latents))
+    else:
+        hook = replaced(torch, "randn", given.drawn(torch.randn))
+    with hook:
+        yield
+    if given.used is None:
+        raise SourceError("the implementation has no place for the case's latents: leave them out")
+    initial.update(described(given.used), given=named.get("file") or named.get("url"))
+
+
+class _Given:
+    """The tensors of the file, and what was made of them."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self._tensors = tensors
+        self.used: Tensor | None = None
+
+    def prepared(self, official: Callable[..., Any]) -> Callable[..., Any]:
+        """`prepare_latents`, of whose result the latents are the first part."""
+
+        def prepare_latents(*args: Any, **kwargs: Any) -> Any:
+            result = official(*args, **kwargs)
+            if self.used is not None:
+                return result
+            first, *rest = result if isinstance(result, tuple) else (result,)
+            self.used = self._fitted(first, "latents.0", "noise")
+            return (self.used, *rest) if isinstance(result, tuple) else self.used
+
+        return prepare_latents
+
+    def drawn(self, official: Callable[..., Any]) -> Callable[..., Any]:
+        """`torch.randn`, whose first tensor from a generator is the noise; latents differ from it by a batch axis."""
+
+        def randn(*args: Any, **kwargs: Any) -> Any:
+            own = official(*args, **kwargs)
+            if self.used is not None or kwargs.get("generator") is None:
+                return own
+            self.used = self._fitted(own, "noise", "latents.0")
+            return self.used
+
+        return randn
+
+    def _fitted(self, own: Tensor, *names: str) -> Tensor:
+        """The first of these tensors that is there, in the place of the implementation's own."""
+        name = next(name for name in names if name in self._tensors)
+        tensor = self._tensors[name]
+        if [size for size in tensor.shape if size > 1] != [size for size in own.shape if size > 1]:
+            raise SourceError(
+                f"the case's latents ({name}) have the shape {list(tensor.shape)}, and the run starts from "
+                f"{list(own.shape)}; take those of a trace of this case, of the same size"
+            )
+        return tensor.reshape(own.shape).to(device=own.device, dtype=own.dtype)
