@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from ..errors import ArtifactError, printable
@@ -31,8 +31,8 @@ def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
     good = len(names) - len(troubles)
     lines = [f"### Ground truth: {counted(good, 'case', of=len(names))}", ""]
     lines += [f"[Images and manifest.json]({link})", ""] if link else []
-    lines += [_row(COLUMNS), _row("---" for _ in COLUMNS)]
-    lines += [_row(_cells(name, manifest, troubles.get(name), link)) for name in names[:MOST_CASES]]
+    lines += [row(COLUMNS), row("---" for _ in COLUMNS)]
+    lines += [row(_cells(name, manifest, troubles.get(name), link)) for name in names[:MOST_CASES]]
     left_out = len(names) - MOST_CASES
     lines += ["", f"and {left_out} more in manifest.json"] if left_out > 0 else []
     counts = {"case_count": len(names), "failed_count": len(troubles)}
@@ -61,7 +61,8 @@ def _model(record: CaseRecord) -> str:
     return str(name or "")
 
 
-def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
+def row(cells: Iterable[str]) -> str:
+    """A row of a table in Markdown."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -62,6 +62,13 @@ async def compare(container: dagger.Container, judged: Judged) -> dagger.Directo
     return (await _ran(container, "compare", judged)).directory(OUT)
 
 
+async def comparison(container: dagger.Container, judged: Judged) -> dict[str, Any]:
+    """The comparison alone, for whoever needs no report. Raises GtError."""
+    result = (await compare(container, judged)).file(on_machine.COMPARISON)
+    content: dict[str, Any] = json.loads(await result.contents())
+    return content
+
+
 async def diverge(
     container: dagger.Container, reference: dagger.Directory, other: dagger.Directory, options: Mapping[str, Any]
 ) -> dagger.Directory:

@@ -44,6 +44,12 @@ def check(spec: Spec) -> dict[str, Any]:
         return result
 
 
+def against(artifact: Path, published: Path) -> dict[str, Any]:
+    """The comparison with a folder of published images, for whoever needs no report. Raises GtError."""
+    with tempfile.TemporaryDirectory(prefix="gt-compare-") as folder:
+        return compare({"artifact": str(artifact), "published": str(published)}, Path(folder))
+
+
 def compare(spec: Spec, out: Path) -> dict[str, Any]:
     """Compare on this machine; report, JSON and JUnit XML go into the folder. Raises GtError."""
     _run("compare", spec, out)

@@ -55,6 +55,13 @@ def run(
     return None if check_only else patience.keep_trying(publisher.publish, publisher.sent)
 
 
+def look(order: Order, remote: Remote, patience: Patience) -> tuple[Head, Changes]:
+    """What publishing would change as the branch is now. Raises PublishError where it would be refused."""
+    publisher = _Publisher(order, remote)
+    head = patience.keep_trying(publisher.head)
+    return head, patience.keep_trying(lambda: publisher.plan(head))
+
+
 def lines(published: PublishResult, to: str) -> list[str]:
     """Where an artifact is now, for a person."""
     plan = published.changes
@@ -87,7 +94,7 @@ class _Publisher:
 
     def counterparts(self, folder: Path) -> None:
         """Write what is published under the names of the batch's files, but for cases whose change is accepted."""
-        head = self._looked = self._head()
+        head = self._looked = self.head()
         ids: dict[str, str] = {}
         for path, cases in self._order.batch.folders.items():
             manifest = head.files.get(f"{path}/{manifests.NAME}")
@@ -103,16 +110,12 @@ class _Publisher:
 
     def publish(self) -> PublishResult:
         """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""
-        head, self._looked = self._looked or self._head(), None
+        head, self._looked = self._looked or self.head(), None
         landed = next((commit for commit in self._tried if self._remote.holds(commit)), None)
         if landed is not None:
             return self._read_back(landed, head)
         self._sent = ""
-        plan = changes(self._order, head, self._manifests(head), self._first or head)
-        if plan.refused:
-            raise PublishError("\n".join([*_REFUSED, *plan.refused]))
-        if plan.hidden and not self._order.allow_hidden:
-            raise PublishError("\n".join([*_HIDDEN, *plan.hidden]))
+        plan = self.plan(head)
         if not plan.files:
             return self._nothing_new(head, plan)
         commit = self._remote.make(head, plan.files, message(self._order, plan))
@@ -122,7 +125,16 @@ class _Publisher:
         except (MovedError, CommitRefusedError):
             self._sent = ""  # the server says that it did not take it
             raise
-        return self._read_back(commit, self._head())
+        return self._read_back(commit, self.head())
+
+    def plan(self, head: Head) -> Changes:
+        """What is to change. Raises PublishError where nobody has agreed to it."""
+        plan = changes(self._order, head, self._manifests(head), self._first or head)
+        if plan.refused:
+            raise PublishError("\n".join([*_REFUSED, *plan.refused]))
+        if plan.hidden and not self._order.allow_hidden:
+            raise PublishError("\n".join([*_HIDDEN, *plan.hidden]))
+        return plan
 
     def _nothing_new(self, head: Head, plan: Changes) -> PublishResult:
         assert head.commit is not None  # noqa: S101  # an empty repository lacks every file
@@ -144,7 +156,8 @@ class _Publisher:
         notes = tuple(f"{path} was changed since by commit {head.commit}" for path in other if not _is_manifest(path))
         return PublishResult(commit, self._remote.branch, plan, news=True, notes=(*plan.hidden, *plan.notes, *notes))
 
-    def _head(self) -> Head:
+    def head(self) -> Head:
+        """The branch as it is now."""
         folders = self._order.batch.folders
         head = self._remote.head([*folders, *seen_first(folders)])
         self._first = self._first or head

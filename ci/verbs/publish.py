@@ -18,7 +18,9 @@ from ..errors import GtError
 from ..judge import on_machine
 from ..publish.batch import batch
 from ..publish.changes import Order
-from ..publish.push import Gate, lines, run
+from ..publish.propose import Base, Compare, Made, branch_of, propose
+from ..publish.propose import lines as request_lines
+from ..publish.push import Gate, PublishResult, lines, look, run
 from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
@@ -60,10 +62,10 @@ class PublishAccess:
         return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
     @contextmanager
-    def remote(self, branch: str = "") -> Iterator[Remote]:
-        """The data repository, as long as it is needed."""
+    def remote(self, branch: str = "", base: str = "") -> Iterator[Remote]:
+        """The data repository, as long as it is needed; a branch that is not there begins at `base`."""
         token = "" if self.token is None else self.token.text
-        with opened(self.to, self.via, branch, token, self.user, _author()) as remote:
+        with opened(self.to, self.via, branch, token, self.user, _author(), base) as remote:
             yield remote
 
 
@@ -87,8 +89,11 @@ class Publish(PublishAccess):
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
     ref: Ref = ""
     check_only: Annotated[bool, Doc("Run the quality gate against what is published, and stop.")] = False
+    pull_request: Annotated[
+        bool, Doc("Push a branch of its own, and open a pull request into the branch (github-api), or print its text.")
+    ] = False
 
-    def publish(self, artifact: Path, cases: Path, gate: Gate) -> Answer:
+    def publish(self, artifact: Path, cases: Path, gate: Gate, compare: Compare) -> Answer:
         """Publish what lies in `artifact`; `gate` raises GateError with everything that speaks against it."""
         if self.accept and not self.reason.strip():
             raise GtError("--accept needs --reason TEXT: why the published image changes")
@@ -97,10 +102,29 @@ class Publish(PublishAccess):
         accepted = dict.fromkeys(self.accept, self.reason)
         order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref, self.allow_hidden)
         with self.remote(self.branch) as remote:
+            if self.pull_request and not self.check_only:
+                return self._propose(artifact, order, remote, gate, compare)
             result = run(artifact, order, remote, gate, patience=self.patience, check_only=self.check_only)
         if result is None:
             return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
         return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
+
+    def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Compare) -> Answer:
+        """The commit, and the pull request: its address, or its text."""
+        base = Base(remote, *look(order, remote, self.patience))
+        left_out = order.batch.left_out
+        if base.head.new:
+            raise GtError(f"there is no branch {remote.branch} in {self.to} to open a pull request into; make it first")
+        if not base.plan.files:
+            same = PublishResult(base.head.commit or "", remote.branch, base.plan, news=False)
+            return Answer(same.commit, [*lines(same, self.to), *left_out])
+        with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
+            result = run(artifact, order, branch, gate, patience=self.patience)
+            assert result is not None  # noqa: S101  # for the type checker: the gate is not asked alone
+            proposal = propose(artifact, order, base, branch, Made(result.commit, self.to), compare, self.patience)
+        text = proposal.address or f"\n# {proposal.title}\n\n{proposal.text}"
+        told = [*lines(result, self.to), *request_lines(result, proposal, remote.branch), *left_out]
+        return Answer(f"{result.commit}\n{text}", told)
 
 
 class PublishOnMachine(Publish):
@@ -108,7 +132,7 @@ class PublishOnMachine(Publish):
 
     def run(self) -> Answer:
         """The commit."""
-        return self.publish(self.artifact.path, self.cases.path, on_machine.gate)
+        return self.publish(self.artifact.path, self.cases.path, on_machine.gate, on_machine.against)
 
 
 def _author() -> Author:

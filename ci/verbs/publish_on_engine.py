@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -36,10 +37,10 @@ class FromEngine(PublishAccess):
     again = "the same call of the module"
 
     @contextmanager
-    def remote(self, branch: str = "") -> Iterator[Remote]:
+    def remote(self, branch: str = "", base: str = "") -> Iterator[Remote]:
         """The data repository. Raises PublishError for an address that only the caller's machine reaches."""
         check_reached(self.to, "--to", "gt publish")
-        with super().remote(branch) as remote:
+        with super().remote(branch, base) as remote:
             yield remote
 
 
@@ -66,6 +67,13 @@ class PublishOnEngine(FromEngine, Publish):
         def gate(_: Path, published: Path) -> None:
             anyio.from_thread.run(judged, published)
 
+        async def measured(published: Path) -> dict[str, Any]:
+            judged = on_engine.Judged(self.artifact.directory, published=transfer.folder(published))
+            return await on_engine.comparison(judge, judged)
+
+        def compare(_: Path, published: Path) -> dict[str, Any]:
+            return anyio.from_thread.run(measured, published)
+
         verb = replace(self, token=None if self.token is None else await self.token.plain())
-        answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate))
+        answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate, compare))
         return answer.words

@@ -1,6 +1,7 @@
 """GitHub's git data API as its documentation has it, over a real bare repository: those routes that publishing uses.
 
-https://docs.github.com/en/rest/git (refs, commits, trees, blobs) and /en/rest/commits/commits (compare)
+https://docs.github.com/en/rest/git (refs, commits, trees, blobs), /en/rest/commits/commits (compare) and
+/en/rest/pulls/pulls
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from tests.support.git_server import Fault, git
 from tests.support.http_server import Handler, Http, next_fault
@@ -31,6 +33,7 @@ class FakeGithub:
     reader: str = "gt_reader"
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    requests: list[dict[str, Any]] = field(default_factory=list)  # pull requests, as they were asked for
 
     def __post_init__(self) -> None:
         self._http = Http(self, _Handler)
@@ -42,6 +45,8 @@ class FakeGithub:
             r"GET \w+ git/trees/(?P<sha>\w{40})(?P<recursive>\?recursive=1)?": self._tree,
             r"GET \w+ git/blobs/(?P<sha>\w{40})": self._blob,
             r"GET \w+ compare/(?P<base>\w{40})\.\.\.(?P<head>\w{40})": self._compare,
+            r"GET \w+ pulls\?(?P<query>.+)": self._requests,
+            r"POST writer pulls": self._make_request,
             r"POST writer git/blobs": self._make_blob,
             r"POST writer git/trees": self._make_tree,
             r"POST writer git/commits": self._make_commit,
@@ -142,6 +147,21 @@ class FakeGithub:
         except subprocess.CalledProcessError:
             return 422, {"message": "Reference already exists"}
         return 201, {"ref": body["ref"]}
+
+    def _requests(self, _: dict[str, Any], query: str) -> Answer:
+        asked = {name: value[0] for name, value in parse_qs(query).items()}
+        assert asked["state"] == "open"
+        return 200, [
+            each for each in self.requests if (f"owner:{each['head']}", each["base"]) == (asked["head"], asked["base"])
+        ]
+
+    def _make_request(self, body: dict[str, Any]) -> Answer:
+        assert len(body["body"]) <= 65536
+        for branch in (body["head"], body["base"]):
+            if not self._git("for-each-ref", f"refs/heads/{branch}"):
+                return 422, {"message": "Validation Failed", "errors": [f"{branch} is no branch"]}
+        self.requests.append({**body, "html_url": f"{self.url}/pull/{len(self.requests) + 1}"})
+        return 201, self.requests[-1]
 
     def _move_ref(self, body: dict[str, Any], branch: str) -> Answer:
         assert body["force"] is False

@@ -94,6 +94,12 @@ class Remote(Protocol):
         Raises MovedError or CommitRefusedError where the server did not do it, PassingError where nobody knows.
         """
 
+    def propose(self, base: str, title: str, text: str) -> str | None:
+        """Open the request to merge the branch into `base`, or find it open: its address; None where that is no way.
+
+        Raises PassingError.
+        """
+
     def holds(self, commit: str) -> bool:
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
 

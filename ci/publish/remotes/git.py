@@ -36,9 +36,11 @@ class GitRemote:
     """See `Remote`. A context manager, since it keeps what it fetched in a temporary folder."""
 
     def __init__(
-        self, url: str, branch: str = "", token: str = "", user: str = "", author: Author | None = None
+        self, url: str, branch: str = "", token: str = "", user: str = "", author: Author | None = None, base: str = ""
     ) -> None:
+        """A branch that is not there begins where `base` is, or the default branch."""
         self.branch = branch
+        self._base = Ref(f"refs/heads/{base}".encode()) if base else _HEAD
         self._url, self._author = url, author or Author()
         self._client, self._path = connect(url, token, user)
         self._head: ObjectID | None = None
@@ -81,7 +83,7 @@ class GitRemote:
         if new and self._existed:
             raise MovedError(f"branch {self.branch} of {self._url} is gone")
         self._existed |= not new
-        self._head = refs.get(self._ref, refs.get(_HEAD))
+        self._head = refs.get(self._ref, refs.get(self._base))
         if self._head is None:
             return Head(None, new, {})
         self._repo.refs[_SEEN] = self._head
@@ -131,6 +133,10 @@ class GitRemote:
             head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
             raise CommitRefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
 
+    def propose(self, base: str, title: str, text: str) -> str | None:  # noqa: ARG002
+        """As `Remote` says: git itself knows no requests."""
+        return None
+
     def holds(self, commit: str) -> bool:
         """As `Remote` says."""
         target, open_, seen = ObjectID(commit.encode()), [self._head], set[ObjectID]()
@@ -173,10 +179,10 @@ class GitRemote:
 
         def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
             commit = refs.get(self._ref) if self.branch else None
-            commit = commit or refs.get(_HEAD) or refs.get(_MAIN)
+            commit = commit or refs.get(self._base) or refs.get(_MAIN)
             return [commit] if commit is not None and commit not in self._store else []
 
-        prefixes = [_HEAD, self._ref if self.branch else _MAIN]
+        prefixes = [_HEAD, self._base, self._ref if self.branch else _MAIN]
         return self._client.fetch(
             self._path,
             self._repo,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx  # what dagger-io brings already; the few routes need no client of their own
 
@@ -28,8 +28,9 @@ _HEADERS = {
 class GithubRemote:
     """See `Remote`. A context manager, since it keeps a connection."""
 
-    def __init__(self, url: str, branch: str = "", token: str = "") -> None:
-        self.branch = branch
+    def __init__(self, url: str, branch: str = "", token: str = "", base: str = "") -> None:
+        """A branch that is not there begins where `base` is, or the default branch."""
+        self.branch, self._base = branch, base
         self._url = url
         self._name = _repository(url)
         self._known: dict[str, bytes] = {}  # what lies on the server already, by blob id: is not sent twice
@@ -64,7 +65,7 @@ class GithubRemote:
         if new and self._existed:
             raise MovedError(f"branch {self.branch} of {self._url} is gone")
         self._existed |= not new
-        commit = commit or self._commit_of(default)
+        commit = commit or self._commit_of(self._base or default)
         self._head = commit
         if commit is None:
             raise PublishError(f"{self._url} is empty, and GitHub's API makes no first commit; use --via git")
@@ -105,6 +106,17 @@ class GithubRemote:
                 f"{self.branch}, and what the token may do"
             )
         self._checked(answer)
+
+    def propose(self, base: str, title: str, text: str) -> str | None:
+        """As `Remote` says: a request that is open for the branch stays as it is."""
+        owner = self._name.partition("/")[0]
+        query = urlencode({"head": f"{owner}:{self.branch}", "base": base, "state": "open"})
+        answer = self._answer("GET", f"pulls?{query}")
+        there = answer.json() if answer.is_success else []
+        if isinstance(there, list) and there:
+            return str(there[0]["html_url"])
+        body = {"title": title, "head": self.branch, "base": base, "body": text}
+        return str(self._ask("POST", "pulls", body)["html_url"])
 
     def holds(self, commit: str) -> bool:
         """As `Remote` says."""

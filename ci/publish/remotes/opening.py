@@ -16,18 +16,27 @@ WAYS = (GIT, GITHUB_API)
 
 
 def opened(
-    url: str, way: str = GIT, branch: str = "", token: str = "", user: str = "", author: Author | None = None
+    url: str,
+    way: str = GIT,
+    branch: str = "",
+    token: str = "",
+    user: str = "",
+    author: Author | None = None,
+    base: str = "",
 ) -> contextlib.AbstractContextManager[Remote]:
-    """The data repository at an address. Raises PublishError for an address or a way that is none."""
+    """The data repository at an address; a branch that is not there begins at `base`.
+
+    Raises PublishError for an address or a way that is none.
+    """
     match way:
         case "git":
             from .git import GitRemote  # noqa: PLC0415  # a client takes longer to import than most commands run
 
-            return GitRemote(url, branch, token, user, author)
+            return GitRemote(url, branch, token, user, author, base)
         case "github-api":
             from .github import GithubRemote  # noqa: PLC0415
 
-            return GithubRemote(url, branch, token)
+            return GithubRemote(url, branch, token, base)
     raise PublishError(f"no way is named {way!r}; {near(way, WAYS)}")
 
 
