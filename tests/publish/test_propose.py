@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from ci.publish import push
 from ci.publish.batch import batch
 from ci.publish.changes import Order
-from ci.publish.propose import LONGEST, Base, Made, branch_of, propose
+from ci.publish.propose import LONGEST, Base, Made, _picture, branch_of, propose
 from ci.publish.remotes.opening import opened
 from tests.conftest import Gt
 from tests.publish.fetch.conftest import Consumer
@@ -148,7 +148,5 @@ def _never(made: Path, published: Path) -> dict[str, object]:
     ],
 )
 def test_pictures_have_the_addresses_of_the_server(url: str, start: str) -> None:
-    from ci.publish.propose import _picture  # noqa: PLC0415
-
     assert f'<img src="{start}0123/a%20b/c.png"' in _picture(url, "0123", "a b/c.png")
     assert "<img" not in _picture("https://git.example/o/r", "0123", "a/c.png")

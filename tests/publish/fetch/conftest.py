@@ -16,7 +16,7 @@ from ci.publish.fetch.request import Request
 from ci.publish.remotes.opening import reading
 from ci.publish.retry import Patience
 from tests.support.git_server import GitServer
-from tests.support.publishers import Place
+from tests.support.publishers import Place, artifact
 
 QUICK = Patience(attempts=3, first=0.01, longest=0.1, nothing=NOTHING)
 
@@ -73,8 +73,6 @@ def consumer(server: GitServer, tmp_path: Path) -> Consumer:
 @pytest.fixture
 def publish(http: Place, tmp_path: Path) -> Callable[..., str]:
     """Publish cases, as the files `<case>_1gpu.png` and the manifest that names them; gives the commit."""
-    from tests.support.publishers import artifact  # noqa: PLC0415
-
     numbers = iter(range(100))
 
     def go(contents: dict[str, bytes | None], target: str = "gt/official", *, per_platform: bool = False) -> str:
