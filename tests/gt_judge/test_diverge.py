@@ -199,8 +199,9 @@ def test_a_stack_of_two_prompts_tells_which_comes_first(tmp_path: Path) -> None:
         lambda x: x[0],
         lambda x: unpacked(x).transpose(0, 2, 3, 1),
         lambda x: x.reshape(1, 8, 12, 64),
+        lambda x: x.reshape(1, 4, 4, 6, 64).transpose(0, 4, 1, 2, 3),
     ],
-    ids=["unpacked", "channels first", "no batch", "channels last", "height and width"],
+    ids=["unpacked", "channels first", "no batch", "channels last", "height and width", "a video"],
 )
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_another_layout_is_undone_and_what_differs_in_it_is_found(tmp_path: Path, dtype: str, change: Any) -> None:

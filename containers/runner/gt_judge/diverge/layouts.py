@@ -79,11 +79,19 @@ def find(reference: Tensor, other: Tensor, limit: float) -> Layout | None:
     positions = np.unique(np.random.default_rng(0).integers(0, other.size, PROBES))
     values, flat = other.reshape(-1)[positions].astype(np.float64), reference.reshape(-1)
     slack = 4 * limit * (np.abs(values) + math.sqrt(float(np.mean(values * values))))
-    for layout in _candidates(reference.shape, other.shape):
+    for layout in _all_candidates(reference.shape, other.shape):
         there = flat[_sources(layout, positions)].astype(np.float64)
         if (np.abs(there - values) <= slack).all() and relative(reference, layout.undo(other)) <= limit:
             return layout
     return None
+
+
+def _all_candidates(reference: Shape, other: Shape) -> Iterator[Layout]:
+    """Those that split the reference's axes, then those that split the other's."""
+    yield from _candidates(reference, other)
+    for back in _candidates(other, reference) if reference != other else ():
+        view = tuple(back.view[axis] for axis in back.order)
+        yield Layout(view, tuple(int(axis) for axis in np.argsort(back.order)), reference, other)
 
 
 def _candidates(reference: Shape, other: Shape) -> Iterator[Layout]:

@@ -58,7 +58,7 @@ def apart(reference: Tensor, other: Tensor) -> Apart:
     sums = np.zeros(5)  # squares of: difference, reference, other; their product; absolute difference
     largest = equal = lost_reference = lost_other = count = 0.0
     low, high = math.inf, -math.inf
-    rms = _rms(reference)
+    of_all = rms(reference)
     peak = 0.0
     for a, b in _blocks(reference, other):
         fine_a, fine_b = np.isfinite(a), np.isfinite(b)
@@ -73,7 +73,7 @@ def apart(reference: Tensor, other: Tensor) -> Apart:
         difference = np.abs(b - a)
         sums += [difference @ difference, a @ a, b @ b, a @ b, difference.sum()]
         largest = max(largest, float(difference.max()))
-        size = np.abs(a) + rms
+        size = np.abs(a) + of_all
         peak = max(peak, float(np.divide(difference, size, out=np.zeros_like(size), where=size > 0).max()))
         low, high = min(low, float(a.min())), max(high, float(a.max()))
     squared, of_reference, of_other, product, absolute = map(float, sums)
@@ -125,7 +125,8 @@ def _blocks(reference: Tensor, other: Tensor) -> Iterator[tuple[NDArray[np.float
         yield a.astype(np.float64), b.astype(np.float64)
 
 
-def _rms(tensor: Tensor) -> float:
+def rms(tensor: Tensor) -> float:
+    """The root mean square of the elements that are finite."""
     squares = count = 0.0
     for block in _halves(tensor):
         values = block.astype(np.float64)

@@ -116,9 +116,11 @@ class CaseTrace:
         return stage in self.shapes
 
     def __getitem__(self, stage: str) -> Tensor:
-        """The tensor. Raises JudgeError for a dtype that numpy has not."""
+        """The tensor. Raises JudgeError for a dtype that cannot be compared."""
         try:
             tensor: Tensor = self._file.get_tensor(stage)
+            if tensor.dtype.kind == "c":
+                raise TypeError  # noqa: TRY301  # as for a dtype that numpy has not
         except (AttributeError, TypeError):
             dtype = self._file.get_slice(stage).get_dtype()
             raise JudgeError(

@@ -10,7 +10,7 @@ import numpy as np
 from ..text import number
 from . import stages
 from .confusion import Difference, fit
-from .measures import SHORT
+from .measures import SHORT, rms
 from .tolerances import explained, finer
 
 KNOWN = {  # (factor, constant): what multiplies and adds so
@@ -49,7 +49,7 @@ def scaled(difference: Difference) -> str | None:
     factor, constant = found.factors
     if found.error > difference.near or abs(factor) < difference.near:
         return None
-    size = abs(factor) * float(np.std(difference.reference.astype(np.float64)))
+    size = abs(factor) * rms(difference.reference)
     if abs(constant) <= size * max(CLOSE, 10 * difference.near / math.sqrt(difference.reference.size)):
         constant = 0.0
     if not constant and abs(factor - 1) <= difference.near:

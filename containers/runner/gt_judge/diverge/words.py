@@ -208,8 +208,8 @@ def text(divergence: Divergence) -> str:
     """Every case: verdict, facts, table."""
     parts = [_told(case) for case in divergence.cases]
     sides = zip(("reference", "other"), divergence.only_in, strict=True)
-    parts += [printable(f"cases that only the {side} has: {', '.join(names)}") for side, names in sides if names]
-    return "\n\n".join(parts) + "\n"
+    parts += [f"cases that only the {side} has: {', '.join(names)}" for side, names in sides if names]
+    return printable("\n\n".join(parts)) + "\n"
 
 
 def _told(case: CaseResult) -> str:
