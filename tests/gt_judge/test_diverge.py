@@ -115,6 +115,11 @@ def test_the_first_stage_that_differs_is_the_one_that_was_changed(
             "the first 5 of 24 tokens",
         ),
         (
+            at("prompt_embeds", lambda x: np.concatenate([x[:, :5], x[:, :8]], 1)),
+            "prompt_embeds",
+            "13 instead of 24 along axis 1; the first 5 of 13 tokens are equal, what follows is another text",
+        ),
+        (
             at("prompt_embeds", lambda x: x[:, :9]),
             "prompt_embeds",
             "9 instead of 24 along axis 1; the first 9 are equal",
@@ -128,6 +133,7 @@ def test_the_first_stage_that_differs_is_the_one_that_was_changed(
             "timesteps",
             "each step has the value of the next one",
         ),
+        (at("timesteps", lambda x: np.delete(x, 2)), "timesteps", "the other leaves out step 2 (from 0)"),
         (at("timesteps", lambda x: x[1:]), "timesteps", "the other lacks the first of timesteps: off by one"),
         (at("sigmas", lambda x: x[::-1]), "sigmas", "in the reverse order"),
         (earlier, "latents.0", "it equals the reference's latents.1: off by one in steps"),
@@ -248,6 +254,22 @@ def test_a_wrong_input_image_is_named_although_the_text_encoder_sees_it_first(tm
     case = between(tmp_path, Run(image=0).tensors(), Run(image=1).tensors())
     assert first(case) == "condition.0"
     assert "condition.0 differs by 1.4, and with it prompt_embeds" in case.verdict
+    before = {"prompt_embeds": np.concatenate([Run(image=0).tensors()["prompt_embeds"][:, :5], _late(1)], axis=1)}
+    case = between(tmp_path, Run(image=0).tensors(), Run(image=1).tensors() | before)
+    assert first(case) == "condition.0", "as a causal text encoder gives it, whose first tokens do not see the image"
+
+
+def _late(image: int) -> Any:
+    return Run(image=image).tensors()["prompt_embeds"][:, 5:]
+
+
+def test_a_text_encoder_of_another_dtype_is_named_even_if_it_went_another_way(tmp_path: Path) -> None:
+    run = RUN.tensors()
+    random = np.random.default_rng(5).standard_normal(run["prompt_embeds"].shape)
+    far = run | {"prompt_embeds": random.astype(DTYPES["bf16"]).astype(np.float32)}
+    case = between(tmp_path, run, far)
+    assert first(case) == "prompt_embeds"
+    assert "the other's values are those of bf16, the reference's of fp32" in case.verdict
 
 
 def test_rounding_is_told_and_does_not_count(tmp_path: Path) -> None:
@@ -336,6 +358,14 @@ def test_stages_and_steps_that_one_lacks_are_named_with_the_reason(tmp_path: Pat
     case = between(tmp_path, run, changed, every=2)
     assert first(case) == "latents.4"
     assert "step 3 was not compared, and it may have begun there" in case.verdict
+
+
+def test_a_stage_that_one_lacks_before_the_first_difference_is_told_in_the_verdict(tmp_path: Path) -> None:
+    changed = {name: tensor for name, tensor in Run(guidance=5).tensors().items() if "prompt" not in name}
+    case = between(tmp_path, RUN.tensors(), changed)
+    assert first(case) == "model_output.0"
+    lost = "prompt_embeds and negative_prompt_embeds could not be compared, and it may have begun there"
+    assert case.verdict.endswith(lost)
 
 
 def test_a_run_that_ends_early_and_is_equal_till_then_has_diverged(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from . import elsewhere, noise, schedule, stages, values, words
 from .confusion import Difference
 from .measures import FLOATS, LONG
 from .result import CaseResult, Divergence, StageResult, Status
+from .tolerances import explained
 from .trace import CaseTrace, Trace
 from .walk import Options, Walk, tensors
 
@@ -28,6 +29,7 @@ CONFUSIONS: Sequence[Callable[[Difference], str | None]] = (
     noise.begun_alike,
     noise.reordered,
     noise.another,
+    values.coarser,
 )
 
 
@@ -100,7 +102,18 @@ def _began_with(first: StageResult, later: StageResult, walk: Walk) -> bool:
     if family == "timesteps" and later.name == stages.beside(first.name, "sigmas"):
         return all(schedule.follows(trace[first.name], trace[later.name]) for trace in walk.traces)
     # A text encoder may see the input image; what encodes the image never sees the text.
-    return stages.family(later.name) == "condition" and family in elsewhere.PROMPTS and not _confusion(first, walk)
+    return stages.family(later.name) == "condition" and family in elsewhere.PROMPTS and not _is_own(first, walk)
+
+
+def _is_own(prompt: StageResult, walk: Walk) -> bool:
+    """Whether a prompt differs for a reason of its own, which no input image gives: it was exchanged or rounded."""
+    pair = tensors(prompt, walk)
+    if pair is None or prompt.apart is None:
+        reference, other = walk.traces
+        near = explained(prompt.name, "float32")
+        return elsewhere.of_another_shape(prompt.name, other[prompt.name], (reference, other), near) is not None
+    difference = Difference(prompt.name, *pair, prompt.apart, walk.traces)
+    return (elsewhere.equals(difference) or values.rounded(difference)) is not None
 
 
 def _confusion(result: StageResult, walk: Walk) -> str:

@@ -112,8 +112,8 @@ def _before_guidance(words: str, guided: Tensor, first: Tensor, second: Tensor, 
     return f"{words}: the predictions before guidance, {order}; the guidance scale is {max(scale, 1 - scale):.3g}"
 
 
-def cut(reference: Tensor, other: Tensor, limit: float) -> str | None:
-    """One is the beginning or the end of the other along one axis: tokens were cut or filled up."""
+def cut(stage: str, reference: Tensor, other: Tensor, limit: float) -> str | None:
+    """One is the beginning or the end of the other along one axis: tokens were cut or filled up. Else the sizes."""
     if reference.ndim != other.ndim:
         return None
     axes = [axis for axis, sizes in enumerate(zip(reference.shape, other.shape, strict=True)) if sizes[0] != sizes[1]]
@@ -126,4 +126,13 @@ def cut(reference: Tensor, other: Tensor, limit: float) -> str | None:
         index = (slice(None),) * axis + (part,)
         if count and same(reference[index], other[index], limit):
             return f"{words}; the {name} {count} are equal: cut or filled up to another length"
-    return None
+    begun = another_text(reference, other) if stages.family(stage) in PROMPTS and axis == reference.ndim - TWO else ""
+    return f"{words}; {begun}" if begun else words
+
+
+def another_text(reference: Tensor, other: Tensor) -> str:
+    """How many tokens are equal before two prompts part; empty where the first ones differ."""
+    count = min(reference.shape[-TWO], other.shape[-TWO])
+    equal = (reference[..., :count, :] == other[..., :count, :]).all(axis=-1).reshape(-1, count).all(axis=0)
+    first = int(equal.argmin())
+    return f"the first {first} of {count} tokens are equal, what follows is another text" if first else ""

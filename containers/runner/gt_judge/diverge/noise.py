@@ -8,7 +8,7 @@ import numpy as np
 
 from . import stages
 from .confusion import Difference
-from .elsewhere import PROMPTS
+from .elsewhere import PROMPTS, another_text
 from .values import PER_CHANNEL
 
 UNRELATED = 4  # standard deviations of the cosine of two independent noises
@@ -26,11 +26,9 @@ def reordered(difference: Difference) -> str | None:
 
 def begun_alike(difference: Difference) -> str | None:
     """The beginning is equal: of a noise, that was drawn in another shape, or of a text, that goes on otherwise."""
+    if stages.family(difference.stage) in PROMPTS:
+        return another_text(difference.reference, difference.other) if difference.reference.ndim > 1 else None
     equal = difference.reference == difference.other
-    if stages.family(difference.stage) in PROMPTS and equal.ndim > 1:
-        tokens = equal.reshape(-1, equal.shape[-1]).all(axis=1)
-        count = int(tokens.argmin())
-        return f"the first {count} of {tokens.size} tokens are equal, what follows is another text" if count else None
     count = int(equal.reshape(-1).argmin())
     if not is_noise(difference.stage) or count < FEW:
         return None

@@ -12,6 +12,7 @@ from .trace import CaseTrace, Tensor, as_floats
 TRAIN = 1000  # steps that timesteps count by, where they are no fractions
 LIKE = 1e-3  # relative: timesteps may be whole numbers, rounded from sigmas
 FEWEST = 3  # sigmas that tell a shift
+TOLD_SHIFT = 2e-3  # relative: the ratios of a shift are all the same
 TOLD = 0.01  # relative: lengths of steps that are told apart
 ROUGH = 0.3  # relative: what rounding leaves of a short step that is added to long latents
 
@@ -29,6 +30,10 @@ def lengths(stage: str, reference: Tensor, other: Tensor) -> tuple[str, bool]:
             return f"the {which[0]} lacks the last of {stage}: off by one", False
         if np.allclose(long[1:], short, atol=close):
             return f"the {which[0]} lacks the first of {stage}: off by one", False
+    left_out = [step for step, value in enumerate(long) if not np.isclose(short, value, atol=close, rtol=0).any()]
+    if len(left_out) == len(long) - len(short):
+        steps = ", ".join(map(str, left_out))
+        return f"the {which[0]} leaves out step{'s' if len(left_out) > 1 else ''} {steps} (from 0)", False
     return f"the other has {len(two)} {stage}, the reference {len(one)}: another number of steps", False
 
 
@@ -44,7 +49,7 @@ def shifted(difference: Difference) -> str | None:
     if inside.sum() < FEWEST:
         return None
     ratios = _odds(two[inside]) / _odds(one[inside])
-    if np.ptp(ratios) > 0.02 * ratios.mean():
+    if np.ptp(ratios) > TOLD_SHIFT * ratios.mean():
         return None
     return f"another shift of the sigmas: {ratios.mean():.4g} times the reference's"
 

@@ -136,6 +136,14 @@ def clipped(difference: Difference) -> str | None:
     return None
 
 
+def coarser(difference: Difference) -> str | None:
+    """One side holds values of a coarser dtype, whether or not that explains all of the difference."""
+    if difference.dtypes[0] == difference.dtypes[1]:
+        return None
+    one, two = (SHORT.get(dtype, dtype) for dtype in difference.dtypes)
+    return f"the other's values are those of {two}, the reference's of {one}"
+
+
 def rounded(difference: Difference) -> str | None:
     """One side was computed in a coarser dtype, which explains the difference."""
     if difference.dtypes[0] == difference.dtypes[1]:

@@ -95,7 +95,7 @@ class Walk:
         return (
             elsewhere.of_another_shape(name, theirs, self.traces, near)
             or elsewhere.batched(name, ours, theirs, self.traces, near)
-            or elsewhere.cut(ours, theirs, near)
+            or elsewhere.cut(name, ours, theirs, near)
             or f"the shape {list(theirs.shape)} instead of {list(ours.shape)}"
         )
 

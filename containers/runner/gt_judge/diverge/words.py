@@ -124,6 +124,7 @@ def _cause(case: CaseResult, steps: Steps) -> str:
             by = f" by {number(beyond.by)}" if beyond.by is not None else ""
             parts.append(f"beyond the layout {beyond.name} {_differ(beyond)} first{by}")
     parts += _gap(case.stages, first)
+    parts += _unseen(case.stages, first)
     if all(steps) and steps[0] != steps[1]:
         parts.append(f"the other ran {steps[1]} steps, the reference {steps[0]}")
     return "; ".join(parts) or "one of the two has no more"
@@ -139,6 +140,14 @@ def _gap(results: Sequence[StageResult], first: StageResult) -> Iterator[str]:
     if at - last > 1:
         steps = f"step {at - 1} was" if at - last == 2 else f"steps {last + 1} to {at - 1} were"  # noqa: PLR2004
         yield f"{steps} not compared, and it may have begun there"
+
+
+def _unseen(results: Sequence[StageResult], first: StageResult) -> Iterator[str]:
+    """What one of the two lacks before the first difference, so that it may have begun there."""
+    before = results[: results.index(first)]
+    names = [stage.name for stage in before if not stage.compared and not _looped(stage.name)]
+    if names and first.compared:
+        yield f"{_listed(names)} could not be compared, and it may have begun there"
 
 
 def facts(case: CaseResult, steps: Steps, traces: tuple[CaseTrace, CaseTrace]) -> Iterator[str]:
