@@ -98,6 +98,9 @@ def _dependencies(record: CaseRecord) -> Iterator[Json]:
         yield _resource(uri=uri, commit=code.commit, annotations={"identity": code.identity})
     for each in record.inputs:
         yield _resource(each.path, each.url, sha256=each.sha256)
+    latents: Any = record.case.get("latents")
+    if latents:
+        yield _resource(latents.get("file"), latents.get("url"), sha256=latents["sha256"])
     if record.image is not None:
         image = record.image
         sha256 = (image.digest or "").removeprefix("sha256:")

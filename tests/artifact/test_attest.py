@@ -92,6 +92,14 @@ def test_it_names_what_the_cases_were_made_of(made: Path) -> None:
     assert {name: case["status"] for name, case in cases.items()} == {"ltx_2.3_one_stage_ti2v": "ok", "bad": "failed"}
 
 
+def test_it_names_the_first_noise_that_a_case_gives(made: Path) -> None:
+    whole = json.loads((made / NAME).read_text())
+    whole["cases"]["ltx_2.3_one_stage_ti2v"]["case"]["latents"] = {"file": "noise.safetensors", "sha256": "e" * 64}
+    (made / NAME).write_text(json.dumps(whole))
+    dependencies = statement(made)["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert {"name": "noise.safetensors", "digest": {"sha256": "e" * 64}} in dependencies
+
+
 def test_nothing_is_attested_of_files_that_are_not_what_the_manifest_says(made: Path) -> None:
     (made / "a_1gpu.png").write_bytes(b"another")
     with pytest.raises(ArtifactError, match=r"a_1gpu\.png: changed"):
