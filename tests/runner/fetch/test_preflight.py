@@ -110,5 +110,5 @@ def test_a_case_that_cannot_run_here_fails_before_the_hub_is_asked(
     events: list[Event] = []
     assert obstacles(run) == []
     prepare(fetch_task(run, run["jobs"][0]), events.append)
-    assert [event["event"] for event in events] == ["failed", "read_ahead"]
+    assert [event["event"] for event in events] == ["failed"]
     assert not fake.asked("GET", "/")
