@@ -24,6 +24,7 @@ from gt_runner.sources.tiny import build, tokenizers  # the runner is not instal
 
 REPO = "black-forest-labs/FLUX.1-dev"
 SEED = 0
+LAYERS = (19, 38)  # FLUX.1's own
 
 
 def main() -> None:
@@ -31,18 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--whole", action="store_true", help="DIR is the model's own folder")
+    parser.add_argument("--layers", type=int, nargs=2, default=LAYERS, help="double and single blocks of flux1")
     arguments = parser.parse_args()
-    folder = arguments.folder / REPO
+    folder = arguments.folder if arguments.whole else arguments.folder / REPO
     folder.mkdir(parents=True, exist_ok=True)
-    ARCHITECTURES[arguments.architecture](folder)
+    ARCHITECTURES[arguments.architecture](folder, *arguments.layers)
 
 
-def tiny(folder: Path) -> None:
+def tiny(folder: Path, *_: int) -> None:
     """A pipeline of the same class, of a few MB."""
     build("FluxPipeline", folder, SEED)
 
 
-def flux1(folder: Path) -> None:
+def flux1(folder: Path, double: int, single: int) -> None:
     """FLUX.1-dev in bf16: 34 GB, made on the GPU where there is one. The tokenizers know bytes only, so no download."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(SEED)
@@ -52,7 +55,7 @@ def flux1(folder: Path) -> None:
             "vae": AutoencoderKL(**VAE),
             "text_encoder": CLIPTextModel(CLIPTextConfig(**CLIP)),
             "text_encoder_2": T5EncoderModel(T5Config(**T5)),
-            "transformer": FluxTransformer2DModel(guidance_embeds=True),  # its other defaults are FLUX.1's
+            "transformer": FluxTransformer2DModel(num_layers=double, num_single_layers=single, guidance_embeds=True),
         }
     pipeline = FluxPipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
@@ -63,7 +66,7 @@ def flux1(folder: Path) -> None:
     pipeline.save_pretrained(folder)
 
 
-ARCHITECTURES: dict[str, Callable[[Path], None]] = {"tiny": tiny, "flux1": flux1}
+ARCHITECTURES: dict[str, Callable[..., None]] = {"tiny": tiny, "flux1": flux1}
 
 VAE: dict[str, Any] = {
     "down_block_types": ("DownEncoderBlock2D",) * 4,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from bench import several, subject
 from bench.timeline import Span, draw, floor, timeline
+from ci.catalogue import files
 
 
 def phase(at: float, case: str, name: str, card: str) -> tuple[float, dict[str, Any]]:
@@ -60,3 +63,19 @@ def test_the_picture_has_a_row_for_each_gpu(tmp_path: Path) -> None:
     draw({"two GPUs": run, "the same": run}, tmp_path / "runs.png")
     with Image.open(tmp_path / "runs.png") as image:
         assert image.width > 1000
+
+
+def test_several_models_have_so_many_cases_each_and_models_of_their_own(tmp_path: Path) -> None:
+    known = files.load(several.cases(tmp_path, subject.ARCHITECTURES["flux1"], models=4, count=3)).cases.values()
+    assert len(known) == 12
+    models = [case.model for case in known]
+    assert sorted(set(models)) == [f"random/model-{number}" for number in range(4)]
+    assert {models.count(model) for model in models} == {3}
+
+
+def test_a_runs_figures_are_its_wall_over_the_floor_and_the_bytes_of_its_files(tmp_path: Path) -> None:
+    manifest = {"cases": {"one": {"files": [{"name": "one.png", "sha256": "00"}]}, "bad": {"files": []}}}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    figure = several.figure("warm", timeline(30.0, EVENTS), [10, 4], 2.0, tmp_path)
+    assert (figure.floor, figure.over_floor, figure.files) == (20.0, 1.5, {"one.png": "00"})
+    assert figure.busy == {"0": 1.0, "1": 1.0}
