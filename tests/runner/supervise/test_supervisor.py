@@ -15,10 +15,11 @@ from typing import Any, cast
 
 import pytest
 
+from ci import RUNNER
 from gt_runner.events import Event
 from gt_runner.fetch.prepare import prepare
 from gt_runner.tasks import FetchTask
-from tests.support.runs import Runner, faulty_case, outcomes
+from tests.support.runs import FAULTY, Runner, faulty_case, outcomes
 
 
 @pytest.fixture
@@ -122,6 +123,13 @@ def test_a_failure_carries_the_end_of_its_log_without_paths_of_this_machine(runn
     failed = runner.run([faulty_case("bad", "raise")], status=1)["bad"]
     assert any("ValueError: broken on purpose" in line for line in failed["log"])
     assert str(Path.cwd()) not in json.dumps(failed)
+
+
+def test_a_fetch_process_that_cannot_start_fails_its_cases_with_its_last_words(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "stamina.py").write_text("raise ModuleNotFoundError('no package of that name is here')\n")
+    runner.env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(FAULTY), str(RUNNER)])
+    reason = runner.run([faulty_case("one")], status=1)["one"]["reason"]
+    assert reason == "the fetch process ended early: ModuleNotFoundError: no package of that name is here"
 
 
 def test_the_token_never_reaches_the_process_that_runs_the_model(runner: Runner) -> None:

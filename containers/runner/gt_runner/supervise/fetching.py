@@ -87,8 +87,10 @@ class Fetching:
     def _follow(self, child: Child) -> None:
         for event in child.events():
             self._on(event, child)
+        said = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        reason = ": ".join(["the fetch process ended early", *said])
         for name in self._cases.keys() - self._settled - {prepared["case"]["id"] for prepared in self.ready}:
-            self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": "the fetch process ended early"})
+            self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": reason})
         self._ahead.has_read(self.job["name"])
         self.fetched = self.over = True
         self._changed()
