@@ -23,7 +23,7 @@ from ..plan.generation import ENDS, Generation
 from ..plan.host import Host, host_of
 from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
-from . import double_run, recipes, transfer
+from . import double_run, recipes, spans, transfer
 from .hosts.dispatch import Devices
 from .images import ENGINE, Checkout, Image, Images, mounted
 from .recipes import WEIGHTS
@@ -62,10 +62,11 @@ class Settings:
 async def probe(container: dagger.Container) -> Host:
     """The engine's GPUs, as the driver reports them; a host of kind cpu where it has none."""
     asking = container.with_env_variable("GT_NONCE", uuid.uuid4().hex).experimental_with_all_gp_us()
-    try:
-        return host_of(await asking.with_exec(list(QUERY)).stdout())
-    except dagger.QueryError:  # no GPU support, or no driver
-        return Host(CPU)
+    with spans.step("look for GPUs"):
+        try:
+            return host_of(await asking.with_exec(list(QUERY)).stdout())
+        except dagger.QueryError:  # no GPU support, or no driver
+            return Host(CPU)
 
 
 @dataclass
@@ -91,33 +92,40 @@ class Engine:
         self._fetching = anyio.Semaphore(FETCHING)
         self._workers: dict[str, Image] = {}
 
-    async def obstacles(self, *, elsewhere: bool = False) -> list[str]:
+    async def obstacles(self, results: Results, *, elsewhere: bool = False) -> list[str]:
         """Models that are closed to the token, and a disk that is too small; before a large image is built.
 
-        `elsewhere`: the weights will lie on other machines, whose disks are theirs to look at.
+        Cases that have a result need no model. `elsewhere`: the weights will lie on other machines, whose disks are
+        theirs to look at.
         """
         await self.plan()
-        if not any(case.repositories for case in self._generation.cases):
+        jobs = self._left(results)
+        if not any(case.repositories for job in jobs for case in job.cases):
             return []
-        container = self._with_network(self._fetcher, self._generation.jobs)
-        run = self._run([self._spec(job) for job in self._generation.jobs], elsewhere=elsewhere)
+        container = self._with_network(self._fetcher, jobs)
+        run = self._run([self._spec(job) for job in jobs], elsewhere=elsewhere)
         answer = container.with_file(RUN, transfer.file(run)).with_exec(["python", "-m", "gt_runner", "preflight", RUN])
-        obstacles: list[str] = json.loads(await answer.stdout())
+        with spans.step("preflight"):
+            obstacles: list[str] = json.loads(await answer.stdout())
         return obstacles
 
     async def generate(self, results: Results) -> None:
-        """Run all jobs here, the longest first."""
+        """Run all jobs here, less what has a result, the longest first."""
         await self.plan()
         gpus = len(self._generation.host.cards)
         async with anyio.create_task_group() as group:
-            for job in spread(self._generation.jobs, min(gpus, self._settings.parallel or gpus)):
+            for job in spread(self._left(results), min(gpus, self._settings.parallel or gpus)):
                 group.start_soon(self._job, job, results)
+
+    def _left(self, results: Results) -> list[Job]:
+        return [left for job in self._generation.jobs if (left := unsettled(job, results)).cases]
 
     async def plan(self) -> None:
         """Name the images. An exec builds the one that it needs, so a call that finds every result builds none."""
         if self._workers:
             return
-        self._fetcher = (await self._images.image(recipes.FETCH)).container
+        with spans.step("image fetch"):
+            self._fetcher = await (await self._images.image(recipes.FETCH)).container.sync()
         if self._settings.engine is not None:
             self._fetcher = self._fetcher.with_mounted_directory(ENGINE, self._settings.engine.folder)
         for job in self._generation.jobs:
@@ -135,25 +143,29 @@ class Engine:
         return self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
 
     async def _job(self, job: Job, results: Results) -> None:
-        prepared = await self._prepare(job, results)
-        if prepared:
-            devices = await self._devices.take(job.gpus if self._spec(job)["device"] == "cuda" else 0)
-            try:
-                await self._work(job, prepared, devices, results)
-            finally:
-                await self._devices.give_back(devices)
+        with spans.job(job.name):
+            prepared = await self._prepare(job, results)
+            if prepared:
+                devices = await self._devices.take(job.gpus if self._spec(job)["device"] == "cuda" else 0)
+                try:
+                    await self._work(job, prepared, devices, results)
+                finally:
+                    await self._devices.give_back(devices)
 
     async def run_here(self, job: Job, devices: list[str], results: Results) -> None:
         """Run one job on these GPUs of this engine."""
-        prepared = await self._prepare(job, results)
-        if prepared:
-            await self._work(job, prepared, devices, results)
+        with spans.job(job.name):
+            prepared = await self._prepare(job, results)
+            if prepared:
+                await self._work(job, prepared, devices, results)
 
     async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
         """Fetch what a job needs; returns its cases that are to be made."""
         spec = self._spec(job)
         async with self._fetching:
-            events = await self._exec(self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results)
+            events = await self._exec(
+                self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results, f"{job.name}: fetch"
+            )
         cases = {case["id"]: case for case in spec["cases"]}
         return [
             {
@@ -167,13 +179,14 @@ class Engine:
 
     async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
         ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
-        container = self._workers[job.source].container
+        with spans.step(f"image {job.source}"):
+            container = await self._workers[job.source].container.sync()
         native = job.cases[0].serving is not None  # an engine fetches for itself
         worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
         finished = Results()
-        await self._exec(worker, "run", self._run([ready]), finished)
+        await self._exec(worker, "run", self._run([ready]), finished, f"{job.name}: generate")
         results.outcomes |= finished.outcomes
         results.directories += finished.directories
         results.traces += finished.traces
@@ -189,26 +202,28 @@ class Engine:
         places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
         run = json.dumps(again.run([job], **places, against=FIRST))
         worker = worker.with_env_variable("GT_NONCE", again.nonce).with_mounted_directory(FIRST, first)
-        await self._exec(worker, "run", run, finished)
+        await self._exec(worker, "run", run, finished, "generate again")
         return finished.outcomes
 
     async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
         """The cases of a job that the store here does not have as this host would make them; results get the others."""
         if not job.cases:
             return []
-        await self.plan()
-        spec = self._spec(job, host)
-        fetcher = self._with_network(self._fetcher, [job]).with_env_variable("GT_NONCE", uuid.uuid4().hex)
-        events = await self._exec(fetcher, "prepare", self._run([spec], look=True, **flags), results)
-        settled = {event["case"] for event in events if event["event"] in ENDS}
-        return [case.id for case in job.cases if case.id not in settled]
+        await self._look([job], host, results, **flags)
+        return [case.id for case in unsettled(job, results).cases]
 
     async def look(self, results: Results) -> None:
         """Collect the cases that are finished already; make none."""
+        await self._look(self._generation.jobs, self._generation.host, results)
+
+    async def _look(self, jobs: Sequence[Job], host: Host, results: Results, **flags: Any) -> None:
+        """One exec for all jobs: a call that finds everything starts no other."""
         await self.plan()
-        async with anyio.create_task_group() as group:
-            for job in self._generation.jobs:
-                group.start_soon(self.missing, job, self._generation.host, results)
+        specs = [self._spec(job, host) for job in jobs]
+        fetcher = self._with_network(self._fetcher, jobs).with_env_variable("GT_NONCE", uuid.uuid4().hex)
+        await self._exec(
+            fetcher, "prepare", self._run(specs, look=True, **flags), results, shown="look into the result store"
+        )
 
     async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
         """Collect the cases that a job had finished when it was cut off; returns them."""
@@ -238,15 +253,22 @@ class Engine:
         run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
         return self._with_volumes(self._fetcher, []).with_file(RUN, transfer.file(run))
 
-    async def _exec(self, container: dagger.Container, step: str, run: str, results: Results) -> Sequence[Event]:
-        """One step of the runner. Never raises for a failed step: a failed exec would lose its files."""
-        ran = container.with_file(RUN, transfer.file(run)).with_exec(
-            ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
-        )
-        await ran.sync()
-        events: list[Event] = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
-        if not events and await ran.exit_code():
-            events = [*_unstarted(json.loads(run), await ran.stderr())]
+    async def _exec(
+        self, container: dagger.Container, step: str, run: str, results: Results, shown: str
+    ) -> Sequence[Event]:
+        """One step of the runner, `shown` by this name. Never raises for a failed step: its files would be lost."""
+        container = spans.watched(container)
+        with spans.step(shown):
+            ran = (
+                await container.with_file(RUN, transfer.file(run))
+                .with_exec(
+                    ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
+                )
+                .sync()
+            )
+            events: list[Event] = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
+            if not events and await ran.exit_code():
+                events = [*_unstarted(json.loads(run), await ran.stderr())]
         for event in events:
             if event["event"] == "failed":
                 event["reason"] = of_the_module(event["reason"])

@@ -21,7 +21,7 @@ from ..errors import PreflightError
 from ..plan import host
 from ..plan.fleet import FleetHost
 from ..plan.generation import UNFINISHED, Generation
-from . import transfer
+from . import spans, transfer
 from .hosts.call import Connection, Nested
 from .hosts.spread import Spread, look
 from .images import Images
@@ -72,20 +72,23 @@ async def _made(
     connection: Connection,
     limits: Limits,
 ) -> tuple[Results, Manifest]:
-    version = await dag.version()
+    with spans.step("this engine and this module"):
+        version, tool = await dag.version(), await module_tool()
     engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
     misplaced += inputs.obstacles(generation.cases)
-    obstacles = await engine.obstacles(elsewhere=spread is not None) if limits.preflight else []
+    results = Results()
+    if spread is None and not (misplaced or generation.fresh or generation.verify):
+        await engine.look(results)
+    obstacles = await engine.obstacles(results, elsewhere=spread is not None) if limits.preflight else []
     if misplaced or obstacles:
         raise PreflightError(obstacles, misplaced)
-    results = Results()
     with anyio.move_on_after(limits.max_minutes * 60 or None) as limit:
         await (spread or engine).generate(results)
     if limit.cancelled_caught:
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    return results, manifest_of(generation, results.outcomes, version, records, moves, await module_tool())
+    return results, manifest_of(generation, results.outcomes, version, records, moves, tool)
 
 
 async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
@@ -130,7 +133,8 @@ def _skip(generation: Generation, results: Results, reason: str) -> None:
 
 
 async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:
-    return await _stacked(directories).with_file(manifests.NAME, transfer.file(manifest.text())).sync()
+    with spans.step("artifact"):
+        return await _stacked(directories).with_file(manifests.NAME, transfer.file(manifest.text())).sync()
 
 
 def _stacked(directories: Sequence[dagger.Directory]) -> dagger.Directory:

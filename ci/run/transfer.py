@@ -10,6 +10,8 @@ from pathlib import Path
 import dagger
 from dagger import dag
 
+from . import spans
+
 COPY = "gt-copy-"  # how the folders of this process are named
 _PLACE = re.compile(rf"(?:[^\s'\"]*/)?{COPY}\w+/")
 
@@ -17,7 +19,8 @@ _PLACE = re.compile(rf"(?:[^\s'\"]*/)?{COPY}\w+/")
 async def exported(directory: dagger.Directory, name: str) -> Path:
     """A copy of a directory here, in a folder of this name."""
     path = fresh_folder() / name
-    await directory.export(str(path))
+    with spans.step(f"read {name}"):
+        await directory.export(str(path))
     return path
 
 

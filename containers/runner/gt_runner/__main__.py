@@ -170,7 +170,9 @@ class Reporter:
     """Writes events for programs and for people, and delivers each finished case where the run says so."""
 
     def __init__(self, run: Run, file: Path | None) -> None:
-        self.missing = False
+        from .supervise.spans import Spans  # noqa: PLC0415
+
+        self.missing, self._spans = False, Spans()
         self._out = file.open("w", encoding="utf-8") if file else sys.stdout
         self._store, self._deliver, self._against = run["store"], run.get("deliver"), run.get("against")
 
@@ -187,6 +189,7 @@ class Reporter:
             files = Store(Path(self._store)).path(event["record"]["key"])
             event["verification"] = verification(event["record"], Path(self._against), files)
         console.show(event)
+        self._spans.show(event)
         print(json.dumps(event), file=self._out, flush=True)
 
 

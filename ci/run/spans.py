@@ -1,0 +1,38 @@
+"""What a person sees of a run on an engine: jobs and their steps, with the engine's own folded under them.
+
+The runner adds cases and their phases while they run: see gt_runner's supervise/spans.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagger
+from opentelemetry import propagate, trace
+
+PARENT = "GT_TRACEPARENT"  # as the runner reads it
+FOLDED = {"dagger.io/ui.encapsulate": True}  # what is under the span is shown where it fails, and with -vvv
+_tracer = trace.get_tracer("diffusion-gt")
+
+
+@contextmanager
+def job(name: str) -> Iterator[None]:
+    """A job, and what belongs to it."""
+    with _tracer.start_as_current_span(name):
+        yield
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """A step; mounts, environments and commands are folded under it."""
+    with _tracer.start_as_current_span(name, attributes=FOLDED):
+        yield
+
+
+def watched(container: dagger.Container) -> dagger.Container:
+    """The container, whose runner puts its cases under the present span."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    parent = carrier.get("traceparent")
+    return container.with_env_variable(PARENT, parent) if parent else container
