@@ -56,7 +56,7 @@ def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> 
     run.__doc__ = help_of(verb)
     run.__signature__ = inspect.Signature([this, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": gives}
-    return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.8 lack `cache`
+    return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.11 lack `cache`
 
 
 async def _run_on_engine(verb: Any, values: Mapping[str, Any]) -> Any:
