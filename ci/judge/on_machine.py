@@ -128,7 +128,7 @@ def summary(result: Mapping[str, Any]) -> Iterator[str]:
 def divergences(result: Mapping[str, Any]) -> Iterator[str]:
     """The counts of a comparison of traces, and the cases that only one of them has."""
     cases, diverged = result["cases"], sum(case["diverged"] for case in result["cases"])
-    yield f"{diverged} of {len(cases)} cases diverged{', by every bit' if result['exact'] else ''}"
+    yield f"{counted(diverged, 'case', of=len(cases))} diverged{', by every bit' if result['exact'] else ''}"
     for side in ("reference", "other"):
         alone = result[f"only_in_{side}"]
         if alone:

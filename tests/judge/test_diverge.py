@@ -28,7 +28,7 @@ def test_diverge_tells_the_verdict_once_and_writes_json_table_and_picture(pair: 
     assert done.returncode == 1
     verdict = ": the first step's transformer or its guidance"
     assert (done.stdout + done.stderr).count(verdict) == 1
-    assert done.stderr.splitlines() == ["gt: 1 of 1 cases diverged", "gt: a picture of each case is in divergence"]
+    assert done.stderr.splitlines() == ["gt: 1 of 1 case diverged", "gt: a picture of each case is in divergence"]
     written = pair / "divergence"
     assert sorted(path.name for path in written.iterdir()) == ["diverge.json", "diverge.txt", "one.svg"]
     (case,) = json.loads((written / "diverge.json").read_text())["cases"]
@@ -38,7 +38,7 @@ def test_diverge_tells_the_verdict_once_and_writes_json_table_and_picture(pair: 
 
 def test_diverge_exits_with_0_where_nothing_differs(pair: Path, gt: Gt) -> None:
     done = gt("diverge", "--reference", "reference", "--other", "same", "--exact", "--case-ids", CASE, "-o", "out")
-    assert (done.returncode, done.stderr.splitlines()[0]) == (0, "gt: 0 of 1 cases diverged, by every bit")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (0, "gt: 0 of 1 case diverged, by every bit")
     assert "one: all 17 stages are equal, bit for bit" in done.stdout
 
 
