@@ -13,6 +13,7 @@ import dagger
 from ..artifact import manifest as manifests
 from ..catalogue.gpus import FOLDERS
 from ..errors import GtError, reading
+from ..plan.generation import now
 from ..run import transfer
 from . import on_machine
 
@@ -20,6 +21,7 @@ ARTIFACT, PUBLISHED, SERVING = "/gt/artifact", "/gt/published", "/gt/engine"
 MODELS = "/gt/models"
 REFERENCE, OTHER = "/gt/reference", "/gt/other"
 FLOOR, SPEC, OUT = "/gt/noise_floor.yaml", "/gt/spec.json", "/gt/out"
+HISTORY = "history.jsonl"  # in what comes back
 NAMES = {"artifact": "the artifact", "published": "published GT", "engine": "the engine's output"}
 MOUNTED = {  # by the name in what is judged, and in the judge's spec
     "published": PUBLISHED,
@@ -41,6 +43,7 @@ class Judged:
     engine: dagger.Directory | None = None  # a serving engine's output
     engine_gpu: str | None = None  # the GPU kind that it was made on
     noise_floor: Path | None = None
+    history: Path | None = None  # what earlier comparisons measured; the result holds it, grown
     models: dagger.Directory | None = None  # weights of CLIP and LPIPS
     reference: dagger.Directory | None = None  # a trace
     other: dagger.Directory | None = None  # the trace that is compared with it
@@ -89,6 +92,11 @@ async def _ran(container: dagger.Container, what: on_machine.Command, judged: Ju
         with reading(judged.noise_floor):
             floor = judged.noise_floor.read_text(encoding="utf-8")
         container, spec["noise_floor"] = container.with_new_file(FLOOR, floor), FLOOR
+    if judged.history is not None:
+        with reading(judged.history):
+            history = transfer.file(judged.history.read_text(encoding="utf-8"), HISTORY)
+        place = f"{OUT}/{HISTORY}"
+        container, spec["history"], spec["date"] = container.with_file(place, history), place, now()
     spec["names"] = {name: words for name, words in NAMES.items() if name in spec}
     published = await _manifests(judged.published, "published") if judged.published is not None else None
     on_machine.validate(what, spec, await _manifests(judged.artifact, "gt"), published)

@@ -11,6 +11,7 @@ from typing_extensions import Doc
 
 from ..artifact.folder import check_writable
 from ..judge import on_machine
+from ..plan.generation import now
 from ..plan.host import known
 from .options import GT, Answer, Artifact, CaseIds, Folder, ImagesOnly, Published, Typed, Written, read_text, write_text
 
@@ -65,6 +66,9 @@ class Compare:
     images_only: ImagesOnly = False
     models: Annotated[Folder | None, Doc("Weights of CLIP and LPIPS; what is not there is not measured.")] = None
     noise_floor: Annotated[Path | None, Doc("A file of measured noise floors, instead of this project's.")] = None
+    history: Annotated[
+        Path | None, Doc("Append the measures to this file of JSON lines; the report shows their trend.")
+    ] = None
     reference_trace: Annotated[Folder | None, Doc("A trace of the reference; shown beside the images.")] = None
     other_trace: Annotated[Folder | None, Doc("A trace of what is compared with it, such as the engine's.")] = None
 
@@ -88,6 +92,8 @@ class CompareOnMachine(Compare):
             "engine_gpu": self.engine_gpu,
             "models": self.models and str(self.models.path),
             "noise_floor": self.noise_floor and str(self.noise_floor),
+            "history": self.history and str(self.history),
+            "date": now(),
             "reference": self.reference_trace and str(self.reference_trace.path),
             "other": self.other_trace and str(self.other_trace.path),
             "names": {what: folder.address for what, folder in folders.items() if folder is not None},

@@ -53,6 +53,7 @@ class CompareOnEngine(Compare):
             _directory(self.engine),
             self.engine_gpu,
             self.noise_floor,
+            self.history,
             _directory(self.models),
             _directory(self.reference_trace),
             _directory(self.other_trace),

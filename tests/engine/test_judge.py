@@ -38,6 +38,23 @@ def test_a_comparison_comes_back_as_report_json_and_junit(call: Call, tmp_path: 
     assert found["not_measured"].keys() == {"clip", "lpips"}
 
 
+def test_a_history_comes_in_as_a_file_and_back_grown_beside_the_report(call: Call, tmp_path: Path) -> None:
+    new = pictures.artifact(tmp_path / "gt", {ONE: scene(1)})
+    history = tmp_path / "earlier.jsonl"
+    history.write_text("")
+    for number in (1, 2):
+        out = tmp_path / f"out{number}"
+        arguments = ("--artifact", str(new), "--published", str(new), "--history", str(history))
+        assert call("compare", *arguments, "-o", str(out)).status == 0
+        history = out / "history.jsonl"
+        assert [json.loads(line)["case"] for line in history.read_text().splitlines()] == ["one"] * number
+    assert "The last 2 of 2 comparisons" in (out / "report.html").read_text()
+    history = tmp_path / "damaged.jsonl"
+    history.write_text("[]\n")
+    refused = call("compare", *arguments[:-1], str(history))
+    assert "history.jsonl is no history of comparisons: line 1" in refused.message
+
+
 def test_learned_measures_are_taken_where_their_weights_are_given(call: Call, tmp_path: Path) -> None:
     new = pictures.artifact(tmp_path / "gt", {ONE: scene(1)})
     models, out = tiny_clip.write(tmp_path / "models"), tmp_path / "out"

@@ -98,6 +98,8 @@ def test_check_says_one_line_for_each_bad_file_and_exits_with_1(sound: Path, gt:
         (["compare", "--engine", "nothing"], "--engine nothing: there is no such directory"),
         (["compare", "--published", "images/one_1gpu.png"], "images/one_1gpu.png: is a file; name a directory"),
         (["compare", "--published", "images", "--noise-floor", "no.yaml"], "no.yaml cannot be read"),
+        (["compare", "--published", "images", "--history", "gt/manifest.json"], "is no history of comparisons: line 1"),
+        (["compare", "--published", "images", "--history", "images"], "images is no file; name another one"),
     ],
 )
 def test_what_cannot_be_judged_is_one_clear_line_and_status_2(
@@ -108,6 +110,17 @@ def test_what_cannot_be_judged_is_one_clear_line_and_status_2(
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_each_comparison_with_a_history_adds_a_line_to_it_and_a_point_to_the_report(sound: Path, gt: Gt) -> None:
+    published = pictures.write(sound.parent / "published", {ONE: scene(1), TWO: scene(2)})
+    for _ in range(2):
+        done = gt("compare", "--published", str(published), "--engine", "gt", "--history", "trend/all.jsonl")
+        assert done.returncode == 0
+    lines = [json.loads(line) for line in (sound.parent / "trend" / "all.jsonl").read_text().splitlines()]
+    assert [line["case"] for line in lines] == ["one", "two"] * 2
+    assert lines[0]["published"] == lines[0]["engine"] == {"ssim": 1.0, "psnr": None, "mean_abs_diff": 0.0}
+    assert "The last 2 of 2 comparisons" in (sound.parent / "comparison" / "report.html").read_text()
 
 
 def test_compare_writes_report_json_and_junit_and_says_what_changed(sound: Path, gt: Gt) -> None:

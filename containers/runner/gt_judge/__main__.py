@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -37,6 +38,8 @@ class Spec(TypedDict, total=False):
     engine_gpu: str | None  # the GPU kind that it was made on, where no manifest beside it says so
     models: str | None  # weights of the learned measures
     noise_floor: str | None  # a file to use instead of ours
+    history: str | None  # a file that the measures are appended to
+    date: str  # of the comparison, in the history
     names: dict[str, str]  # how artifact, published and engine are called in the report
     reference: str | None  # a trace; of a comparison of images, beside which it is shown
     other: str | None  # the trace that is compared with it
@@ -78,6 +81,7 @@ def _artifact(spec: Spec) -> Artifact:
 
 
 def _compare(spec: Spec, out: Path) -> None:
+    from .compare import history as histories  # noqa: PLC0415
     from .compare.compare import Against, compare  # noqa: PLC0415
     from .compare.learned import Learned  # noqa: PLC0415
     from .compare.report import junit, page  # noqa: PLC0415
@@ -95,11 +99,17 @@ def _compare(spec: Spec, out: Path) -> None:
         names=spec.get("names", {}),
     )
     _prepare(out, "compare.json")
+    path = _path(spec.get("history"))
+    history = None if path is None else histories.History(path)
     traces = _divergence(spec) if spec.get("reference") else None
     comparison = compare(artifact, against, traces)
     _write(comparison.as_json(), out / "compare.json")
     junit.write(comparison, out / "junit.xml")
-    page.write(comparison, out / "report.html")
+    known: list[histories.Entry] = []
+    if history is not None:
+        date = datetime.fromisoformat(spec["date"])
+        known = history.grow(histories.entries(comparison, date, spec.get("engine_gpu")))
+    page.write(comparison, out / "report.html", known)
 
 
 def _diverge(spec: Spec, out: Path) -> None:

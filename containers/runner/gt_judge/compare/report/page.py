@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from markupsafe import Markup
 from ...diverge import picture, words
 from ...diverge.result import CaseResult as TracedCase
 from ...text import printable
+from ..history import Entry, Series, by_series, series_of
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured
 from ..thresholds import LOWER_IS_BETTER
+from . import trend
 from .views import AMPLIFIED, Views, render
 
 TEMPLATE = "report.html.j2"
@@ -37,8 +39,8 @@ MEASURES = {
 UNITS = {"psnr": " dB"}
 
 
-def write(comparison: Comparison, path: Path) -> None:
-    """Write the file."""
+def write(comparison: Comparison, path: Path, history: Sequence[Entry] = ()) -> None:
+    """Write the file. `history`: what all comparisons so far measured, this one too."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -49,10 +51,11 @@ def write(comparison: Comparison, path: Path) -> None:
     )
     files = [file for case in comparison.cases for file in case.files]
     images: dict[str, str] = {}
+    series = by_series(history)
     shown = {file.pair.name: _figures(rendered, images) for file, rendered in zip(files, render(files), strict=True)}
     stream = environment.get_template(TEMPLATE).stream(
         comparison=comparison,
-        cards=[_card(case, rank, shown) for rank, case in enumerate(comparison.cases)],
+        cards=[_card(case, rank, shown, series) for rank, case in enumerate(comparison.cases)],
         images=images.items(),
         without_floor=sum(case.grade == Grade.CHANGED and case.floor is None for case in comparison.cases),
         amplified=256 // AMPLIFIED,
@@ -73,13 +76,21 @@ def _figures(views: Views, images: dict[str, str]) -> list[dict[str, Any]]:
     return figures
 
 
-def _card(case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def _card(
+    case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]], series: dict[Series, list[Entry]]
+) -> dict[str, Any]:
     changes = case.changes or {"arguments": [], "environment": []}
     return {
         "case": case,
         "rank": rank,
         "files": [
-            {"result": file, "figures": shown[file.pair.name], "rows": list(_rows(file, case)), "notes": _notes(file)}
+            {
+                "result": file,
+                "figures": shown[file.pair.name],
+                "rows": list(_rows(file, case)),
+                "notes": _notes(file),
+                "trend": trend.draw(series.get(series_of(file), []), case, MEASURES),
+            }
             for file in case.files
         ],
         "changes": {what: [_change(change) for change in part] for what, part in changes.items()},
