@@ -38,8 +38,9 @@ class Catalogue:
 
     @property
     def native_groups(self) -> set[str]:
-        """The same of native cases; the name of a serving engine is a group too."""
-        return _groups(self.native) | {case.source for case in self.native.values()}
+        """The same of native cases; the names of serving engines and of their suites are groups too."""
+        cases = self.native.values()
+        return _groups(self.native) | {name for case in cases for name in (case.source, *case.suites)}
 
 
 def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
@@ -84,7 +85,13 @@ def _taken(
             )
             yield file.mistake(("cases", name), expected)
         case = known[name] = Case(
-            name, file.model.source, spec, getattr(file.model, "code", None), path, serving=serving
+            name,
+            file.model.source,
+            spec,
+            getattr(file.model, "code", None),
+            path,
+            serving=serving,
+            by_name=serving is not None and spec.suite in file.model.by_name,
         )
         for key, expected in inputs.mistakes(case, seen) if seen is not None else ():
             yield file.mistake(("cases", name, *key.split(".")), expected)

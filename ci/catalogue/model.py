@@ -6,12 +6,13 @@ not passed. What is not established is left out and explained under `open`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
+from ..errors import near
 from .fields import ALL, MODES, CaseBase, Code, Id, Input, Latents, Line, SourceName, Strict, TinyModel
 from .native import ServingCase, ServingEngine
 from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
@@ -73,10 +74,22 @@ class ServingFile(Strict):
         description="A name for the serving engine; none of our own sources."
     )
     engine: ServingEngine
+    by_name: list[Id] = Field(
+        default_factory=list,
+        description="Suites that a run makes only where it names them, as source group, or a case of theirs.",
+    )
     cases: dict[Id, ServingCase] = Field(min_length=1)
     unavailable: dict[Id, Line] = Field(
         default_factory=dict, description="Cases of the serving engine that cannot be made here, and why."
     )
+
+    @model_validator(mode="after")
+    def _of_its_cases(self) -> Self:
+        suites = {suite for case in self.cases.values() for suite in (case.suite, *case.also)}
+        for suite in self.by_name:
+            if suite not in suites:
+                raise ValueError(f"suites of its cases in by_name; {suite!r} is none: {near(suite, suites)}")
+        return self
 
 
 OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
@@ -100,6 +113,7 @@ class Case:
     code: Code | None
     file: Path  # where it stands; relative inputs start from its folder
     serving: ServingEngine | None = field(default=None, kw_only=True)  # what makes it, if it is native
+    by_name: bool = field(default=False, kw_only=True)  # its suite is made only where a run names it
 
     @property
     def model(self) -> str:
@@ -135,6 +149,19 @@ class Case:
     def assumed(self) -> bool:
         """Whether its minutes are no estimate of it, since its file gives none."""
         return "minutes" not in self.spec.needs.model_fields_set
+
+    @property
+    def suites(self) -> list[str]:
+        """The suites of the serving engine's tests in which it stands, its own first; none of an official case."""
+        return [self.spec.suite, *self.spec.also] if isinstance(self.spec, ServingCase) else []
+
+    def in_suite(self, suite: str) -> Case:
+        """The case as it stands in one of its suites, and in no other; itself for another name."""
+        if not isinstance(self.spec, ServingCase) or suite not in self.spec.also:
+            return self
+        there = self.spec.model_dump(mode="json", exclude_unset=True, exclude={"also"})
+        there |= {"suite": suite, "needs": self.spec.also[suite].model_dump(mode="json", exclude_unset=True)}
+        return replace(self, spec=ServingCase.model_validate(there))
 
     def data(self) -> dict[str, Any]:
         """The whole case as JSON: just what its file says, nothing filled in."""

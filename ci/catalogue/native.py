@@ -86,6 +86,11 @@ class ServingCase(Strict):
     suite: Id = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
     model: Repository = Field(description="What the serving engine loads; it fetches that itself.")
     needs: ServingNeeds
+    also: dict[Id, ServingNeeds] = Field(
+        default_factory=dict,
+        description="Other suites in which it stands, each with what it needs there. The suite's name as source group "
+        "selects it so; a run makes a case once.",
+    )
     groups: list[GroupName] = Field(default_factory=list)
     arguments: list[OfCase] = Field(
         default_factory=list,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import SelectionError, near
@@ -51,17 +51,27 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     wrong = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
     if wrong:
         raise SelectionError("\n".join(wrong))
-    chosen = set(selection.ids) or candidates.keys()
+    open_ = selection.group in (ALL, *(case.source for case in candidates.values()))
+    chosen = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
     if not candidates:
         raise SelectionError(_nothing(catalogue, selection))
     cases = [case for name, case in candidates.items() if name in chosen]
-    serving = sorted({case.source for case in cases if case.serving is not None})
+    _of_one_engine(cases)
+    return cases
+
+
+def _of_one_engine(cases: Iterable[Case]) -> None:
+    native = [case for case in cases if case.serving is not None]
+    serving = sorted({case.source for case in native})
+    if len(serving) == 1:  # a serving engine may have files that install it otherwise, as for another vendor's cards
+        serving = sorted(
+            {case.file.name for case in native if case.serving != native[0].serving} | {native[0].file.name}
+        )
     if len(serving) > 1:
         raise SelectionError(
             f"native cases of {' and '.join(serving)} are selected, and a run has one serving engine; "
             "name cases of one of them with --case-ids, or a folder with its cases alone with --cases"
         )
-    return cases
 
 
 def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case]:
@@ -77,9 +87,10 @@ def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case
     if group != ALL and not selection.official and group not in catalogue.native_groups:
         raise SelectionError(f"group {group!r} holds official cases; add --official")
     return {
-        name: case
+        name: case.in_suite(group)
         for name, case in cases.items()
-        if case.source != SMOKE and group in (ALL, *case.spec.groups, *([case.source] if case.serving else []))
+        if case.source != SMOKE
+        and group in (ALL, *case.spec.groups, *([case.source] if case.serving else []), *case.suites)
     }
 
 
@@ -95,7 +106,7 @@ def _why_not(name: str, catalogue: Catalogue, selection: Selection) -> str:
         return f"case {name!r} is for trying out; add --source-group smoke"
     if case.official == native:
         return f"case {name!r} is {'official; add' if case.official else 'native; leave out'} --official"
-    groups = " and ".join(case.spec.groups) or "no group but all"
+    groups = " and ".join([*case.spec.groups, *case.suites]) or "no group but all"
     return f"case {name!r} is not in group {selection.group!r}; it is in {groups}"
 
 

@@ -33,7 +33,11 @@ def _parts(catalogue: Catalogue) -> tuple[list[Case], list[Case], list[Case]]:
     """The cases for trying out, the official and the native ones."""
     cases = catalogue.cases.values()
     smoke = [case for case in cases if case.source == SMOKE]
-    return smoke, [case for case in cases if case.source != SMOKE], list(catalogue.native.values())
+    return (
+        smoke,
+        [case for case in cases if case.source != SMOKE],
+        [case for case in catalogue.native.values() if not case.by_name],
+    )
 
 
 def _ways(catalogue: Catalogue, here: Host) -> Iterator[str]:

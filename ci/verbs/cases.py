@@ -37,7 +37,11 @@ class CasesList:
         groups = (catalogue.native_groups if self.native else catalogue.groups) | {c.source for c in cases.values()}
         if group != ALL and group not in groups:
             raise SelectionError(f"no group is named {group!r}; {near(group, groups)}")
-        return Answer("\n".join(case.id for case in cases.values() if group in (ALL, case.source, *case.spec.groups)))
+        return Answer(
+            "\n".join(
+                case.id for case in cases.values() if group in (ALL, case.source, *case.spec.groups, *case.suites)
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,9 @@ GT = Folder("gt")
 
 Official = Annotated[bool, Doc("Official cases, instead of native ones.")]
 CaseIds = Annotated[tuple[str, ...], Doc("Only these cases; several are separated by commas.")]
-SourceGroup = Annotated[str, Doc("A group: all, diffusers, wan21, ltx, ltx23, smoke, or one of your own.")]
+SourceGroup = Annotated[
+    str, Doc("A group: all, diffusers, wan21, ltx, ltx23, smoke, a native suite, or one of your own.")
+]
 On = Annotated[
     str,
     Doc("Run on this GPU kind whatever a case needs, or on any; the manifest says so."),
