@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci.catalogue import files as catalogues
+from ci.catalogue import gpus
 from ci.catalogue.files import Catalogue
 from ci.catalogue.model import RESERVED, Case, model_of
 from ci.catalogue.native import PER_CASE, ServingCase, ServingEngine
@@ -84,6 +85,54 @@ def test_native_cases_of_two_serving_engines_are_refused_until_one_is_chosen(tmp
         select(known, Selection())
     assert [case.id for case in select(known, Selection(source_group="vllm-omni"))] == ["two"]
     assert [case.id for case in select(known, Selection(case_ids="one"))] == ["one"]
+
+
+def test_a_case_of_several_suites_is_selected_with_the_needs_of_the_suite_that_is_named(tmp_path: Path) -> None:
+    also = {"1-gpu-5090": {"gpu": "5090", "minutes": 5}}
+    folder = write(
+        tmp_path, one=native_body() | {"also": also}, two=native_body(), three=native_body("1-gpu-5090", "5090")
+    )
+    known = catalogues.load(folder)
+    (case,) = select(known, Selection(case_ids="one"))
+    assert (case.suites, case.spec.needs.gpu, case.data()["also"]) == (["1-gpu", "1-gpu-5090"], "h100", also)
+    (there,) = select(known, Selection(source_group="1-gpu-5090", case_ids="one"))
+    assert there.data() == {key: value for key, value in case.data().items() if key != "also"} | {
+        "suite": "1-gpu-5090",
+        "needs": also["1-gpu-5090"],
+    }
+    assert [case.id for case in select(known, Selection(source_group="1-gpu-5090"))] == ["one", "three"]
+    assert [case.id for case in select(known, Selection(source_group="1-gpu"))] == ["one", "two"]
+    assert [case.id for case in select(known, Selection())] == ["one", "two", "three"]
+    with pytest.raises(SelectionError, match=r"'two' is not in group '1-gpu-5090'; it is in 1-gpu$"):
+        select(known, Selection(source_group="1-gpu-5090", case_ids="two"))
+
+
+def test_a_suite_that_is_made_by_name_is_left_out_of_all_until_it_or_a_case_of_it_is_named(tmp_path: Path) -> None:
+    cases = {"one": native_body(), "two": native_body("slow") | {"groups": ["mine"]}}
+    known = catalogues.load(write_cases(tmp_path, cases, "sglang", engine=ENGINE, by_name=["slow"]))
+    for selection, ids in (
+        (Selection(), ["one"]),
+        (Selection(source_group="sglang"), ["one"]),
+        (Selection(source_group="slow"), ["two"]),
+        (Selection(source_group="mine"), ["two"]),
+        (Selection(case_ids="two"), ["two"]),
+        (Selection(case_ids="one two"), ["one", "two"]),
+    ):
+        assert [case.id for case in select(known, selection)] == ids, selection
+
+
+def test_a_suite_by_name_that_no_case_is_in_is_a_mistake(tmp_path: Path) -> None:
+    (line,) = mistakes(write_cases(tmp_path, {"one": native_body()}, "sglang", engine=ENGINE, by_name=["1-gpi"]))
+    assert line.endswith("expected suites of its cases in by_name; '1-gpi' is none: did you mean 1-gpu?")
+
+
+def test_files_of_one_serving_engine_that_install_it_otherwise_do_not_run_together(tmp_path: Path) -> None:
+    write(tmp_path, one=native_body())
+    (tmp_path / "sglang.yaml").rename(tmp_path / "others.yaml")
+    known = catalogues.load(write(tmp_path, engine=ENGINE | {"install": [["other"]]}, two=native_body()))
+    with pytest.raises(SelectionError, match=r"native cases of others\.yaml and sglang\.yaml are selected"):
+        select(known, Selection())
+    assert [case.id for case in select(known, Selection(case_ids="two"))] == ["two"]
 
 
 @pytest.mark.parametrize("source", RESERVED)
@@ -177,6 +226,66 @@ def test_jobs_of_native_cases_are_the_parts_of_their_suites(cases: list[Case], p
         assert sorted(sorted(case.id for case in job.cases) for job in jobs) == wanted
 
 
+FLUX_2_KLEIN, KLEIN_BASE = "flux_2_klein_image_t2i", "flux_2_klein_base_image_t2i"
+BY_NAME = {  # suite: runners, folder in the data repository, ids
+    "1-gpu-5090": (
+        "1-gpu-5090",
+        "5090",
+        [
+            "zimage_image_t2i",
+            KLEIN_BASE,
+            "wan2_1_t2v_1.3b",
+            "turbo_wan2_1_t2v_1.3b",
+            "flux_image_t2i_layerwise_cpu_offload_5090",
+            "minimax_h3_t2va_consumer_budget_1gpu_5090",
+        ],
+    ),
+    "1-gpu-xpu": ("intel-bmg", "intel_xpu_b60", ["zimage_image_t2i", FLUX_2_KLEIN, KLEIN_BASE, "wan2_1_t2v_1.3b"]),
+    "4-gpu-h100": (
+        "4-gpu-h100",
+        "h100",
+        ["minimax_h3_fl2va_first_frame_4gpu_h100", "vdn_h3_t2va_4gpu_h100", "fasth3_t2va_vsa_4gpu_h100"],
+    ),
+    "1-npu": (
+        "linux-aarch64-a3-2",
+        "ascend",
+        [
+            "ernie_image_t2i_1npu",
+            "glm_image_t2i_1npu",
+            "flux_image_t2i_npu",
+            "flux_2_klein_4b_t2i_1npu",
+            "z_image_t2i_1npu",
+            "wan2_1_t2v_1.3b_1_npu",
+            "joyai_image_edit_ti2i_1npu",
+        ],
+    ),
+    "2-npu": (
+        "linux-aarch64-a3-16",
+        "ascend",
+        [
+            "flux_2_image_t2i_2npu",
+            "qwen_image_t2i_2npu",
+            "wan2_2_t2v_14b_w8a8_2npu",
+            "minimax_h3_t2va_2npu",
+            "ltx_2_ti2va_2npu",
+            "mova_360p_ti2va_2npu",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("suite", BY_NAME)
+def test_each_suite_beside_upstreams_gt_workflow_is_planned_by_its_name(catalogue: Catalogue, suite: str) -> None:
+    runner_label, folder, ids = BY_NAME[suite]
+    cases = select(catalogue, Selection(source_group=suite))
+    assert sorted(case.id for case in cases) == sorted(ids)
+    assert {gpus.folder_of(case.spec.needs.gpu) for case in cases} == {folder}
+    jobs = plan(cases)
+    assert {job.runner_label for job in jobs} == {runner_label}
+    assert {job.name.rpartition("-")[0] for job in jobs} == {f"sglang-{suite}"}
+    assert all(job.minutes * 60 <= MAX_SECONDS for job in jobs)
+
+
 def test_the_matrix_of_our_native_cases_is_that_of_upstreams_suites(catalogue: Catalogue) -> None:
     entries = matrix(plan(select(catalogue, Selection())))["include"]
     suites: dict[str, set[str]] = {}
@@ -187,7 +296,7 @@ def test_the_matrix_of_our_native_cases_is_that_of_upstreams_suites(catalogue: C
         assert entry["minutes"] * 60 <= MAX_SECONDS
         assert entry["model"] == SEVERAL
     assert suites == {"1-gpu": {"1-gpu-h100"}, "2-gpu": {"2-gpu-h100"}, "1-gpu-b200": {"4-gpu-b200"}}
-    assert sum(entry["case_count"] for entry in entries) == len(catalogue.native)
+    assert sum(entry["case_count"] for entry in entries) == sum(not case.by_name for case in catalogue.native.values())
 
 
 def test_an_estimate_that_is_missing_is_five_minutes_and_is_said_to_be_assumed() -> None:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 TESTS = PurePosixPath("python/sglang/multimodal_gen/test/server")
 SUITES = TESTS / "gpu_cases.py"
+SUITES_OF_NPUS = TESTS / "ascend" / "testcase_configs_npu.py"
 CONFIGS = TESTS / "testcase_configs.py"
 WORKFLOW = PurePosixPath(".github/workflows/diffusion-ci-gt-gen.yml")
 CASE_CLASS = "DiffusionTestCase"
@@ -87,19 +88,23 @@ class _Checkout:
         self._modules: dict[PurePosixPath, _Module | None] = {}
 
     def definitions(self) -> dict[str, Definition]:
-        suites = self._module(SUITES)
-        if suites is None:
-            return {}
         places: dict[str, str] = {}
         pieces: dict[str, dict[str, None]] = {}  # in their order; a dictionary holds each of them once
-        for statement in suites.statements:
-            if isinstance(statement, ast.ClassDef | ast.ImportFrom | ast.Import):
-                continue
+        for suites, statement in self._statements():
             for name, call in _cases(statement):
                 whole = statement if isinstance(statement, ast.FunctionDef) else call
                 places.setdefault(name, _first_name(statement))
                 pieces.setdefault(name, {}).update(dict.fromkeys(self._pieces(suites, name, call, whole)))
         return {name: Definition(places[name], "".join(pieces[name])) for name in places}
+
+    def _statements(self) -> Iterator[tuple[_Module, ast.stmt]]:
+        """What may define a case: the statements of the suites' files; without that of all GPUs there is no suite."""
+        for suites in (self._module(SUITES), self._module(SUITES_OF_NPUS)):
+            if suites is None:
+                return
+            for statement in suites.statements:
+                if not isinstance(statement, ast.ClassDef | ast.ImportFrom | ast.Import):
+                    yield suites, statement
 
     def _pieces(self, suites: _Module, case: str, call: ast.Call, whole: ast.stmt | ast.expr) -> Iterator[str]:
         """The texts that define a case: its own, and those of the names that these lead to."""
