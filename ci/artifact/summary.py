@@ -17,9 +17,10 @@ MOST_CASES = 1_000  # rows; GitHub shows no summary of more than 1 MiB, and a ro
 MOST_WORDS = 200  # characters of a reason; the manifest has all of it
 
 
-def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
-    """The files that tell of an artifact: `summary.md`, and `counts.env` with a line NAME=NUMBER for each count.
+def texts(manifest: Manifest, problems: Iterable[str], artifact_url: str = "") -> dict[str, str]:
+    """The files that tell of an artifact: `summary.md`, `counts.env`, `problems.txt`.
 
+    `counts.env` has a line NAME=NUMBER for each count, `problems.txt` one for each of the verdict's problems.
     Pictures are links to `artifact_url`: GitHub and GitLab strip images that are embedded as data. Raises ArtifactError
     for an address that is no http address.
     """
@@ -39,6 +40,7 @@ def texts(manifest: Manifest, artifact_url: str = "") -> dict[str, str]:
     return {
         "summary.md": "\n".join(lines) + "\n",
         "counts.env": "".join(f"{name}={count}\n" for name, count in counts.items()),
+        "problems.txt": "".join(f"{line}\n" for line in problems),
     }
 
 

@@ -54,17 +54,24 @@ class Collect:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Write an artifact as a Markdown table of its cases, for the page of a CI run: summary.md, and counts.env."""
+    """Write an artifact as a Markdown table of its cases, for the page of a CI run: summary.md.
+
+    Beside it are counts.env, and problems.txt with the lines of verdict: no line where the artifact is whole.
+    """
 
     artifact: Artifact = GT
     artifact_url: Annotated[str, Doc("Where a reader can get the artifact; pictures link there.")] = ""
     output: Annotated[
-        Folder | None, Doc("A directory for summary.md and counts.env."), Written(), Typed(default="print it")
+        Folder | None,
+        Doc("A directory for summary.md, counts.env and problems.txt."),
+        Written(),
+        Typed(default="print it"),
     ] = None
 
     def run(self) -> Answer:
         """The table, where no directory is named."""
-        texts = summary.texts(manifest.read(self.artifact.path), self.artifact_url)
+        artifact = self.artifact.path
+        texts = summary.texts(manifest.read(artifact), verdict(artifact), self.artifact_url)
         if self.output is None:
             return Answer(texts["summary.md"])
         for name, text in texts.items():

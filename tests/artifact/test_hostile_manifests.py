@@ -176,7 +176,7 @@ def every_reader(place: Path, catalogue: Catalogue) -> None:
     if isinstance(manifest, Manifest):
         assert Manifest.model_validate_json(manifest.text()) == manifest
         json.loads(manifest.text(), parse_constant=pytest.fail)
-        for text in summary.texts(manifest).values():
+        for text in summary.texts(manifest, []).values():
             assert all(character.isprintable() or character == "\n" for character in text)
         plan = attempt(lambda: again(manifest, [], HERE, anyway=True))
         attempt(lambda: serving_of(manifest))

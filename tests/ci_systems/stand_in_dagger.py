@@ -1,7 +1,8 @@
 """Stands in for the `dagger` CLI: keeps what it was called with, and answers with the local command's verbs.
 
-GT_DAGGER names a folder: `calls.jsonl` gets a line for each call; `gt` is the artifact that `generate` gives, or the
-part of it that was asked for; a call whose words hold the line in `breaks` fails.
+GT_DAGGER names a folder: `calls.jsonl` gets a line for each call; `gt` is the artifact that `generate` gives for a
+selection that the local command can plan, or the part of it that was asked for; a call whose words hold the line in
+`breaks` fails.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 HERE = Path(os.environ["GT_DAGGER"])
 GT = Path(sys.executable).parent / "gt"
 NOT_LOCAL = ("on",)  # what the local verbs have other words for
+SELECTION = ("--official=", "--case-ids=", "--source-group=", "--cases=", "--per-case=")
 
 
 def main() -> int:
@@ -37,16 +39,13 @@ def main() -> int:
         return 1
     if verb in ("matrix", "gitlab-pipeline"):
         with Path(value_of["output"]).open("w") if "output" in value_of else nullcontext() as out:
-            local = [option for option in options if not option.startswith("--output=")]
-            return subprocess.run([GT, verb, *_local(local)], stdout=out, check=False).returncode
-    if verb == "collect":
-        parts, *local = options
-        return subprocess.run([GT, verb, parts.removeprefix("--parts="), *local], check=False).returncode
-    if verb in ("verdict", "summary"):
-        return subprocess.run([GT, verb, *_local(options)], check=False).returncode
+            given = [option for option in options if not option.startswith("--output=")]
+            return subprocess.run([GT, verb, *_local(given)], stdout=out, check=False).returncode
+    if verb in ("collect", "verdict", "summary"):
+        local = [options[0].removeprefix("--parts="), *options[1:]] if verb == "collect" else [*_local(options)]
+        return subprocess.run([GT, verb, *local], check=False).returncode
     if verb == "generate":
-        shutil.copytree(HERE / "gt", value_of["output"], dirs_exist_ok=True)
-        _only(Path(value_of["output"]), _words(option for option in options if option.startswith("--case-ids=")))
+        return _generate(options, Path(value_of["output"]))
     if verb == "compare":
         Path(value_of["output"]).mkdir()
         (Path(value_of["output"]) / "report.html").touch()
@@ -55,6 +54,16 @@ def main() -> int:
         (Path(value_of["output"]) / "a_1gpu.png").touch()
     if verb == "publish":
         print("0123abc\nwhat was published")  # noqa: T201
+    return 0
+
+
+def _generate(options: list[str], output: Path) -> int:
+    """Give the artifact, if the local command can plan what is selected."""
+    selection = _local([option for option in options if option.startswith(SELECTION)])
+    if refused := subprocess.run([GT, "matrix", *selection], stdout=subprocess.DEVNULL, check=False).returncode:
+        return refused
+    shutil.copytree(HERE / "gt", output, dirs_exist_ok=True)
+    _only(output, _words(option for option in options if option.startswith("--case-ids=")))
     return 0
 
 

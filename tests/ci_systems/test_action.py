@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from ci.main import DiffusionGt
 from tests.ci_systems.github import GitHub, WorkflowRun, load
 from tests.ci_systems.stand_in import VERSION, StandIn
 from tests.conftest import ROOT
+from tests.support.git_server import Fault, GitServer, bare
 
 ACTION = load(ROOT / "action.yml")
 TOKEN, PUBLISH_TOKEN = "hf_of_this_test", "publish_token_of_this_test"
@@ -89,6 +92,7 @@ class Machine(StandIn):
         super().__post_init__()
         shutil.copy(self.folder / "bin" / "dagger", self.folder)  # what Dagger's script installs
         self.gives({"smoke_t2i": "ok", "smoke_t2v": "ok"})
+        self.program("curl", 'printf "%s\\n" "$@" > "$GT_DAGGER/asked"; cat > "$GT_DAGGER/header"; printf 200')
 
     def run(self, before: str = "true", version: str = VERSION, **inputs: str) -> ActionRun:
         """Run a workflow of one job: a script, and the action. `_` in an input's name stands for `-`."""
@@ -115,15 +119,13 @@ def machine(github: GitHub, tmp_path: Path) -> Machine:
     return Machine(tmp_path / "machine", github)
 
 
-def test_a_run_gives_the_artifact_its_counts_its_matrix_and_a_table_of_cases(machine: Machine) -> None:
+def test_a_run_gives_the_artifact_its_counts_and_a_table_of_cases(machine: Machine) -> None:
     acted = machine.run(source_group="smoke", artifact_name="gt-smoke", case_ids="smoke_t2i\nsmoke_t2v")
     assert acted.result == "success", acted.ran.log()
-    assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
     outputs = acted.outputs
     assert outputs["artifact-path"].endswith("/gt")
     assert outputs["manifest"] == outputs["artifact-path"] + "/manifest.json"
     assert (outputs["case-count"], outputs["failed-count"]) == ("2", "0")
-    assert [job["case_ids"] for job in json.loads(outputs["matrix"])["include"]] == ["smoke_t2i", "smoke_t2v"]
     uploaded = acted.ran.artifact("gt-smoke")
     assert {file.name for file in uploaded.iterdir()} == {file.name for file in (machine.folder / "gt").iterdir()}
     assert "### Ground truth: 2 of 2 cases" in acted.ran.summary
@@ -132,16 +134,29 @@ def test_a_run_gives_the_artifact_its_counts_its_matrix_and_a_table_of_cases(mac
     assert (upload["retention-days"], upload["if-no-files-found"]) == ("7", "error")
 
 
+def test_the_module_is_loaded_for_few_calls_three_at_most(machine: Machine) -> None:
+    assert machine.run(source_group="smoke").verbs == ["generate", "summary"]
+    (machine.folder / "calls.jsonl").unlink()
+    assert machine.run(source_group="smoke", **PUBLISH).verbs == ["generate", "summary", "publish"]
+
+
 def test_a_failed_case_makes_the_step_red_after_the_artifact_is_whole_and_told(machine: Machine) -> None:
     machine.gives({"smoke_t2i": "ok", "smoke_t2v": "failed"})
     acted = machine.run(source_group="smoke", artifact_name="gt", **PUBLISH)
     assert (acted.ran.status, acted.result) == (1, "failure")
     assert acted.ran.result("gt", "verdict") == "failure"
-    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "summary"]  # nothing is published
+    assert acted.verbs == ["generate", "summary"]  # nothing is published
     assert (acted.outputs["case-count"], acted.outputs["failed-count"]) == ("2", "1")
     assert (acted.ran.artifact("gt") / "manifest.json").exists()
     assert "❌ failed" in acted.ran.summary
-    assert "smoke_t2v: failed: broken on purpose" in acted.ran.log("gt", "verdict")
+    assert acted.ran.log("gt", "verdict") == "smoke_t2v: failed: broken on purpose\n"
+
+
+def test_a_file_that_is_not_the_manifests_makes_the_step_red_and_is_not_published(machine: Machine) -> None:
+    (machine.folder / "gt" / "smoke_t2v_1gpu.png").unlink()
+    acted = machine.run(source_group="smoke", **PUBLISH)
+    assert (acted.result, acted.verbs) == ("failure", ["generate", "summary"])
+    assert "smoke_t2v_1gpu.png: missing" in acted.ran.log("gt", "verdict")
 
 
 def test_inputs_become_arguments_word_for_word(machine: Machine) -> None:
@@ -157,8 +172,8 @@ def test_inputs_become_arguments_word_for_word(machine: Machine) -> None:
     )
     selected = ["--official=true", "--source-group=diffusers", "--on=rtx5090", "--per-case=true"]
     selected += ['--case-ids="a"', '--case-ids="b"', '--case-ids="c"', "--cases=my cases"]
-    assert acted.options("matrix") == selected
-    assert acted.calls[1:] == [], "the stand-in's matrix refuses these cases, so nothing is generated"
+    assert acted.options("generate")[: len(selected)] == selected
+    assert acted.calls[1:] == [], "the stand-in refuses these cases, so nothing comes after"
 
 
 def test_what_generate_gets_is_named_by_the_module(machine: Machine) -> None:
@@ -176,7 +191,7 @@ def test_what_generate_gets_is_named_by_the_module(machine: Machine) -> None:
         *("--hf-token=env:HF_TOKEN", "--tls-ca=env:TLS_CA", "--tls-cert=env:TLS_CERT", "--tls-key=env:TLS_KEY"),
         f"--output={acted.outputs['artifact-path']}",
     ]
-    env = acted.calls[1]["env"]
+    env = acted.calls[0]["env"]
     secrets = [env[name] for name in ("HF_TOKEN", "TLS_CA", "TLS_CERT", "TLS_KEY")]
     assert secrets == [TOKEN, "CA\nlines", "CERT", "KEY"]
 
@@ -210,14 +225,14 @@ def test_hostile_text_in_any_input_is_refused_or_one_word_and_never_run(machine:
         assert {option for option, *_ in options} <= parameters(call["verb"]) | {"output"}
         assert dict(options).get("official", "false") in ("false", text)
     outputs = acted.outputs
-    assert "pwned" not in (outputs["matrix"], outputs["case-count"])
+    assert outputs["case-count"] != "pwned"
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_ids_and_groups_fail_before_anything_is_generated(machine: Machine, text: str) -> None:
     acted = machine.run(source_group="smoke", case_ids=text.format(canary=machine.folder / "canary"))
     assert acted.result == "failure"
-    assert acted.verbs == ["matrix"]
+    assert acted.verbs == ["generate"]
     assert "no case is named" in acted.ran.log("gt", "generate")
 
 
@@ -232,7 +247,7 @@ def test_every_option_of_the_action_is_an_argument_of_the_function(machine: Mach
     everything = {str(name).replace("-", "_"): "x" for name in ACTION["inputs"] if name not in FETCH}
     words = {"official": "false", "case_ids": "smoke_t2i", "source_group": "smoke", "cases": str(ROOT / "cases")}
     acted = machine.run(**{**everything, **words, "gpu": "auto", "on": "cpu", "per_case": "false"})
-    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "publish", "summary"], acted.ran.log()
+    assert acted.verbs == ["generate", "summary", "publish"], acted.ran.log()
     for call in acted.calls:
         names = {option.removeprefix("--").split("=", 1)[0] for option in call["options"]}
         assert names - {"output"} <= parameters(call["verb"]), call["verb"]
@@ -244,8 +259,14 @@ def test_secrets_stand_on_no_command_line_and_in_no_log(machine: Machine) -> Non
     for secret in (TOKEN, PUBLISH_TOKEN):
         assert secret not in json.dumps([call["options"] for call in acted.calls])
         assert secret not in acted.ran.log()
-    assert having(acted, PUBLISH_TOKEN) == {"publish-access", "publish"}
-    assert having(acted, TOKEN) == {"matrix", "generate"}
+    asked = (machine.folder / "asked").read_text()
+    assert asked.endswith("\nhttps://git.example/data/info/refs?service=git-receive-pack\n")
+    secret = base64.b64encode(f"x-access-token:{PUBLISH_TOKEN}".encode()).decode()
+    assert (machine.folder / "header").read_text() == f"Authorization: Basic {secret}\n"
+    assert PUBLISH_TOKEN not in asked
+    assert secret not in asked + acted.ran.log()
+    assert having(acted, PUBLISH_TOKEN) == {"publish"}
+    assert having(acted, TOKEN) == {"generate"}
 
 
 def having(acted: ActionRun, secret: str) -> set[str]:
@@ -257,14 +278,12 @@ def having(acted: ActionRun, secret: str) -> set[str]:
     }
 
 
-def test_a_whole_artifact_is_published_once_access_was_asked_for(machine: Machine) -> None:
+def test_a_whole_artifact_is_published(machine: Machine) -> None:
     acted = machine.run(
         source_group="smoke", publish_target_dir="a dir", publish_branch="b", publish_via="github-api", **PUBLISH
     )
     assert acted.result == "success", acted.ran.log()
-    assert acted.verbs == ["publish-access", "matrix", "generate", "verdict", "publish", "summary"]
     to = ["--to=https://git.example/data", "--via=github_api", "--user="]
-    assert acted.options("publish-access") == [*to, "--token=env:GT_PUBLISH_TOKEN"]
     assert acted.options("publish") == [
         f"--artifact={acted.outputs['artifact-path']}",
         *(*to, "--branch=b", "--publish-target-dir=a dir", "--per-platform=false", "--ref=refs/heads/main"),
@@ -272,6 +291,44 @@ def test_a_whole_artifact_is_published_once_access_was_asked_for(machine: Machin
         "--token=env:GT_PUBLISH_TOKEN",
     ]
     assert acted.outputs["commit"] == "0123abc"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    """A git server with a repository, and the machine's own curl to ask it with."""
+    root = tmp_path / "served"
+    bare(root / "data.git", {"README.md": b"GT"})
+    with GitServer(root).serving() as server:
+        yield server
+
+
+def test_the_right_to_write_is_asked_for_before_anything_is_generated(machine: Machine, server: GitServer) -> None:
+    (machine.folder / "bin" / "curl").unlink()
+    server.watching = True
+    server.faults.append(Fault("info/refs", 503))
+
+    def verbs(token: str, path: str = "") -> tuple[list[str], str]:
+        (machine.folder / "calls.jsonl").unlink(missing_ok=True)
+        acted = machine.run(source_group="smoke", publish=server.url + path, publish_token=token)
+        return acted.verbs, acted.ran.log("gt", "access")
+
+    assert verbs(server.token)[0] == ["generate", "summary", "publish"]
+    for token in (server.reader, "", "wrong"):
+        called, told = verbs(token)
+        assert called == []
+        assert "publish-token may not write to the repository of publish (HTTP 40" in told
+    called, told = verbs(server.token, "-not-there")
+    assert called == []
+    assert "there is no repository at the address of publish" in told
+    assert set(server.asked) >= {"GET /data.git/info/refs?service=git-receive-pack"}
+    assert not any(server.token in line for line in server.arguments if "curl" in line)
+
+
+def test_an_address_where_no_server_is_ends_it_before_anything_is_generated(machine: Machine) -> None:
+    (machine.folder / "bin" / "curl").unlink()
+    acted = machine.run(source_group="smoke", publish="http://127.0.0.1:9/data")
+    assert (acted.result, acted.verbs) == ("failure", [])
+    assert "the address of publish does not answer" in acted.ran.log("gt", "access")
 
 
 def test_published_gt_is_fetched_and_nothing_is_made(machine: Machine) -> None:
@@ -309,7 +366,6 @@ def test_hostile_text_in_what_is_fetched_is_one_word_and_never_run(machine: Mach
     assert acted.result == "success", acted.ran.log()
     names = {option.removeprefix("--").split("=", 1)[0] for option in acted.options("fetch")}
     assert names <= parameters("fetch") | {"output"}
-    assert acted.outputs["matrix"] == ""
 
 
 @pytest.mark.parametrize("there", ["", "v0.1.0"])
@@ -340,7 +396,7 @@ def test_the_engine_gets_gpus_where_the_machine_has_some(machine: Machine, gpu: 
     machine.program("nvidia-smi", driver)
     acted = machine.run(source_group="smoke", gpu=gpu)
     assert {call["env"]["_EXPERIMENTAL_DAGGER_GPU_SUPPORT"] for call in acted.calls} == {support}
-    assert len(acted.calls) == 4
+    assert len(acted.calls) == 2
 
 
 @pytest.mark.parametrize(
@@ -377,6 +433,6 @@ def test_this_repositorys_checks_run_the_action_of_the_checkout(machine: Machine
     ran = machine.github.run(ci, event="push", job="action", env=machine.env())
     assert ran.jobs == {"action": "success"}, ran.log()
     acted = ActionRun(ran, machine)
-    assert acted.verbs == ["matrix", "generate", "verdict", "summary"]
+    assert acted.verbs == ["generate", "summary"]
     assert "--on=cpu" in acted.options("generate")
     assert (ran.artifact("smoke") / "manifest.json").exists()
