@@ -17,7 +17,9 @@ what reads that ends soon after its caller. `fetch`, `work` and `serve` are step
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
+import os
 import signal
 import sys
 import threading
@@ -175,6 +177,11 @@ class Reporter:
         self.missing, self._spans = False, Spans()
         self._out = file.open("w", encoding="utf-8") if file else sys.stdout
         self._store, self._deliver, self._against = run["store"], run.get("deliver"), run.get("against")
+        self._show = console.show
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            groups = console.Groups(run["jobs"])
+            self._show = groups.show
+            atexit.register(groups.close)
 
     def emit(self, event: Event) -> None:
         """Write one event."""
@@ -188,7 +195,7 @@ class Reporter:
 
             files = Store(Path(self._store)).path(event["record"]["key"])
             event["verification"] = verification(event["record"], Path(self._against), files)
-        console.show(event)
+        self._show(event)
         self._spans.show(event)
         print(json.dumps(event), file=self._out, flush=True)
 

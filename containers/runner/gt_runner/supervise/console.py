@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ..events import ON_STDERR, Event, mark
+from ..events import ENDS, ON_STDERR, Event, mark
+
+if TYPE_CHECKING:
+    from ..tasks import RunJob
 
 EVERY_S = 10.0  # between two lines of the same progress
 
@@ -15,10 +21,56 @@ _last: dict[str, float] = {}  # when a line of each progress was written
 
 def show(event: Event) -> None:
     """Write the event to standard error, if a person would want to see it; its machine line where that is asked for."""
+    _write(_text(event))
+
+
+class Groups:
+    """Writes events as GitHub's log folds them: a group for each job.
+
+    Groups cannot be nested, so one job is shown at a time. What others say is held back until that one has ended.
+    """
+
+    def __init__(self, jobs: Iterable[RunJob]) -> None:
+        self._job_of = {case["id"]: job["name"] for job in jobs for case in job["cases"]}
+        self._left = Counter(self._job_of.values())  # cases that have not ended
+        self._held: dict[str, str] = {}  # what each job has said and nobody has seen; the first one is shown
+        self._shown = ""
+
+    def show(self, event: Event) -> None:
+        """Write or hold back one event."""
+        job, text = self._job_of.get(str(event.get("case"))), _text(event)
+        if job is None:
+            _write(text)
+            return
+        self._left[job] -= event["event"] in ENDS
+        if text:
+            self._held[job] = self._held.get(job, "") + text
+            self._write_held()
+
+    def close(self) -> None:
+        """Write what is held back, of jobs that have not ended too."""
+        self._left.clear()
+        self._write_held()
+
+    def _write_held(self) -> None:
+        while self._held:
+            job, text = next(iter(self._held.items()))
+            _write(text if job == self._shown else f"::group::{job}\n{text}")
+            self._held[job], self._shown = "", job
+            if self._left[job] > 0:
+                return
+            _write("::endgroup::\n")
+            del self._held[job]
+            self._shown = ""
+
+
+def _text(event: Event) -> str:
     lines = [line(event), mark(event) if os.environ.get(ON_STDERR) == "1" else None]
-    text = "".join(f"{each}\n" for each in lines if each)
-    if text:
-        print(text, end="", file=sys.stderr, flush=True)  # noqa: T201  # the lines are the output
+    return "".join(f"{each}\n" for each in lines if each)
+
+
+def _write(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)  # noqa: T201  # the lines are the output
 
 
 def line(event: Event) -> str | None:
