@@ -173,7 +173,8 @@ def _text(origin: str, rows: list[str], moves: list[str], base: str) -> str:
     head = [words, "", row(COLUMNS), row(["---"] * len(COLUMNS))]
     told = f"When this is merged, `gt fetch --update` moves these lines of a `gt.lock` that follows `{base}`"
     tail = ["", f"{told} (the commit is the merge's, where that makes one):", "", "```diff", *shown, "```"]
-    room = LONGEST - sum(len(line) + 1 for line in (*head, *tail))
+    longest = ["", f"and {counted(len(rows), 'file')} more"]
+    room = LONGEST - sum(len(line) + 1 for line in (*head, *longest, *tail))
     lengths = accumulate(len(each) + 1 for each in rows)
     fitting = [each for each, length in zip(rows, lengths, strict=True) if length <= room]
     cut = len(rows) - len(fitting)
