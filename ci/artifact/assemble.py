@@ -22,12 +22,13 @@ def manifest_of(
     hosts: Iterable[RemoteRecord] = (),
     moves: Iterable[MoveRecord] = (),
     tool: Tool | None = None,
+    engine_ref: str | None = None,
 ) -> Manifest:
     """The manifest of a run that ends now.
 
     `outcomes` holds the event that each case ended in, `engine` the version of Dagger's engine, `hosts` the hosts that
     jobs were sent to, `moves` the jobs that went on from a host that failed; `tool` is the diffusion-gt that ran, where
-    that is not this checkout.
+    that is not this checkout; `engine_ref` is the ref that the serving engine was fetched at.
     """
     return Manifest(
         run=RunRecord(
@@ -37,6 +38,7 @@ def manifest_of(
                 source_group=run.selection.group,
                 case_ids=[case.id for case in run.cases],
                 on=run.on,
+                engine_ref=engine_ref,
             ),
             host=HostRecord(gpu=run.host.kind, gpu_name=run.host.gpu_name or None, engine=engine),
             hosts=list(hosts),

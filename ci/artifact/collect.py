@@ -108,6 +108,7 @@ def _run(delivered: Sequence[Delivery], names: Sequence[str]) -> RunRecord:
     selection = runs[0].selection.model_copy(
         update={
             "on": _one(delivered, "GPU kinds to move cases to", lambda run: run.selection.on),
+            "engine_ref": _one(delivered, "refs of the serving engine", lambda run: run.selection.engine_ref),
             "source_group": groups.pop() if len(groups) == 1 else ALL,
             "case_ids": list(names),
         }

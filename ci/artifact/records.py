@@ -76,6 +76,9 @@ class Selected(ManifestPart):
     source_group: str
     case_ids: list[Id]
     on: PathName | None = Field(description="The GPU kind that cases were moved to, whatever they need.")
+    engine_ref: str | None = Field(
+        None, description="Native: the ref of the serving engine's repository; null for a checkout of the caller's."
+    )
 
 
 class HostRecord(ManifestPart):

@@ -42,6 +42,7 @@ class Checkout:
 
     folder: dagger.Directory
     identity: str  # `commit:…`, or `sha256:…` of the content where the caller gave a folder
+    ref: str | None = None  # of its repository, where it was fetched from there
 
     @property
     def commit(self) -> str | None:
@@ -122,7 +123,7 @@ class Images:
         address, revision = f"https://github.com/{engine.repo}", ref or engine.ref
         source = dag.git(address).ref(revision)
         try:
-            return Checkout(source.tree(), f"commit:{await source.commit()}")
+            return Checkout(source.tree(), f"commit:{await source.commit()}", revision)
         except dagger.QueryError as error:
             raise GtError(
                 f"{address} at {revision} cannot be had: {error}; check --engine-ref, or give a checkout with --engine"

@@ -88,7 +88,7 @@ async def _made(
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
     records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    return results, manifest_of(generation, results.outcomes, version, records, moves, tool)
+    return results, manifest_of(generation, results.outcomes, version, records, moves, tool, settings.engine_ref)
 
 
 async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
@@ -97,7 +97,8 @@ async def finished(generation: Generation, settings: Settings, built: Images) ->
     results = Results()
     await Engine(generation, settings, built).look(results)
     _skip(generation, results, UNFINISHED)
-    manifest = manifest_of(generation, results.outcomes, await dag.version(), tool=await module_tool())
+    version, tool = await dag.version(), await module_tool()
+    manifest = manifest_of(generation, results.outcomes, version, tool=tool, engine_ref=settings.engine_ref)
     return await _artifact(results.directories, manifest), manifest
 
 
