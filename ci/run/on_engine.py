@@ -263,7 +263,8 @@ class Engine:
     ) -> Sequence[Event]:
         """One step of the runner, `shown` by this name. Never raises for a failed step: its files would be lost."""
         container = spans.watched(container)
-        with spans.step(shown):
+        # A program reads the lines of the log while they come, and what is folded does not come.
+        with spans.job(shown) if self._settings.events else spans.step(shown):
             ran = (
                 await container.with_file(RUN, transfer.file(run))
                 .with_exec(
