@@ -118,6 +118,7 @@ def test_without_a_host_for_a_case_nothing_starts_and_each_host_is_said(other: s
     assert "flux_image_t2i needs 1 x h100" in called.message
 
 
+@pytest.mark.usefixtures("long")
 def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
