@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -59,6 +60,16 @@ def long() -> None:
     """For a test of several minutes: CI has 20 for all of them."""
     if "GT_LONG_TESTS" not in os.environ:
         pytest.skip("takes minutes; GT_LONG_TESTS=1 runs it")
+
+
+@pytest.fixture(scope="session")
+def address() -> str:
+    """Of this machine, as a container of the engine reaches it: where the tests' servers listen."""
+    if named := os.environ.get("GT_HOST_FROM_ENGINE"):
+        return named
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -28,14 +27,6 @@ INPUTS = {
     "attest": "true",
     "retention_days": "7",
 }
-
-
-@pytest.fixture
-def address() -> str:
-    """Of this machine, as a container of the engine reaches it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
 
 
 @pytest.mark.usefixtures("long")
