@@ -40,14 +40,14 @@ class Fetch:
     case_ids: CaseIds = ()
     locked: Annotated[bool, Doc("Refuse whatever is not as the lock says, and never change it: for CI.")] = False
     update: Annotated[bool, Doc("Move on to the commit where the revision is now.")] = False
-    lock: Annotated[Path | None, Doc("The lock file."), Typed(default="gt.lock in the directory")] = None
+    lock_file: Annotated[Path | None, Doc("The lock file."), Typed(default="gt.lock in the directory")] = None
     token: Annotated[Secret | None, Doc("Token that may read there."), Variable("GT_FETCH_TOKEN")] = None
     user: User = ""
     output: Annotated[Folder, Doc("The directory that tests read."), Written()] = Folder("published")  # noqa: RUF009
 
     def run(self) -> Answer:
         """The commit, and what lies in the directory now."""
-        return self.fetch(self.output.path, self.lock or self.output.path / locks.NAME)
+        return self.fetch(self.output.path, self.lock_file or self.output.path / locks.NAME)
 
     def fetch(self, directory: Path, lock: Path) -> Answer:
         """Fetch into a directory, by the lock that is there."""

@@ -31,8 +31,8 @@ class FetchOnEngine(Fetch):
     async def run_on_engine(self) -> dagger.Directory:
         """The directory, with gt.lock."""
         folder = transfer.fresh_folder()
-        if self.lock is not None:
-            shutil.copyfile(self.lock, folder / locks.NAME)
+        if self.lock_file is not None:
+            shutil.copyfile(self.lock_file, folder / locks.NAME)
         verb = replace(self, token=None if self.token is None else await self.token.plain())
         await anyio.to_thread.run_sync(partial(verb.fetch, folder, folder / locks.NAME))
         return await transfer.folder(folder).sync()

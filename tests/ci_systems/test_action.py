@@ -349,7 +349,7 @@ def test_published_gt_is_fetched_and_nothing_is_made(machine: Machine) -> None:
     *options, output = acted.options("fetch")
     assert options == [
         *("--address=https://git.example/data@main:gt", "--gpu=h100", "--locked=true"),
-        *('--case-ids="a"', '--case-ids="b"', f"--lock={path}/gt.lock", "--token=env:GT_FETCH_TOKEN"),
+        *('--case-ids="a"', '--case-ids="b"', f"--lock-file={path}/gt.lock", "--token=env:GT_FETCH_TOKEN"),
     ]
     assert output.startswith("--output=")
     assert {option.removeprefix("--").split("=", 1)[0] for option in options} <= parameters("fetch")

@@ -90,7 +90,7 @@ def _written(new: tuple[Path, str] | None) -> Iterator[None]:
     lock, text = new
     partial = lock.with_name(f".{lock.name}.{os.getpid()}.partial")
     try:
-        with writing(lock, FetchError, "choose another one with --lock"):
+        with writing(lock, FetchError, "choose another one with --lock-file"):
             lock.parent.mkdir(parents=True, exist_ok=True)
             _write(partial, text.encode())
         yield

@@ -556,7 +556,7 @@ def test_the_command_works_without_git_and_says_what_lies_there(
     again = gt("fetch", f"{server.bare}@main:gt/official", "-o", "path", env=env)
     assert (again.returncode, again.stdout) == (0, f"{commit}\n"), again.stderr
     assert "1 file is in no manifest there" in again.stderr
-    outside = gt(*words, "--lock", "lock/gt.lock", "-o", "other", env=env)
+    outside = gt(*words, "--lock-file", "lock/gt.lock", "-o", "other", env=env)
     assert outside.returncode == 0, outside.stderr
     assert sorted(path.name for path in (tmp_path / "other").iterdir()) == ["a_1gpu.png", NAME]
     assert (tmp_path / "lock" / "gt.lock").read_bytes() == (tmp_path / "gt" / "gt.lock").read_bytes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,25 +113,14 @@ def _grade(case: CaseResult, against: Against) -> None:
     case.floor = against.floors.of(case.name, case.kind)
     if against.serving is not None:
         video = any(is_frame(file.pair.name) for file in case.files)
-        kind = against.serving_kind or _kind_by_manifest(against.serving, case.name) or case.kind
+        by_manifest = next((kind for file in case.files if (kind := file.pair.serving_kind)), None)
+        kind = against.serving_kind or by_manifest or case.kind
         case.thresholds, case.thresholds_from = limits.serving_thresholds().of(case.name, kind, video=video)
     for file in case.files:
         if against.published is not None:
             file.grade = _gt_grade(file, case.floor)
         if case.thresholds is not None:
             file.verdict = _verdict(file, case.thresholds)
-
-
-@functools.cache
-def _serving_manifest(folder: Path) -> records.Manifest | None:
-    return records.read(folder)
-
-
-def _kind_by_manifest(folder: Path, case: str) -> str | None:
-    """The GPU kind that a serving engine's output was made on, where it has a manifest that says so."""
-    manifest = _serving_manifest(folder)
-    record = manifest["cases"].get(case) if manifest is not None else None
-    return None if record is None else records.kind_of(record)
 
 
 def _gt_grade(file: FileResult, floor: limits.NoiseFloor | None) -> Grade:
