@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.records import FileRecord
+from ..artifact.records import CaseRecord, FileRecord
 from ..artifact.verdict import bad
 from ..catalogue import gpus
 from ..catalogue.fields import NATIVE, OFFICIAL, SMOKE, relative_path
@@ -19,6 +19,7 @@ from ..errors import PublishError, reading
 from ..plan.workflow import WorkflowInputs, publish_target
 
 Files = Mapping[str, bytes]  # content by file name
+KIND_FOLDERS = frozenset(map(gpus.folder_of, (*gpus.GPU_KINDS, gpus.CPU)))
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Batch:
 
     manifest: Manifest
     digest: str  # of the manifest as it was read
+    directory: str  # of the data repository; the folders of GPU kinds lie in it
     folders: Mapping[str, Mapping[str, Files]]  # the files of each case, by folder
     left_out: list[str]  # a line for each case that has nothing to publish
 
@@ -36,9 +38,10 @@ class Batch:
         return {name for cases in self.folders.values() for name in cases}
 
 
-def batch(artifact: Path, target: str = "", *, per_platform: bool = False) -> Batch:
+def batch(artifact: Path, target: str = "", *, bare: bool = False) -> Batch:
     """Read an artifact; `target` is the directory of the data repository, the mode's where it is empty.
 
+    Each case goes into the folder of the GPU kind that ran it, where readers look first; `bare`: into the directory.
     Raises ArtifactError where there is none, PublishError where nothing of it may go there.
     """
     manifest, artifact = manifests.read(artifact), manifests.folder_of(artifact)
@@ -51,28 +54,31 @@ def batch(artifact: Path, target: str = "", *, per_platform: bool = False) -> Ba
     left_out = [f"{name} is not published: {reason}" for name, reason in reasons.items() if name not in finished]
     if not finished:
         raise PublishError("\n".join([f"{artifact} has nothing to publish:", *left_out]))
-    directory = _directory(manifest, target, {record.source for record in finished.values()}, per_platform=per_platform)
+    directory = _directory(manifest, target, {record.source for record in finished.values()}, bare=bare)
     folders: dict[str, dict[str, Files]] = {}
     for name, record in finished.items():
-        kind = record.gpu.kind if record.gpu is not None else ""
-        if per_platform and not kind:
-            raise PublishError(f"{name}: the manifest does not say which GPU kind ran it; leave out --per-platform")
-        folder = f"{directory}/{gpus.folder_of(kind)}" if per_platform else directory
+        folder = directory if bare else f"{directory}/{_kind_folder(name, record)}"
         folders.setdefault(folder, {})[name] = {file.name: _content(artifact, file) for file in record.files}
     digest = hashlib.sha256((artifact / manifests.NAME).read_bytes()).hexdigest()
-    return Batch(manifest, f"sha256:{digest}", folders, left_out)
+    return Batch(manifest, f"sha256:{digest}", directory, folders, left_out)
 
 
-def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, per_platform: bool) -> str:
+def _kind_folder(name: str, record: CaseRecord) -> str:
+    if record.gpu is None or not record.gpu.kind:
+        raise PublishError(f"{name}: the manifest does not say which GPU kind ran it; publish it with --bare")
+    return gpus.folder_of(record.gpu.kind)
+
+
+def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, bare: bool) -> str:
     selection = manifest.run.selection
     if target:
-        return _checked(target)
+        return _checked(target, bare=bare)
     if selection.mode == SMOKE:
         raise PublishError("smoke cases are for trying out; name a directory of your own with --publish-target-dir")
-    if selection.on is not None and not per_platform:
+    if selection.on is not None and bare:
         raise PublishError(
             f"the cases were moved to GPU kind {selection.on}, whatever they need: not for the mode's directory; "
-            "--per-platform publishes them beside it, under their kind, or name a directory with --publish-target-dir"
+            "without --bare they go into the folder of their kind, or name a directory with --publish-target-dir"
         )
     foreign = sorted(
         name for name in sources if (name in RESERVED if selection.mode == NATIVE else name not in OFFICIAL_SOURCES)
@@ -92,12 +98,18 @@ def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, per_p
     return publish_target(WorkflowInputs(), serving)
 
 
-def _checked(target: str) -> str:
-    path = target.rstrip("/")
+def _checked(target: str, *, bare: bool) -> str:
     try:
-        return relative_path(path)
+        path = relative_path(target.rstrip("/"))
     except ValueError:
         raise PublishError(f"{target!r} is no directory of the data repository; write it like path/to/folder") from None
+    name = path.rpartition("/")[2]
+    if not bare and name in KIND_FOLDERS:
+        raise PublishError(
+            f"{target} is the folder of a GPU kind, and each case goes into that of its own; name the directory above, "
+            "or publish with --bare"
+        )
+    return path
 
 
 def _content(artifact: Path, file: FileRecord) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -15,8 +15,9 @@ from ..words import counted
 from .batch import Batch, Files
 from .merge import merge
 from .remotes.base import Head, blob_id
+from .source import CiRun, Source, source_of
 
-SHOWN = ("torch", "cuda", "driver", "diffusers", "transformers", "python")  # versions that a message names
+SHOWN = ("cuda", "driver", "diffusers", "transformers", "python")  # versions that a message names
 FIRST, SECOND = publish_target(WorkflowInputs(official=True)), publish_target(WorkflowInputs())  # in readers' order
 
 
@@ -27,9 +28,13 @@ class Order:
     batch: Batch
     accept: Mapping[str, str] = field(default_factory=dict)  # the reason for an intended change, by case
     known: Collection[str] | None = None  # cases that are not retired; None: nothing is pruned
-    run: str = ""  # of the CI, for the message
-    ref: str = ""
+    run: CiRun = field(default_factory=CiRun)
     allow_hidden: bool = False  # publish what readers do not see, since they look into a GPU kind's folder first
+
+    @property
+    def source(self) -> Source:
+        """What the cases were made from."""
+        return source_of(self.batch, self.run)
 
 
 @dataclass
@@ -74,15 +79,17 @@ def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], 
         text = None if merged is None else merged.text().encode()
         _put(plan, head, f"{folder}/{manifests.NAME}", text)
     _refuse_twins(plan, head)
-    hidden = list(_hidden(plan, head))
-    plan.hidden = [line for line, by_kind in hidden if by_kind]
-    plan.notes = [line for line, by_kind in hidden if not by_kind]
+    _say_what_readers_see(plan, head, PurePosixPath(order.batch.directory))
     return plan
 
 
-def seen_first(folders: Collection[str]) -> list[str]:
-    """The folder that readers look into before these, if there is one: upstream's take official GT before native."""
-    return [FIRST] if any(PurePosixPath(folder).is_relative_to(SECOND) for folder in folders) else []
+def looked_at(batch: Batch) -> list[str]:
+    """The folders that matter for a batch: its own, the directory above them, and what readers look into before.
+
+    Upstream's readers take official GT before native.
+    """
+    first = [FIRST] if PurePosixPath(batch.directory).is_relative_to(SECOND) else []
+    return list(dict.fromkeys([*batch.folders, batch.directory, *first]))
 
 
 def _refuse_twins(plan: Changes, head: Head) -> None:
@@ -97,10 +104,11 @@ def _refuse_twins(plan: Changes, head: Head) -> None:
             )
 
 
-def _hidden(plan: Changes, head: Head) -> Iterator[tuple[str, bool]]:
-    """A line for each file that is written and found elsewhere first, and whether that is in the folder of a GPU kind.
+def _say_what_readers_see(plan: Changes, head: Head, directory: PurePosixPath) -> None:
+    """Find the written files of which another one has the name, and say which of both readers take.
 
-    That official GT is found before native GT is as upstream has it; a bare file beside one of its kind is a surprise.
+    They look for official GT before native GT, as upstream has it, and each time into the folder of the GPU kind before
+    the directory itself. That a bare file is not seen by those who have one of their kind is a surprise.
     """
     paths: dict[str, list[PurePosixPath]] = {}
     for path in map(PurePosixPath, head.files):
@@ -113,12 +121,21 @@ def _hidden(plan: Changes, head: Head) -> Iterator[tuple[str, bool]]:
             for each in paths.get(path.name, [])
             if str(each) not in plan.files and head.files[str(each)] != blob_id(content)
         ]
-        for by_kind, hiding in (
-            (True, [each for each in others if each.parent.parent == path.parent]),
-            (False, [each for each in others if each.is_relative_to(FIRST) and path.is_relative_to(SECOND)]),
-        ):
+        kind = path.parent.relative_to(directory)  # "." of a bare file
+        bare = path.parent == directory
+        by_kind = [each for each in others if each.parent.parent == path.parent]
+        native = path.is_relative_to(SECOND)
+        official = [each for each in others if native and _is_official(each, None if bare else kind)]
+        for hiding, lines in ((by_kind, plan.hidden), (official, plan.notes)):
             if hiding:
-                yield f"{path} is hidden by {', '.join(map(str, hiding))}, where readers look first", by_kind
+                lines.append(f"{path} is hidden by {', '.join(map(str, hiding))}, where readers look first")
+        if not bare and directory / path.name in others and str(path) not in head.files:
+            plan.notes.append(f"{path} is what readers of {kind} see now, instead of {directory / path.name}")
+
+
+def _is_official(path: PurePosixPath, kind: PurePosixPath | None) -> bool:
+    """Whether readers find this official file before native GT of a kind; None: of any."""
+    return path.is_relative_to(FIRST) if kind is None else path.parent in (PurePosixPath(FIRST), FIRST / kind)
 
 
 def _replaced(folder: str, files: Files, before: CaseRecord | None, head: Head) -> dict[str, str]:
@@ -183,21 +200,41 @@ def message(order: Order, plan: Changes) -> str:
     lines += [f"changed: {name}: {_one_line(order.accept[name])}" for name in plan.changed]
     lines += [f"removed: {' '.join(plan.removed)}"] if plan.removed else []
     lines += _origin(order)
-    return "\n".join([*lines, "", f"Diffusion-GT-Manifest: {batch.digest}"]) + "\n"
+    return "\n".join([*lines, "", *_trailers(order)]) + "\n"
 
 
 def _origin(order: Order) -> list[str]:
-    batch, tool = order.batch, order.batch.manifest.run.tool
-    records = [record for name, record in batch.manifest.cases.items() if name in batch.cases]
+    """What made the cases."""
+    tool, records = order.batch.manifest.run.tool, _records(order)
     commit = f", commit {tool.commit}{' and changes' if tool.dirty else ''}" if tool.commit else ""
-    lines = [f"run: {_one_line(order.run)}"] if order.run else []
-    lines += [f"ref: {_one_line(order.ref)}"] if order.ref else []
-    lines.append(f"tool: diffusion-gt {_one_line(tool.version)}{commit}")
+    lines = [f"tool: diffusion-gt {_one_line(tool.version)}{commit}"]
     for name in SHOWN:
-        versions = sorted({version for record in records if (version := record.versions.get(name))})
-        lines += [_one_line(f"{name}: {', '.join(versions)}")] if versions else []
+        versions = _versions(records, name)
+        lines += [_one_line(f"{name}: {versions}")] if versions else []
     gpus = sorted({f"{gpu.kind} ({gpu.name})" if gpu.name else gpu.kind for r in records if (gpu := r.gpu) is not None})
     return lines + ([_one_line(f"gpu: {', '.join(gpus)}")] if gpus else [])
+
+
+def _trailers(order: Order) -> list[str]:
+    """Who and what this is from, for a program that reads the history: upstream's keys, and the manifest."""
+    run, source = order.run, order.source
+    values = {
+        "Run": run.address,
+        "Triggered-by": run.triggered_by,
+        "Source-ref": source.ref,
+        "Source-sha": source.sha,
+        "Torch": _versions(_records(order), "torch"),
+        "Diffusion-GT-Manifest": order.batch.digest,
+    }
+    return [f"{key}: {text}" for key, value in values.items() if (text := _one_line(value))]
+
+
+def _records(order: Order) -> list[CaseRecord]:
+    return [record for name, record in order.batch.manifest.cases.items() if name in order.batch.cases]
+
+
+def _versions(records: Collection[CaseRecord], name: str) -> str:
+    return ", ".join(sorted({version for record in records if (version := record.versions.get(name))}))
 
 
 def _one_line(text: str) -> str:

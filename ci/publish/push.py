@@ -10,7 +10,8 @@ from pathlib import Path
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
-from .changes import Changes, Order, changes, message, published_manifest, seen_first
+from .changes import Changes, Order, changes, looked_at, message, published_manifest
+from .merge import merge
 from .remotes.base import CommitRefusedError, Head, MovedError, Remote, blob_id
 from .retry import Patience
 
@@ -97,9 +98,6 @@ class _Publisher:
         head = self._looked = self.head()
         ids: dict[str, str] = {}
         for path, cases in self._order.batch.folders.items():
-            manifest = head.files.get(f"{path}/{manifests.NAME}")
-            if manifest is not None and len(self._order.batch.folders) == 1:
-                ids[manifests.NAME] = manifest
             names = [file for name, files in cases.items() if name not in self._order.accept for file in files]
             ids |= {name: head.files[f"{path}/{name}"] for name in names if f"{path}/{name}" in head.files}
         contents = self._remote.read(set(ids.values()))
@@ -107,6 +105,13 @@ class _Publisher:
             if contents[identity].startswith(LFS):
                 raise PublishError(f"{name} lies in Git LFS, which is not supported; publish to a directory without it")
             (folder / name).write_bytes(contents[identity])
+        merged: Manifest | None = None
+        for path, manifest in self._manifests(head).items():
+            if manifest is not None:
+                finished = [name for name in self._order.batch.folders[path] if _is_finished(manifest, name)]
+                merged = merge(merged, manifest, finished)
+        if merged is not None:
+            (folder / manifests.NAME).write_text(merged.text())
 
     def publish(self) -> PublishResult:
         """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""
@@ -158,8 +163,7 @@ class _Publisher:
 
     def head(self) -> Head:
         """The branch as it is now."""
-        folders = self._order.batch.folders
-        head = self._remote.head([*folders, *seen_first(folders)])
+        head = self._remote.head(looked_at(self._order.batch))
         self._first = self._first or head
         return head
 
@@ -174,12 +178,16 @@ class _Publisher:
 
 _HIDDEN = (
     "nothing was published: readers would not see it.",
-    "--per-platform publishes into the folder of the GPU kind, --allow-hidden publishes all the same:",
+    "Without --bare it goes into the folder of the GPU kind; --allow-hidden publishes all the same:",
 )
 _REFUSED = (
     "a published image changes only where that is intended; nothing was published.",
     "Look at the images, then: --accept CASE --reason TEXT for each of these cases:",
 )
+
+
+def _is_finished(manifest: Manifest, case: str) -> bool:
+    return case in manifest.cases and manifest.cases[case].status == "ok"
 
 
 def _is_manifest(path: str) -> bool:

@@ -24,6 +24,7 @@ from ..publish.push import Gate, PublishResult, lines, look, run
 from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
+from ..publish.source import CiRun, Source, branch_for
 from .choices import PublishWay
 from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, Variable, say
 
@@ -79,15 +80,25 @@ class Publish(PublishAccess):
 
     artifact: Artifact = GT
     publish_target_dir: TargetDir = ""
-    per_platform: Annotated[bool, Doc("Publish below it, in a folder for the GPU kind that ran each case.")] = False
+    bare: Annotated[
+        bool, Doc("Publish into the directory itself, not into its folder for the GPU kind that ran each case.")
+    ] = False
     allow_hidden: Annotated[bool, Doc("Publish also what the folder of a GPU kind hides from readers.")] = False
-    branch: Annotated[str, Doc("Made if it is not there."), Typed(default="the default branch")] = ""
+    branch: Annotated[
+        str,
+        Doc("Made if it is not there; isolated: gt/REF, where GT goes that was made from a ref other than main."),
+        Typed(default="the default branch, or gt/REF"),
+    ] = ""
     accept: Annotated[tuple[str, ...], Doc("Cases whose published images are meant to change.")] = ()
     reason: Annotated[str, Doc("Why; goes into the commit and the manifest.")] = ""
     prune: Annotated[bool, Doc("Remove published cases that the case files do not have.")] = False
     cases: Cases = OURS
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
     ref: Ref = ""
+    sha: Annotated[str, Doc("Commit of the CI run, for the commit's message."), Variable("GITHUB_SHA")] = ""
+    triggered_by: Annotated[
+        str, Doc("Who started the CI run, for the commit's message."), Variable("GITHUB_TRIGGERING_ACTOR")
+    ] = ""
     check_only: Annotated[bool, Doc("Run the quality gate against what is published, and stop.")] = False
     pull_request: Annotated[
         bool, Doc("Push a branch of its own, and open a pull request into the branch (github-api), or print its text.")
@@ -97,17 +108,27 @@ class Publish(PublishAccess):
         """Publish what lies in `artifact`; `gate` raises GateError with everything that speaks against it."""
         if self.accept and not self.reason.strip():
             raise GtError("--accept needs --reason TEXT: why the published image changes")
-        parts = batch(artifact, self.publish_target_dir, per_platform=self.per_platform)
+        parts = batch(artifact, self.publish_target_dir, bare=self.bare)
         known = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
         accepted = dict.fromkeys(self.accept, self.reason)
-        order = Order(parts, accepted, known, self.ci_run or _actions_run(), self.ref, self.allow_hidden)
-        with self.remote(self.branch) as remote:
+        ci_run = CiRun(self.ci_run or _actions_run(), self.ref, self.sha, self.triggered_by)
+        order = Order(parts, accepted, known, ci_run, self.allow_hidden)
+        with self.remote(self._branch(order.source)) as remote:
             if self.pull_request and not self.check_only:
                 return self._propose(artifact, order, remote, gate, compare)
             result = run(artifact, order, remote, gate, patience=self.patience, check_only=self.check_only)
         if result is None:
             return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
         return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
+
+    def _branch(self, source: Source) -> str:
+        """The branch to publish to; of a pull request, the one to merge into, where a reviewer has the last word."""
+        if self.pull_request and not self.branch:
+            return ""
+        branch = branch_for(self.branch, source)
+        if branch and not self.branch:
+            say(f"this GT was made from {source.branch}, so it goes to branch {branch}; --branch names another")
+        return branch
 
     def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Compare) -> Answer:
         """The commit, and the pull request: its address, or its text."""

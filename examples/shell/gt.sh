@@ -6,6 +6,8 @@
 #     GT_PUBLISHED           published GT to check against and compare with, as URL#REF:PATH
 #     GT_PUBLISH             the data repository to publish to; GT_PUBLISH_TOKEN may write there
 #     GT_PUBLISH_TARGET_DIR  publish into this directory instead of the mode's
+#     GT_PUBLISH_BRANCH      publish to this branch instead of the default one
+#     GT_REF                 the ref that this runs for: what is not made from main goes to a branch gt/REF
 # gt/ gets the artifact, gt-summary/ its table, gt-comparison/ the report. None may exist yet, so that no old file gets in.
 set -euo pipefail
 
@@ -32,6 +34,7 @@ call check --artifact=gt "${published[@]}" || sound=false
 
 if [ -n "${GT_PUBLISH:-}" ] && [ "$sound" = true ]; then
     to=("--to=$GT_PUBLISH" "--publish-target-dir=${GT_PUBLISH_TARGET_DIR:-}")
+    to+=("--branch=${GT_PUBLISH_BRANCH:-}" "--ref=${GT_REF:-}")
     if [ -n "${GT_PUBLISH_TOKEN:-}" ]; then to+=(--token=env:GT_PUBLISH_TOKEN); fi
     call publish --artifact=gt "${to[@]}"
 fi

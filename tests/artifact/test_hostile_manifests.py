@@ -169,8 +169,8 @@ def every_reader(place: Path, catalogue: Catalogue) -> None:
     attempt(lambda: verdict(place))
     attempt(lambda: attest.text(attest.statement(place)))
     attempt(lambda: collect(deliveries(place.parent), [OFFICIAL, IMAGE, "bad"], catalogue))
-    for target, per_platform in (("", False), ("x/y", True)):
-        parcel = attempt(lambda t=target, p=per_platform: batch(place, t, per_platform=p))  # type: ignore[misc]
+    for target, bare in (("", True), ("x/y", False)):
+        parcel = attempt(lambda t=target, b=bare: batch(place, t, bare=b))  # type: ignore[misc]
         if parcel is not None:
             publish(parcel, Head("0" * 40, False, {"x/y/h100/a_1gpu.png": "0" * 40}))
     if isinstance(manifest, Manifest):

@@ -284,11 +284,13 @@ def test_a_whole_artifact_is_published(machine: Machine) -> None:
     )
     assert acted.result == "success", acted.ran.log()
     to = ["--to=https://git.example/data", "--via=github_api", "--user="]
-    assert acted.options("publish") == [
+    *options, by, token = acted.options("publish")
+    (sha,) = [option for option in options if option.startswith("--sha=")]
+    assert (by.partition("=")[0], token) == ("--triggered-by", "--token=env:GT_PUBLISH_TOKEN")
+    assert options == [
         f"--artifact={acted.outputs['artifact-path']}",
-        *(*to, "--branch=b", "--publish-target-dir=a dir", "--per-platform=false", "--ref=refs/heads/main"),
+        *(*to, "--branch=b", "--publish-target-dir=a dir", "--bare=false", "--ref=refs/heads/main", sha),
         "--ci-run=https://github.com/OWNER/diffusion-gt/actions/runs/1",
-        "--token=env:GT_PUBLISH_TOKEN",
     ]
     assert acted.outputs["commit"] == "0123abc"
 

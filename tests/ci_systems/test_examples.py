@@ -185,11 +185,12 @@ def test_an_artifact_that_is_not_sound_is_not_published(machine: Machine, run: R
 @every
 def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_published(machine: Machine, run: Run) -> None:
     published = f"{DATA}#main:gt"
-    ended = run(machine, GT_PUBLISHED=published, GT_PUBLISH=DATA)
+    ended = run(machine, GT_PUBLISHED=published, GT_PUBLISH=DATA, GT_PUBLISH_BRANCH="gt/try")
     assert ended.green, ended.output
     assert f"--published={published}" in machine.options("check")[0]
     assert f"--published={published}" in machine.options("compare")[0]
-    assert {f"--to={DATA}", "--token=env:GT_PUBLISH_TOKEN"} <= set(machine.options("publish")[0])
+    assert {f"--to={DATA}", "--token=env:GT_PUBLISH_TOKEN", "--branch=gt/try"} <= set(machine.options("publish")[0])
+    assert any(option.startswith("--ref=") for option in machine.options("publish")[0])
     assert not machine.unknown
 
 

@@ -187,7 +187,12 @@ def test_a_job_that_breaks_and_a_case_that_fails_leave_the_rest_whole_and_the_pi
 
 def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_published(gitlab_ci: GitLab) -> None:
     inputs = {"published": "https://git.example/data#main:gt", "publish": "https://git.example/data"}
-    more = {"publish_target_dir": "try", "cases": str(ROOT / "cases"), "engine_ref": "a-branch"}
+    more = {
+        "publish_target_dir": "try",
+        "publish_branch": "gt/try",
+        "cases": str(ROOT / "cases"),
+        "engine_ref": "a-branch",
+    }
     ran = gitlab_ci.run({"GT_PUBLISH_TOKEN": "word"}, **inputs, **more)
     assert not red(ran), ran.stdout + ran.stderr
     machine = gitlab_ci.machine
@@ -196,6 +201,8 @@ def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_publish
     assert machine.options("check") == [["--artifact=gt", f"--published={inputs['published']}"]]
     (publish,) = machine.options("publish")
     assert publish[:3] == ["--artifact=gt", f"--to={inputs['publish']}", "--publish-target-dir=try"]
+    assert {"--bare=false", "--branch=gt/try"} <= set(publish)
+    assert {"--ref", "--sha", "--ci-run", "--triggered-by"} <= {option.partition("=")[0] for option in publish}
     assert {f"--cases={ROOT / 'cases'}", "--token=env:GT_PUBLISH_TOKEN"} <= set(publish)
     assert all("--engine-ref=a-branch" in options for options in machine.options("generate"))
     assert not machine.unknown

@@ -121,7 +121,7 @@ def whole(runners: Runners) -> Whole:
     """A run in which everything goes well, with case files of the caller's."""
     old = pictures.artifact(runners.folder / "published", {"smoke_t2i_1gpu.jpg": pictures.scene(1)})
     settings = {"cases": "own", "published": str(old), "publish_target_dir": "gt/smoke", "retention_days": "3"}
-    ran = runners.run(GT, **settings, publish="true", publish_via="git", per_platform="false", attest="true")
+    ran = runners.run(GT, **settings, publish="true", publish_via="git", bare="true", attest="true")
     kept = shutil.copytree(ran.services / "artifacts", runners.folder / "artifacts")
     return Whole(ran, runners.calls, kept, json.loads((ran.services / "attestation.json").read_text()))
 
@@ -234,7 +234,7 @@ def test_what_was_finished_is_published_though_another_case_failed(runners: Runn
     (half / "manifest.json").write_text(json.dumps(content))
     for frame in half.glob("smoke_t2v*"):
         frame.unlink()
-    settings = {"publish": "true", "publish_via": "git", "per_platform": "false", "attest": "true"}
+    settings = {"publish": "true", "publish_via": "git", "bare": "true", "attest": "true"}
     ran = runners.run(rest(half), **settings, publish_target_dir="gt/half", reason=HOSTILE[0], accept="smoke_t2i")
     assert ran.jobs == {"make": "failure", "publish": "success", "attest": "success"}
     held = runners.server.git("ls-tree", "--name-only", "main:gt/half").splitlines()

@@ -23,7 +23,7 @@ INPUTS = {
     "publish": "true",
     "publish_via": "git",
     "publish_target_dir": "gt/smoke",
-    "per_platform": "false",
+    "bare": "true",
     "attest": "true",
     "retention_days": "7",
 }

@@ -18,7 +18,7 @@ from tests.publish.fetch.conftest import Consumer
 from tests.support import pictures
 from tests.support.fake_github import FakeGithub
 from tests.support.git_server import Fault, GitServer, bare, git
-from tests.support.publishers import FOLDER, OTHERS, QUICK, Place, artifact, passes
+from tests.support.publishers import DIRECTORY, FOLDER, OTHERS, QUICK, Place, artifact, passes
 
 NAME = "case_1gpu.jpg"
 ACCEPT = ("--accept", "case", "--reason", "a new | camera\n@team <b>")
@@ -28,7 +28,7 @@ ACCEPT = ("--accept", "case", "--reason", "a new | camera\n@team <b>")
 def published(server: GitServer, http: Place, tmp_path: Path) -> str:
     """A commit that holds the first picture of a case; `gt` holds a brighter one now."""
     pictures.artifact(tmp_path / "gt", {NAME: pictures.scene(1)})
-    first = http.publish(tmp_path / "gt", target=FOLDER)
+    first = http.publish(tmp_path / "gt")
     pictures.artifact(tmp_path / "gt", {NAME: pictures.added(6)(pictures.scene(1)), "new_1gpu.png": pictures.scene(2)})
     return first.commit
 
@@ -40,7 +40,7 @@ def test_a_branch_is_pushed_and_the_text_shows_measures_pictures_and_the_lines_t
     consumer.fetch("main", FOLDER, "", "case")
     before = consumer.lock.read_text().splitlines()
     env = {"GT_PUBLISH_TOKEN": server.token}
-    to = ("publish", "--to", server.url, "--publish-target-dir", FOLDER, "--pull-request")
+    to = ("publish", "--to", server.url, "--publish-target-dir", DIRECTORY, "--pull-request")
     refused = gt(*to, env=env)
     assert (refused.returncode, "--accept CASE --reason TEXT" in refused.stderr) == (2, True)
     done = gt(*to, *ACCEPT, env=env)
@@ -92,7 +92,7 @@ def test_by_githubs_api_the_request_is_opened_once_into_the_branch_that_is_named
 ) -> None:
     pictures.artifact(tmp_path / "gt", {NAME: pictures.scene(1)})
     git("-C", str(hub.bare), "branch", "stable", "main")
-    to = ("publish", "--to", hub.url, "--publish-target-dir", FOLDER, "--pull-request", "--via", "github-api")
+    to = ("publish", "--to", hub.url, "--publish-target-dir", DIRECTORY, "--pull-request", "--via", "github-api")
     with hub.serving():
         for _ in range(2):
             done = gt(*to, "--branch", "stable", env={"GT_PUBLISH_TOKEN": hub.token})
@@ -111,7 +111,7 @@ def test_a_token_that_may_not_open_requests_is_said_with_the_branch_that_is_ther
 ) -> None:
     pictures.artifact(tmp_path / "gt", {NAME: pictures.scene(1)})
     hub.faults.append(Fault("pulls", 403, times=9, method="POST", message="Resource not accessible"))
-    to = ("publish", "--to", hub.url, "--publish-target-dir", FOLDER, "--pull-request", "--via", "github-api")
+    to = ("publish", "--to", hub.url, "--publish-target-dir", DIRECTORY, "--pull-request", "--via", "github-api")
     with hub.serving():
         done = gt(*to, env={"GT_PUBLISH_TOKEN": hub.token})
     assert (done.returncode, done.stdout) == (2, "")
@@ -122,7 +122,7 @@ def test_a_token_that_may_not_open_requests_is_said_with_the_branch_that_is_ther
 
 def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: Path) -> None:
     made = artifact(tmp_path / "gt", {f"case_{number:04}": b"%d" % number for number in range(600)})
-    order = Order(batch(made, FOLDER))
+    order = Order(batch(made, DIRECTORY))
     with hub.serving(), opened(hub.url, "github-api", "main", hub.token) as remote:
         base = Base(remote, *push.look(order, remote, QUICK))
         with opened(hub.url, "github-api", branch_of(order, "main"), hub.token, base="main") as branch:

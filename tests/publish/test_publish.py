@@ -9,24 +9,34 @@ from typing import Any
 import pytest
 
 from ci.artifact.manifest import NAME, Manifest
+from ci.catalogue.gpus import folder_of
 from ci.errors import ArtifactError, GateError, PublishError
 from ci.publish.batch import batch
 from ci.publish.remotes.base import blob_id
-from tests.support.git_server import push
-from tests.support.publishers import FOLDER, OTHERS, Place, artifact, file_record, write
+from ci.publish.source import CiRun
+from tests.support.git_server import git, push
+from tests.support.publishers import DIRECTORY, FOLDER, OTHERS, Place, artifact, file_record, write
 
 
 def test_a_run_is_one_commit_with_the_images_and_the_manifest(place: Place, tmp_path: Path) -> None:
     before = place.commits()
-    done = place.publish(artifact(tmp_path / "gt", {"a": b"image a", "b": b"image b"}), run="https://ci/1", ref="main")
+    run = CiRun("https://ci/1", "refs/heads/main", "0123abc", "somebody")
+    done = place.publish(artifact(tmp_path / "gt", {"a": b"image a", "b": b"image b"}), run=run)
     assert done.news
     assert place.commits() == [done.commit, *before]
     expected = OTHERS | {f"{FOLDER}/a_1gpu.png": b"image a", f"{FOLDER}/b_1gpu.png": b"image b"}
     files = place.files()
     assert {name: content for name, content in files.items() if name != f"{FOLDER}/{NAME}"} == expected
     assert place.manifest().files.keys() == {"a_1gpu.png", "b_1gpu.png"}
-    for told in ("new: a b", "run: https://ci/1", "ref: main", "tool: diffusion-gt 0", "torch: 2.11.0", "gpu: h100"):
+    for told in ("new: a b", "tool: diffusion-gt 0", "gpu: h100"):
         assert told in place.message()
+    assert trailers(place)[:-1] == [
+        "Run: https://ci/1",
+        "Triggered-by: somebody",
+        "Source-ref: refs/heads/main",
+        "Source-sha: 0123abc",
+        "Torch: 2.11.0",
+    ]
 
 
 def test_a_run_that_has_nothing_new_makes_no_commit_and_names_the_one_that_holds_it(
@@ -38,11 +48,16 @@ def test_a_run_that_has_nothing_new_makes_no_commit_and_names_the_one_that_holds
     assert place.commits()[0] == first.commit
 
 
+def trailers(place: Place) -> list[str]:
+    """The trailers of the newest commit, as git itself reads them."""
+    return git("-C", str(place.bare), "log", "-1", "--format=%(trailers:unfold)", "main").strip().splitlines()
+
+
 def test_a_published_image_changes_only_where_that_was_accepted(place: Place, tmp_path: Path) -> None:
     place.publish(artifact(tmp_path / "one", {"a": b"old a", "b": b"b"}))
     before = place.files()
     changed = artifact(tmp_path / "two", {"a": b"new a", "b": b"b", "c": b"c"})
-    with pytest.raises(PublishError, match=r"a: a_1gpu\.png in gt/official would change") as refused:
+    with pytest.raises(PublishError, match=r"a: a_1gpu\.png in gt/official/h100 would change") as refused:
         place.publish(changed)
     assert "--accept CASE --reason TEXT" in str(refused.value)
     assert place.files() == before
@@ -67,7 +82,7 @@ def test_an_image_that_is_in_no_manifest_is_published_all_the_same_and_not_overw
 
 def test_failed_cases_are_left_out_and_named(place: Place, tmp_path: Path) -> None:
     directory = artifact(tmp_path / "gt", {"a": b"a", "bad": None})
-    assert batch(directory, FOLDER).left_out == ["bad is not published: failed: broken on purpose"]
+    assert batch(directory, DIRECTORY).left_out == ["bad is not published: failed: broken on purpose"]
     place.publish(directory)
     assert place.manifest().cases.keys() == {"a"}
 
@@ -97,15 +112,67 @@ def test_a_case_whose_file_has_a_new_name_takes_the_old_one_away(place: Place, t
     record = manifest.cases["a"].model_copy(update={"files": [file_record("a_2gpu.png", b"a")]})
     write(renamed, manifest.model_copy(update={"cases": {"a": record}}))
     (renamed / "a_1gpu.png").rename(renamed / "a_2gpu.png")
-    with pytest.raises(PublishError, match=r"a_1gpu\.png in gt/official would change"):
+    with pytest.raises(PublishError, match=r"a_1gpu\.png in gt/official/h100 would change"):
         place.publish(renamed)
     place.publish(renamed, accept={"a": "two GPUs now"})
     assert {name for name in place.files() if "/a_" in name} == {f"{FOLDER}/a_2gpu.png"}
 
 
-def test_each_gpu_kind_has_its_folder_when_that_is_asked_for(place: Place, tmp_path: Path) -> None:
-    place.publish(artifact(tmp_path / "gt", {"a": b"a"}), per_platform=True)
-    assert place.files().keys() - OTHERS.keys() == {f"{FOLDER}/h100/a_1gpu.png", f"{FOLDER}/h100/{NAME}"}
+def of_kinds(folder: Path, contents: dict[str, tuple[str, bytes]]) -> Path:
+    """An artifact whose cases were made on these GPU kinds."""
+    made = artifact(folder, {name: content for name, (_, content) in contents.items()})
+    data = json.loads((made / NAME).read_text())
+    for name, (kind, _) in contents.items():
+        data["cases"][name]["gpu"]["kind"] = kind
+    (made / NAME).write_text(json.dumps(data))
+    return made
+
+
+def test_each_gpu_kind_has_its_folder_by_the_name_that_the_kinds_are_kept_under(place: Place, tmp_path: Path) -> None:
+    kinds = {name: (name, name.encode()) for name in ("h200", "5090", "h100-pcie", "mi355x", "cpu")}
+    place.publish(of_kinds(tmp_path / "gt", kinds))
+    folders = {f"{DIRECTORY}/{folder_of(name)}" for name in kinds}
+    assert {path.rpartition("/")[0] for path in place.files().keys() - OTHERS.keys()} == folders
+    assert f"{DIRECTORY}/5090" in folders  # as upstream has it
+    for name in kinds:
+        assert place.manifest(f"{DIRECTORY}/{folder_of(name)}").cases.keys() == {name}
+
+
+def test_the_directory_itself_is_published_to_when_that_is_asked_for(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "gt", {"a": b"a"}), bare=True)
+    assert place.files().keys() - OTHERS.keys() == {f"{DIRECTORY}/a_1gpu.png", f"{DIRECTORY}/{NAME}"}
+
+
+def test_the_gate_gets_what_is_published_for_each_gpu_kind_with_one_manifest(place: Place, tmp_path: Path) -> None:
+    place.publish(of_kinds(tmp_path / "one", {"a": ("h100", b"a"), "b": ("h200", b"b"), "c": ("h100", b"c")}))
+    seen: dict[str, str] = {}
+
+    def gate(_: Path, published: Path) -> None:
+        cases = Manifest.model_validate_json((published / NAME).read_text()).cases
+        seen.update({name: record.gpu.kind for name, record in cases.items() if record.gpu is not None})
+        assert {path.name for path in published.iterdir()} == {NAME, "a_1gpu.png", "b_1gpu.png"}
+
+    place.publish(of_kinds(tmp_path / "two", {"a": ("h100", b"a"), "b": ("h200", b"b")}), gate=gate)
+    assert seen == {"a": "h100", "b": "h200"}
+
+
+def test_a_case_that_was_moved_to_another_kind_goes_to_that_kinds_folder_and_changes_no_other(
+    place: Place, tmp_path: Path
+) -> None:
+    place.publish(of_kinds(tmp_path / "one", {"a": ("h200", b"a")}))
+    moved = artifact(tmp_path / "two", {"a": b"another a"}, on="h100")
+    done = place.publish(moved)
+    assert (done.changes.new, done.notes) == (["a"], ())
+    files = place.files()
+    assert (files[f"{DIRECTORY}/h200/a_1gpu.png"], files[f"{FOLDER}/a_1gpu.png"]) == (b"a", b"another a")
+
+
+def test_what_readers_of_a_kind_see_instead_of_a_bare_file_is_said_once(place: Place, tmp_path: Path) -> None:
+    place.publish(artifact(tmp_path / "one", {"a": b"a", "b": b"b"}), bare=True)
+    made = artifact(tmp_path / "two", {"a": b"another a", "b": b"b"})
+    now = f"{FOLDER}/a_1gpu.png is what readers of h100 see now, instead of {DIRECTORY}/a_1gpu.png"
+    assert place.publish(made).notes == (now,)
+    assert place.publish(made).notes == ()
 
 
 def test_a_branch_that_is_not_there_is_made_on_top_of_the_default_one(place: Place, tmp_path: Path) -> None:
@@ -152,7 +219,8 @@ def test_what_a_manifest_names_is_published_only_as_it_names_it(place: Place, tm
 @pytest.mark.parametrize(
     ("selection", "target", "told"),
     [
-        ({"on": "any"}, "", "moved to GPU kind any"),
+        ({}, "gt/h100", "gt/h100 is the folder of a GPU kind"),
+        ({}, "cpu/", "cpu/ is the folder of a GPU kind"),
         ({"mode": "smoke"}, "", "smoke cases are for trying out"),
         ({}, "/etc", "is no directory of the data repository"),
         ({}, "a/../../b", "is no directory of the data repository"),
@@ -176,12 +244,14 @@ def test_what_does_not_belong_into_a_directory_is_refused(
 
 def test_the_mode_has_its_directory_and_moved_cases_may_go_to_their_kinds_or_to_one_of_ones_own(tmp_path: Path) -> None:
     base = "diffusion-ci/consistency_gt"
-    assert set(batch(artifact(tmp_path / "1", {"a": b"a"})).folders) == {f"{base}/official_generated"}
+    assert set(batch(artifact(tmp_path / "1", {"a": b"a"})).folders) == {f"{base}/official_generated/h100"}
     native = artifact(tmp_path / "2", {"a": b"a"}, "sglang", mode="native")
-    assert set(batch(native).folders) == {f"{base}/sglang_generated"}
+    assert set(batch(native).folders) == {f"{base}/sglang_generated/h100"}
     moved = artifact(tmp_path / "3", {"a": b"a"}, on="h100")
-    assert set(batch(moved, per_platform=True).folders) == {f"{base}/official_generated/h100"}
-    assert set(batch(moved, "mine/").folders) == {"mine"}
+    assert set(batch(moved).folders) == {f"{base}/official_generated/h100"}
+    assert set(batch(moved, "mine/", bare=True).folders) == {"mine"}
+    with pytest.raises(PublishError, match=r"moved to GPU kind h100[^$]*without --bare"):
+        batch(moved, bare=True)
 
 
 @pytest.mark.parametrize("mode", ["official", "native"])
@@ -189,7 +259,7 @@ def test_the_mode_has_its_directory_and_moved_cases_may_go_to_their_kinds_or_to_
 def test_the_directory_is_never_that_of_another_mode(tmp_path: Path, mode: str, source: str) -> None:
     directory = artifact(tmp_path / "gt", {"a": b"a"}, source, mode=mode)
     if (mode, source) == ("native", "sglang"):
-        assert set(batch(directory).folders) == {"diffusion-ci/consistency_gt/sglang_generated"}
+        assert set(batch(directory).folders) == {"diffusion-ci/consistency_gt/sglang_generated/h100"}
     else:
         with pytest.raises(PublishError, match=f"of mode {mode}, and holds cases of {source}"):
             batch(directory)
@@ -221,32 +291,35 @@ def test_no_name_of_a_manifest_becomes_a_path_of_somebody_elses(tmp_path: Path, 
             case["inputs"] = [{"path": f"inputs/{name}/x", "sha256": "0" * 64}]
     (directory / NAME).write_text(json.dumps(data))
     with pytest.raises(ArtifactError, match="is no manifest of this version"):
-        batch(directory, per_platform=True)
+        batch(directory)
 
 
 def test_what_the_folder_of_a_gpu_kind_hides_is_not_published_unless_that_is_wanted(
     place: Place, tmp_path: Path
 ) -> None:
-    place.publish(artifact(tmp_path / "one", {"a": b"a", "b": b"b"}), per_platform=True)
+    place.publish(artifact(tmp_path / "one", {"a": b"a", "b": b"b"}))
     before = place.commits()
     later = artifact(tmp_path / "two", {"a": b"another a", "b": b"b", "c": b"c"})
     with pytest.raises(PublishError) as refused:
-        place.publish(later)
-    hidden = f"{FOLDER}/a_1gpu.png is hidden by {FOLDER}/h100/a_1gpu.png, where readers look first"
+        place.publish(later, bare=True)
+    hidden = f"{DIRECTORY}/a_1gpu.png is hidden by {FOLDER}/a_1gpu.png, where readers look first"
     assert str(refused.value).splitlines()[-1] == hidden
-    assert "--per-platform" in str(refused.value)
+    assert "Without --bare" in str(refused.value)
     assert place.commits() == before
-    done = place.publish(later, allow_hidden=True)
+    done = place.publish(later, bare=True, allow_hidden=True)
     assert hidden in done.notes
-    assert place.files()[f"{FOLDER}/h100/a_1gpu.png"] == b"a"
+    assert place.files()[f"{FOLDER}/a_1gpu.png"] == b"a"
 
 
 def test_native_gt_that_readers_find_as_official_gt_first_is_named(place: Place, tmp_path: Path) -> None:
-    place.publish(artifact(tmp_path / "one", {"a": b"a"}), target="")
-    done = place.publish(artifact(tmp_path / "two", {"a": b"native a"}, "sglang", mode="native"), target="")
+    place.publish(of_kinds(tmp_path / "one", {"a": ("h100", b"a"), "b": ("b200", b"b")}), target="")
+    native = artifact(tmp_path / "two", {"a": b"native a", "b": b"native b"}, "sglang", mode="native")
+    done = place.publish(native, target="")  # that official GT of b200 comes first means nothing to readers of h100
     base = "diffusion-ci/consistency_gt"
-    hidden = f"{base}/sglang_generated/a_1gpu.png is hidden by {base}/official_generated/a_1gpu.png"
+    hidden = f"{base}/sglang_generated/h100/a_1gpu.png is hidden by {base}/official_generated/h100/a_1gpu.png"
     assert done.notes == (f"{hidden}, where readers look first",)
+    bare = place.publish(native, target="", bare=True, allow_hidden=True)
+    assert len([note for note in bare.notes if "official_generated" in note]) == 2
 
 
 @pytest.mark.parametrize("name", ["OTHER_1gpu.png", "Other_1GPU.PNG"])
@@ -266,7 +339,7 @@ def test_ids_that_are_one_on_some_systems_are_refused_in_a_manifest_and_against_
     both = artifact(tmp_path / "both", {"a": b"a", "bb": b"b"})
     (both / NAME).write_text((both / NAME).read_text().replace('"bb"', '"A"'))
     with pytest.raises(ArtifactError, match="a and A are one case where upper and lower case are the same"):
-        batch(both, FOLDER)
+        batch(both, DIRECTORY)
     place.publish(artifact(tmp_path / "one", {"a": b"a"}))
     with pytest.raises(PublishError, match="where upper and lower case are the same"):
         place.publish(artifact(tmp_path / "two", {"A": b"b"}))
@@ -283,8 +356,10 @@ def test_nothing_that_is_written_into_the_message_looks_like_a_trailer(place: Pl
     data["cases"]["a"]["versions"] = {"torch": FORGED}
     data["cases"]["a"]["gpu"]["name"] = FORGED
     (directory / NAME).write_text(json.dumps(data))
-    place.publish(directory, accept={"a": FORGED}, run=FORGED, ref=FORGED)
+    place.publish(directory, accept={"a": FORGED}, run=CiRun(FORGED, FORGED, FORGED, FORGED))
     lines = place.message().splitlines()
+    keys = ["Run", "Triggered-by", "Source-ref", "Source-sha", "Torch", "Diffusion-GT-Manifest"]
+    assert [trailer.partition(": ")[0] for trailer in trailers(place)] == keys
     assert not [line for line in lines if line.startswith(("Signed", "Reviewed", "Co-authored"))]
     assert [line for line in lines if line.startswith("Diffusion-GT-Manifest: ")] == lines[-1:]
     assert "\x1b" not in place.message()
@@ -292,9 +367,9 @@ def test_nothing_that_is_written_into_the_message_looks_like_a_trailer(place: Pl
 
 def test_an_artifact_without_a_finished_case_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="nothing to publish"):
-        batch(artifact(tmp_path / "gt", {"a": None}), FOLDER)
+        batch(artifact(tmp_path / "gt", {"a": None}), DIRECTORY)
     with pytest.raises(ArtifactError):
-        batch(tmp_path, FOLDER)
+        batch(tmp_path, DIRECTORY)
 
 
 def test_a_manifest_that_this_version_cannot_read_is_not_overwritten(place: Place, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ci.verbs.choices import PublishWay
 from tests.conftest import Gt
 from tests.support import pictures
 from tests.support.git_server import GitServer
-from tests.support.publishers import FOLDER, Place
+from tests.support.publishers import DIRECTORY, Place
 
 NAME = "case_1gpu.jpg"
 PICTURE = pictures.scene(1)
@@ -20,7 +20,7 @@ PICTURE = pictures.scene(1)
 def test_from_a_sound_artifact_to_the_commit_that_holds_it(
     server: GitServer, http: Place, tmp_path: Path, gt: Gt
 ) -> None:
-    to = ("publish", "--to", server.url, "--publish-target-dir", FOLDER)
+    to = ("publish", "--to", server.url, "--publish-target-dir", DIRECTORY)
     env = {"GT_PUBLISH_TOKEN": server.token, "GIT_AUTHOR_NAME": "A Robot", "GIT_AUTHOR_EMAIL": "robot@example.org"}
     pictures.artifact(tmp_path / "gt", {NAME: PICTURE})
     first = gt(*to, env=env)
@@ -44,7 +44,7 @@ def test_from_a_sound_artifact_to_the_commit_that_holds_it(
 
 def test_there_is_no_way_past_the_gate_and_it_can_be_asked_alone(server: GitServer, tmp_path: Path, gt: Gt) -> None:
     pictures.artifact(tmp_path / "gt", {NAME: pictures.noise(PICTURE)})
-    to = ("publish", "--to", server.url, "--publish-target-dir", FOLDER, "--accept", "case", "--reason", "I want it")
+    to = ("publish", "--to", server.url, "--publish-target-dir", DIRECTORY, "--accept", "case", "--reason", "I want it")
     done = gt(*to, env={"GT_PUBLISH_TOKEN": server.token})
     assert done.returncode == 1
     assert NAME in done.stderr

@@ -43,7 +43,7 @@ def test_an_accepted_change_is_refused_if_somebody_else_changed_the_image_meanwh
     def meanwhile(_: Path, __: Path) -> None:
         push(place.bare, {f"{FOLDER}/a_1gpu.png": b"theirs"})
 
-    with pytest.raises(PublishError, match=r"a_1gpu\.png in gt/official was changed by somebody else meanwhile"):
+    with pytest.raises(PublishError, match=r"a_1gpu\.png in gt/official/h100 was changed by somebody else meanwhile"):
         place.publish(artifact(tmp_path / "two", {"a": b"ours"}), accept={"a": "better"}, gate=meanwhile)
     assert place.files()[f"{FOLDER}/a_1gpu.png"] == b"theirs"
 

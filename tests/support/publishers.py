@@ -20,8 +20,9 @@ from ci.publish.retry import Patience
 from tests.support import records
 from tests.support.git_server import Fault, git
 
-FOLDER = "gt/official"
-OTHERS = {"README.md": b"theirs", f"{FOLDER}/other_1gpu.png": b"another's image"}
+DIRECTORY = "gt/official"
+FOLDER = f"{DIRECTORY}/h100"  # of the GPU kind that made the artifacts
+OTHERS = {"README.md": b"theirs"} | {f"{each}/other_1gpu.png": b"another's image" for each in (DIRECTORY, FOLDER)}
 QUICK = Patience(attempts=25, first=0.01, longest=0.3, resume="gt publish --to there")
 
 
@@ -60,18 +61,18 @@ def go(
     directory: Path,
     url: str,
     token: str = "",
-    target: str = FOLDER,
+    target: str = DIRECTORY,
     *,
     gate: Callable[[Path, Path], None] = passes,
     way: str = "git",
     branch: str = "",
     patience: Patience = QUICK,
-    per_platform: bool = False,
+    bare: bool = False,
     **order: Any,
 ) -> PublishResult:
     """Publish an artifact."""
     with opened(url, way, branch, token) as remote:
-        made = Order(batch(directory, target, per_platform=per_platform), **order)
+        made = Order(batch(directory, target, bare=bare), **order)
         done = push.run(directory, made, remote, gate, patience=patience)
     assert done is not None
     return done

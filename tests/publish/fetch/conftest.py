@@ -75,9 +75,9 @@ def publish(http: Place, tmp_path: Path) -> Callable[..., str]:
     """Publish cases, as the files `<case>_1gpu.png` and the manifest that names them; gives the commit."""
     numbers = iter(range(100))
 
-    def go(contents: dict[str, bytes | None], target: str = "gt/official", *, per_platform: bool = False) -> str:
+    def go(contents: dict[str, bytes | None], target: str = "gt/official", *, bare: bool = True) -> str:
         made = artifact(tmp_path / f"made-{next(numbers)}", contents)
         accept = dict.fromkeys(contents, "meant")
-        return http.publish(made, target=target, per_platform=per_platform, accept=accept, allow_hidden=True).commit
+        return http.publish(made, target=target, bare=bare, accept=accept, allow_hidden=True).commit
 
     return go

@@ -238,7 +238,7 @@ def test_cases_of_two_folders_have_one_manifest_and_files_in_no_manifest_are_nam
     consumer: Consumer, publish: Publish
 ) -> None:
     publish({"a": b"a bare", "b": b"b bare"})
-    publish({"a": b"a h100"}, per_platform=True)
+    publish({"a": b"a h100"}, bare=False)
     done = consumer.fetch("main", "gt/official", "h100")
     assert consumer.files()["a_1gpu.png"] == b"a h100"
     manifest = read(consumer.directory)
