@@ -139,7 +139,7 @@ def test_a_gpu_without_memory_left_fails_the_case_and_is_used_no_more_where_anot
     drive(runner, dict.fromkeys(cards, 500))
     (runner.folder / "lost").mkdir()
     cases = [faulty_case(f"case_{n}", "slow", seed=n) for n in range(4)]
-    cases.insert(0, faulty_case("full", "oom"))
+    cases.insert(0, faulty_case("full", "oom", seconds=3))  # until the driver tells of the other process
     spec = runner.on_cards(cards, cases)
     process = runner.start(spec)
     assert process.stdout is not None
