@@ -10,7 +10,7 @@ import pytest
 from tests.engine.conftest import Call
 from tests.support import pictures, traces
 from tests.support.git_server import GitServer, bare
-from tests.support.publishers import FOLDER, OTHERS, go
+from tests.support.publishers import DIRECTORY, FOLDER, OTHERS, go
 
 FILE = "case_1gpu.jpg"
 TOKEN = "env:GT_TEST_TOKEN"
@@ -53,7 +53,7 @@ def test_a_pull_request_is_pushed_and_what_is_merged_is_fetched(call: Call, addr
     new = pictures.artifact(tmp_path / "gt", {FILE: pictures.added(6)(pictures.scene(1))})
     with server.serving():
         published = go(tmp_path / "old", server.url, server.token).commit
-        to = ("--to", server.url, "--token", TOKEN, "--publish-target-dir", FOLDER, "--artifact", str(new))
+        to = ("--to", server.url, "--token", TOKEN, "--publish-target-dir", DIRECTORY, "--artifact", str(new))
         accept = ("--accept", "case", "--reason", "a new camera")
         asked = call("publish", *to, *accept, "--pull-request", env=env)
         assert asked.status == 0, asked.err[-3000:]
@@ -63,9 +63,9 @@ def test_a_pull_request_is_pushed_and_what_is_merged_is_fetched(call: Call, addr
         assert server.git("rev-parse", "main", f"{commit}~").splitlines() == [published] * 2
 
         server.git("update-ref", "refs/heads/main", commit)  # it is merged
-        where = ("--address", f"{server.url}@main:{FOLDER}", "--case-ids", "case", "--token", TOKEN)
+        where = ("--address", f"{server.url}@main:{DIRECTORY}", "--gpu", "h100", "--case-ids", "case", "--token", TOKEN)
         fetched = call("fetch", *where, "-o", str(tmp_path / "published"), env=env)
     assert fetched.status == 0, fetched.err[-3000:]
     assert (tmp_path / "published" / FILE).read_bytes() == (new / FILE).read_bytes()
-    assert f"commit {commit}" in " ".join((tmp_path / "published" / "gt.lock").read_text().split())
+    assert f'commit = "{commit}"' in (tmp_path / "published" / "gt.lock").read_text()
     assert server.token not in asked.out + asked.err + fetched.out + fetched.err
