@@ -316,9 +316,9 @@ def test_native_gt_of_another_engine_does_not_go_into_sglangs_directory(tmp_path
     base = "diffusion-ci/consistency_gt"
     assert publish_target(WorkflowInputs(), "vllm-omni") == f"{base}/vllm-omni_generated"
     for sources, folder in ((["sglang"], "sglang_generated"), (["vllm-omni"], "vllm-omni_generated")):
-        assert list(batch(artifact(tmp_path / folder, sources)).folders) == [f"{base}/{folder}"]
+        assert list(batch(artifact(tmp_path / folder, sources), bare=True).folders) == [f"{base}/{folder}"]
     with pytest.raises(PublishError, match="native GT of one serving engine"):
-        batch(artifact(tmp_path / "both", ["sglang", "vllm-omni"]))
+        batch(artifact(tmp_path / "both", ["sglang", "vllm-omni"]), bare=True)
 
 
 def artifact(folder: Path, sources: list[str]) -> Path:
