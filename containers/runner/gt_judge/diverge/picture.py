@@ -6,13 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from ..text import number, printable
+from ..templates import template
+from ..text import number
 from . import stages
 from .result import CaseResult, StageResult, Status
 
-TEMPLATE = "picture.svg.j2"
+TEMPLATE = Path(__file__).with_name("picture.svg.j2")
 LEFT, TOP, BOTTOM, HEIGHT = 110, 44, 320, 450  # pixels of the picture
 APART = 16  # pixels between two stages
 NARROWEST = 760
@@ -23,17 +22,9 @@ EQUAL_ROW = 0.6  # decades below the axis, where what is equal lies
 
 def draw(case: CaseResult) -> str:
     """The picture of a case."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     low, high = _axis(case)
     marks = [_mark(stage, at, case, low, high) for at, stage in enumerate(case.stages)]
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         width=max(NARROWEST, LEFT + APART * (len(marks) + 2)),
         height=HEIGHT,
         left=LEFT,

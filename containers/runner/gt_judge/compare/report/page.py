@@ -8,19 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...diverge import picture, words
 from ...diverge.result import CaseResult as TracedCase
-from ...text import printable
+from ...templates import template
 from ..history import Entry, Series, by_series, series_of
 from ..result import CaseResult, Comparison, FileResult, Grade, Measured
 from ..thresholds import LOWER_IS_BETTER
 from . import trend
 from .views import AMPLIFIED, Views, render
 
-TEMPLATE = "report.html.j2"
+TEMPLATE = Path(__file__).with_name("report.html.j2")
 TITLES = {
     "new": "new",
     "published": "published",
@@ -41,19 +40,11 @@ UNITS = {"psnr": " dB"}
 
 def write(comparison: Comparison, path: Path, history: Sequence[Entry] = ()) -> None:
     """Write the file. `history`: what all comparisons so far measured, this one too."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     files = [file for case in comparison.cases for file in case.files]
     images: dict[str, str] = {}
     series = by_series(history)
     shown = {file.pair.name: _figures(rendered, images) for file, rendered in zip(files, render(files), strict=True)}
-    stream = environment.get_template(TEMPLATE).stream(
+    stream = template(TEMPLATE).stream(
         comparison=comparison,
         cards=[_card(case, rank, shown, series) for rank, case in enumerate(comparison.cases)],
         images=images.items(),
