@@ -62,6 +62,17 @@ def facts() -> dict[str, Any]:
     return facts
 
 
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny weights for all official Diffusers cases, and their inputs."""
+    from tests.support import official, tiny_diffusers  # noqa: PLC0415  # they import torch
+
+    folder = tmp_path_factory.mktemp("models")
+    tiny_diffusers.build(folder)
+    official.write_inputs(folder)
+    return folder
+
+
 @pytest.fixture
 def gt(tmp_path: Path) -> Gt:
     """Run the local command as a user does, in an empty directory."""

@@ -45,7 +45,7 @@ from gt_runner.sources import Generated, Loaded, diffusers, smoke
 from gt_runner.work import output
 from gt_runner.work.noise import first_noise
 from tests.conftest import ROOT, gt_command
-from tests.support import official, tiny_diffusers
+from tests.support import official
 from tests.support.factory import write_cases
 from tests.support.runs import Runner
 from tests.support.spy.sitecustomize import described
@@ -78,14 +78,6 @@ class Run:
 def calls_of(spied: Path, names: list[str]) -> dict[str, dict[str, Any]]:
     """The spy's lines; a process runs its cases one after the other."""
     return dict(zip(names, map(json.loads, spied.read_text().splitlines()), strict=True))
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    tiny_diffusers.build(folder)
-    official.write_inputs(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

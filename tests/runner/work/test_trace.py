@@ -30,7 +30,7 @@ from gt_runner.work import output
 from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
-from tests.support import official, tiny_diffusers
+from tests.support import official
 
 CASES = official.cases()
 SMOKE = {case.id: case.data() for case in catalogue.load().cases.values() if case.source == "smoke"}
@@ -50,14 +50,6 @@ class Made:
     latent: dict[str, Any]
     entry: dict[str, Any]
     tensors: dict[str, torch.Tensor]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    tiny_diffusers.build(folder)
-    official.write_inputs(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
