@@ -23,9 +23,8 @@ def offers(catalogue: Catalogue, here: Host) -> str:
 def instead(catalogue: Catalogue, selection: Selection, here: Host) -> list[str]:
     """What else runs on this machine, where the selection does not."""
     smoke, official, _ = _parts(catalogue)
-    count = _fitting(official, here)
+    count = 0 if selection.official else _fitting(official, here)
     lines = [f"--official selects {counted(count, 'case')} that can run here"] if count else []
-    lines = [] if selection.official else lines
     return [*lines, "--source-group smoke tries everything out, and needs no GPU"] if smoke else lines
 
 

@@ -61,7 +61,7 @@ class Published:
 
 @dataclass(frozen=True)
 class ChosenFile:
-    """A file that is fetched; `sha256` and `size` are the manifest's, None where no manifest names it."""
+    """A file that is fetched; `sha256` is the manifest's, None where no manifest names it."""
 
     case: str
     path: str

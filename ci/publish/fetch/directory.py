@@ -15,6 +15,7 @@ from pathlib import Path
 from ...artifact import manifest as manifests
 from ...artifact.folder import check_writable
 from ...errors import FetchError, reading, writing
+from ..remotes.base import blob_id
 from .choice import KINDS, is_image
 
 Contents = Mapping[str, Callable[[], bytes]]  # of the files to write, by name
@@ -33,8 +34,7 @@ class Digests:
     @classmethod
     def of(cls, content: bytes) -> Digests:
         """Those of a content."""
-        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
-        return cls(hashlib.sha256(content).hexdigest(), blob.hexdigest())
+        return cls(hashlib.sha256(content).hexdigest(), blob_id(content))
 
 
 def files(directory: Path) -> dict[str, Digests]:

@@ -84,11 +84,7 @@ def lines(order: Order, fetched: Fetched) -> list[str]:
     return [
         f"{order.directory} holds {counted(len(lock.files), 'file')} of {at}, {news}",
         *(f"removed {name}: it is not in {order.lock}" for name in fetched.removed),
-        *(
-            [f"{counted(unnamed, 'file')} {are(unnamed)} in no manifest there, and whole by git's own ids alone"]
-            if unnamed
-            else []
-        ),
+        *([f"{counted(unnamed, 'file')} {are(unnamed)} {_UNNAMED}"] if unnamed else []),
         *fetched.notes,
     ]
 

@@ -36,8 +36,8 @@ def within(container: str, image: str, folders: Iterable[str], weights: Path) ->
         cpus = os.environ.get("SLURM_CPUS_ON_NODE", "1")  # a step does not take them over by itself
         step = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}"]
         return [*step, f"--container-image={_for_enroot(image)}", f"--container-mounts={binds}"]
-    archive = image if "@" in image else None
-    return ["apptainer", "exec", "--nv", "--bind", binds, f"docker://{archive}" if archive else f"oci-archive:{image}"]
+    transport = "docker://" if "@" in image else "oci-archive:"
+    return ["apptainer", "exec", "--nv", "--bind", binds, f"{transport}{image}"]
 
 
 def _for_enroot(image: str) -> str:
