@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -63,9 +62,8 @@ def _kinds(bases: dict[str, GpuKind]) -> Iterator[tuple[str, GpuKind]]:
 
 KINDS = read((Path(__file__).parent / "gpus.yaml").read_text("utf-8"))
 GPU_KINDS = tuple(KINDS)
-FOLDERS = {
-    name: kind.folder for name, kind in KINDS.items() if kind.folder not in (None, name)
-}  # not named as the kind
+# Those that are not named as their kind.
+FOLDERS = {name: kind.folder for name, kind in KINDS.items() if kind.folder not in (None, name)}
 _SLICED = "|".join(name for name, kind in KINDS.items() if kind.vendor == "nvidia" and kind.names)
 SLICE = re.compile(rf"(?:{_SLICED})-mig-[a-z0-9.+]+")  # a part of a card: only where it is asked for by name
 
@@ -88,17 +86,8 @@ def suits(need: str, kind: str) -> bool:
     """Whether a card meets a need. A need without a form is met by every form; a slice meets its own name alone."""
     if SLICE.fullmatch(kind):
         return need == kind
-    return need in (ANY, kind, _with_usual_form(kind)) or (need in KINDS and kind in _forms(need))
-
-
-@cache
-def _with_usual_form(kind: str) -> str | None:
-    forms = list(KINDS[kind].forms) if kind in KINDS else []
-    return f"{kind}-{forms[0]}" if forms else None
-
-
-def _forms(kind: str) -> list[str]:
-    return [f"{kind}-{form}" for form in KINDS[kind].forms]
+    forms = KINDS[kind].forms if kind in KINDS else {}
+    return need in (ANY, kind, *(f"{kind}-{form}" for form in list(forms)[:1])) or kind.startswith(f"{need}-")
 
 
 def memory_gb(need: str) -> float:
