@@ -103,13 +103,12 @@ class Outcome:
 def generate(
     run: Generation,
     places: Places,
-    show: Show,
+    show: Show | None = None,
     *,
-    quiet: bool,
     preflight: bool = True,
     trace: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Run every job in the runner; `show` gets each event, `quiet` keeps the runner's own lines back.
+    """Run every job in the runner; `show` gets each event in place of the runner's own lines.
 
     `trace` says which tensors are kept, and where.
 
@@ -131,9 +130,9 @@ def generate(
             spec["trace"] = trace
         if preflight and any(places.lacks(repo) for case in run.cases for repo in case.repositories):
             refuse_obstacles(spec)
-        outcomes = _outcomes(spec, show, quiet=quiet)
+        outcomes = _outcomes(spec, show)
         if run.verify and not _interrupted(outcomes):
-            double_run.settle(outcomes, _second(run, places, Path(first), show, quiet=quiet))
+            double_run.settle(outcomes, _second(run, places, Path(first), show))
     return _outcome(run, places, outcomes, interrupted=_interrupted(outcomes))
 
 
@@ -168,20 +167,21 @@ def looked(spec: Mapping[str, Any]) -> Iterator[Event]:
     return map(json.loads, answer.stdout.splitlines())
 
 
-def _second(run: Generation, places: Places, first: Path, show: Show, *, quiet: bool) -> dict[str, Ending]:
+def _second(run: Generation, places: Places, first: Path, show: Show | None) -> dict[str, Ending]:
     """Make the cases again, in new processes and into a store that nobody else reads."""
     again = double_run.again(run)
     with tempfile.TemporaryDirectory(prefix="gt-second-") as store:
         folders = {**places.named(), "store": store, "previous": None, "against": str(first)}
         spec = again.run([again.job(job) for job in again.jobs], **folders) | places.cards(run)
-        return _outcomes(spec, show, quiet=quiet)
+        return _outcomes(spec, show)
 
 
-def _outcomes(spec: Mapping[str, Any], show: Show, *, quiet: bool) -> dict[str, Ending]:
+def _outcomes(spec: Mapping[str, Any], show: Show | None) -> dict[str, Ending]:
     outcomes: dict[str, Ending] = {}
-    with runner(spec, quiet=quiet) as events:
+    with runner(spec, quiet=show is not None) as events:
         for event in events:
-            show(event)
+            if show is not None:
+                show(event)
             if event["event"] in ENDS:
                 outcomes[event["case"]] = event
     return outcomes

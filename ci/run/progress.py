@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -66,3 +68,14 @@ class Bars:
             self._progress.remove_task(self._tasks.pop(name))
         self.say(f"{name}: {how}")
         self._progress.advance(self._all)
+
+
+@contextmanager
+def drawn(cases: int) -> Iterator[Bars | None]:
+    """Bars on a terminal; None elsewhere, where the runner's lines are shown as they come."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Bars(console, cases) as bars:
+        yield bars

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
 
-from rich.console import Console
 from typing_extensions import Doc
 
 from ..artifact import folder
@@ -21,7 +20,7 @@ from ..plan.generation import Generation
 from ..run import on_machine
 from ..run.on_slurm import generate as on_slurm
 from ..run.on_slurm.waiting import Screen
-from ..run.progress import Bars
+from ..run.progress import drawn
 from ..words import are, counted
 from .options import GT, Answer, Devices, Folder, Models, ServingCheckout, Written, path_of, print_log, say
 from .plan import Chosen
@@ -100,20 +99,20 @@ class GenerateOnMachine(Generate):
     def _outcome(self, generation: Generation, places: on_machine.Places) -> on_machine.Outcome:
         if self.only_finished:
             return on_machine.finished(generation, places)
-        preflight, console = not self.skip_preflight, Console(stderr=True)
-        if not console.is_terminal:
-            return on_machine.generate(generation, places, lambda _: None, quiet=False, preflight=preflight)
-        with Bars(console, len(generation.cases) * (2 if self.verify else 1)) as bars:
-            return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight)
+        with drawn(self._makings(generation)) as bars:
+            return on_machine.generate(
+                generation, places, bars.show if bars else None, preflight=not self.skip_preflight
+            )
 
     def _on_slurm(self, call: on_slurm.Call) -> on_machine.Outcome:
         if self.only_finished:
             return on_slurm.finished(call)
-        console = Console(stderr=True)
-        if not console.is_terminal:
-            return on_slurm.generate(call, Screen(lambda _: None, say, print_log))
-        with Bars(console, len(call.run.cases) * (2 if self.verify else 1)) as bars:
-            return on_slurm.generate(call, Screen(bars.show, bars.say, lambda _: None))
+        with drawn(self._makings(call.run)) as bars:
+            lines = Screen(lambda _: None, say, print_log)
+            return on_slurm.generate(call, lines if bars is None else Screen(bars.show, bars.say, lambda _: None))
+
+    def _makings(self, generation: Generation) -> int:
+        return len(generation.cases) * (2 if self.verify else 1)
 
     def _check_options(self) -> None:
         """Raises GtError for options that do not go together; the site file may stand in a variable, unused."""

@@ -93,7 +93,7 @@ class ReproduceOnMachine(Reproduce):
     def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
         models, engine = (None if place is None else place.path for place in (self.models, self.engine))
         places = Places(models, results=scratch / "results", engine=engine)
-        outcome = on_machine.generate(plan.generation, places, lambda _: None, quiet=False)
+        outcome = on_machine.generate(plan.generation, places)
         folder.write(output, outcome.manifest, outcome.results)
         return outcome.manifest
 

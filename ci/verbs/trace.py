@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
 from typing_extensions import Doc
 
 from ..artifact import traces
@@ -13,7 +12,7 @@ from ..plan import host, jobs
 from ..plan.generation import Generation
 from ..plan.tracing import Tracing
 from ..run import on_machine
-from ..run.progress import Bars
+from ..run.progress import drawn
 from ..words import counted
 from .generate import bad_lines
 from .options import Answer, Devices, Folder, Models, Written, path_of, say
@@ -75,12 +74,9 @@ class TraceOnMachine(Trace):
         return Answer("", [*problems, total], bool(problems), outcome.interrupted)
 
     def _outcome(self, generation: Generation) -> on_machine.Outcome:
-        preflight, console = not self.skip_preflight, Console(stderr=True)
         places = on_machine.Places(path_of(self.models), insist=bool(self.devices))
         trace = self.tracing.as_runner_reads_it(str(self.output.path.resolve()), traces.version())
-        if not console.is_terminal:
+        with drawn(len(generation.cases)) as bars:
             return on_machine.generate(
-                generation, places, lambda _: None, quiet=False, preflight=preflight, trace=trace
+                generation, places, bars.show if bars else None, preflight=not self.skip_preflight, trace=trace
             )
-        with Bars(console, len(generation.cases)) as bars:
-            return on_machine.generate(generation, places, bars.show, quiet=True, preflight=preflight, trace=trace)

@@ -49,7 +49,7 @@ def case(name: str, does: str = "", **more: Any) -> FaultyCase:
 
 def generate(*cases: Case, **options: Any) -> Outcome:
     run = Generation(Selection(), cases, jobs.plan(cases), Host(CPU), **options)
-    return on_machine.generate(run, Places(), lambda _: None, quiet=True, preflight=False)
+    return on_machine.generate(run, Places(), lambda _: None, preflight=False)
 
 
 def made(outcome: Outcome) -> dict[str, CaseRecord]:
