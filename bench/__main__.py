@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from ci.catalogue.gpus import ANY, CPU
-from ci.plan.host import Host, this_host
+from ci.plan.host import this_host
 
 from . import generation, planning, plot, subject
 from .generation import Generation
+from .machine import Machine, machine
 from .planning import Planning
 from .process import BenchError
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the figures were taken on; no names."""
-
-    gpu: str | None
-    device: str  # that the cases ran on
-    cores: int
-    python: str
-    torch: str
-    diffusers: str
 
 
 @dataclass(frozen=True)
@@ -95,23 +81,12 @@ def measure(options: argparse.Namespace, work: Path) -> Report:
     )
     return Report(
         date=datetime.now(UTC).date().isoformat(),
-        machine=_machine(here, measured.device),
+        machine=machine(here, measured.device),
         architecture=architecture.name,
         cases=len(bodies),
         steps=next(iter(bodies.values()))["call"]["num_inference_steps"],
         generation=generation.measure(measured, options.warm_rounds),
         planning=planned,
-    )
-
-
-def _machine(here: Host, device: str) -> Machine:
-    return Machine(
-        gpu=here.gpu_name or None,
-        device=device,
-        cores=os.cpu_count() or 1,
-        python=platform.python_version(),
-        torch=metadata.version("torch"),
-        diffusers=metadata.version("diffusers"),
     )
 
 

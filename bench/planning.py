@@ -18,7 +18,7 @@ from ci.catalogue.official import DiffusersCase
 from ci.catalogue.selection import Selection, select
 from ci.plan import jobs
 
-from .subject import OFFICIAL, write_cases
+from .subject import official, write_cases
 
 PLANNED = (100, 1_000, 10_000, 100_000)
 PARSED = (100, 1_000, 10_000)
@@ -59,8 +59,7 @@ def growth(cases: Sequence[int], seconds: Sequence[float]) -> Growth:
 
 def bodies(count: int) -> dict[str, dict[str, Any]]:
     """Bodies of cases, as a case file has them, of many models and all GPU kinds."""
-    official = files.load().cases[OFFICIAL].data()
-    body = {key: value for key, value in official.items() if key not in ("id", "source")}
+    body = official()
     return {
         f"case_{number}": {
             **body,

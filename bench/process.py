@@ -34,11 +34,11 @@ class Finished:
 
 def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Finished:
     """Run a command in the project's root; its output goes to `log`. Raises BenchError with the log's end."""
-    # Python may keep what it compiled: importing torch and diffusers from source takes three times as long.
-    environment = {**os.environ, "PYTHONPATH": _python_path(), "PYTHONDONTWRITEBYTECODE": "", **(env or {})}
     with log.open("wb") as out, _gpu_samples(log.with_suffix(".gpu")) as samples:
         before, started, since = _cpu_seconds(), time.time(), time.perf_counter()
-        status = subprocess.run(command, cwd=ROOT, stdout=out, stderr=out, env=environment, check=False).returncode
+        status = subprocess.run(
+            command, cwd=ROOT, stdout=out, stderr=out, env=environment(env or {}), check=False
+        ).returncode
         wall, cpu = time.perf_counter() - since, _cpu_seconds() - before
     if status != 0:
         end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
@@ -46,8 +46,13 @@ def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None)
     return Finished(started, round(wall, 3), round(cpu, 3), _mean(samples))
 
 
-def _python_path() -> str:
-    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    """This process's, with the project's root on Python's path.
+
+    Python may keep what it compiled: importing torch and diffusers from source takes three times as long.
+    """
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", **more}
 
 
 def _cpu_seconds() -> float:

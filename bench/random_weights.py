@@ -8,10 +8,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
@@ -19,12 +24,15 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from ci import RUNNER
 
+from .subject import FLUX1_LAYERS
+
 sys.path.insert(0, str(RUNNER))
 from gt_runner.sources.tiny import build, tokenizers  # the runner is not installed, it lies in its folder
 
 REPO = "black-forest-labs/FLUX.1-dev"
 SEED = 0
-LAYERS = (19, 38)  # FLUX.1's own
+SHARD = "5GB"
+THREADS, PIECE = 16, 64 * 2**20  # that write a file, and the bytes that one writes at a time
 
 
 def main() -> None:
@@ -33,7 +41,7 @@ def main() -> None:
     parser.add_argument("architecture", choices=sorted(ARCHITECTURES))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--whole", action="store_true", help="DIR is the model's own folder")
-    parser.add_argument("--layers", type=int, nargs=2, default=LAYERS, help="double and single blocks of flux1")
+    parser.add_argument("--layers", type=int, nargs=3, default=FLUX1_LAYERS, help="of flux1: double, single, T5")
     arguments = parser.parse_args()
     folder = arguments.folder if arguments.whole else arguments.folder / REPO
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +53,7 @@ def tiny(folder: Path, *_: int) -> None:
     build("FluxPipeline", folder, SEED)
 
 
-def flux1(folder: Path, double: int, single: int) -> None:
+def flux1(folder: Path, double: int, single: int, t5: int) -> None:
     """FLUX.1-dev in bf16: 34 GB, made on the GPU where there is one. The tokenizers know bytes only, so no download."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(SEED)
@@ -54,7 +62,7 @@ def flux1(folder: Path, double: int, single: int) -> None:
         models = {
             "vae": AutoencoderKL(**VAE),
             "text_encoder": CLIPTextModel(CLIPTextConfig(**CLIP)),
-            "text_encoder_2": T5EncoderModel(T5Config(**T5)),
+            "text_encoder_2": T5EncoderModel(T5Config(**T5, num_layers=t5)),
             "transformer": FluxTransformer2DModel(num_layers=double, num_single_layers=single, guidance_embeds=True),
         }
     pipeline = FluxPipeline(
@@ -63,7 +71,40 @@ def flux1(folder: Path, double: int, single: int) -> None:
         tokenizer_2=tokenizers.t5(),
         **models,
     )
-    pipeline.save_pretrained(folder)
+    with (
+        mock.patch("safetensors.torch.save_file", write),
+        mock.patch("transformers.modeling_utils.safe_save_file", write),
+    ):
+        pipeline.save_pretrained(folder, max_shard_size=SHARD)
+
+
+def write(tensors: Mapping[str, torch.Tensor], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """What safetensors' save_file writes, by many threads: that one holds Python's lock, and takes 1 GB/s."""
+    header: dict[str, Any] = {"__metadata__": metadata or {}}
+    pieces, end = [], 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.nbytes
+        dtype = {torch.bfloat16: "BF16", torch.float32: "F32"}[tensor.dtype]
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [start, end]}
+        flat = tensor.detach().contiguous().flatten().view(torch.uint8)
+        pieces += [(start + place, flat[place : place + PIECE]) for place in range(0, len(flat), PIECE)]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    local = threading.local()
+
+    def put(at: int, piece: torch.Tensor) -> None:
+        if not hasattr(local, "buffer"):
+            local.buffer = torch.empty(PIECE, dtype=torch.uint8, pin_memory=piece.is_cuda)
+        buffer = local.buffer[: len(piece)].copy_(piece).numpy()
+        written = 0
+        while written < len(buffer):
+            written += os.pwrite(file.fileno(), buffer[written:], at + written)
+
+    with Path(path).open("wb") as file, ThreadPoolExecutor(THREADS) as pool:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.flush()
+        for done in [pool.submit(put, 8 + len(text) + at, piece) for at, piece in pieces]:
+            done.result()
 
 
 ARCHITECTURES: dict[str, Callable[..., None]] = {"tiny": tiny, "flux1": flux1}
@@ -94,7 +135,6 @@ T5: dict[str, Any] = {
     "d_model": 4096,
     "d_kv": 64,
     "d_ff": 10240,
-    "num_layers": 24,
     "num_heads": 64,
     "feed_forward_proj": "gated-gelu",
     "tie_word_embeddings": False,

@@ -1,10 +1,17 @@
-"""One run of several models, cold and warm, on one GPU and on all: what each GPU did when, and how far from the floor.
+"""Several cases and models on one GPU and on more: what each GPU did when, and how far from the floor.
 
-    uv run python -m bench.several -o OUT [--architecture flux1] [--models 4] [--cases 3]
+    uv run python -m bench.several -o OUT [--architecture flux1] [--work DISK] [RUN …]
 
-OUT gets several.json, several.png, and the events of each run (`runs/NAME.json`, which bench.timeline draws too).
-Models are FluxPipelines of different size with random weights; `tiny` ones run on a CPU. A cold run has the weights
-dropped from the page cache, which a disk that is memory does not do.
+A RUN is SET:STATE:GPUS[:STEPS]. Sets: `six` is 6 cases of one model, `four` is 4 models of different size with 3 cases
+each. States:
+
+    warm     the weights are in the page cache
+    cold     they were dropped from it before, which a disk that is memory does not do
+    again    the same once more with nothing changed
+    taken    warm, and once the last GPU has begun its first case, another process fills that GPU's memory
+
+Models are FluxPipelines with random weights; `tiny` ones run on a CPU. OUT/several.json is written anew after each run
+and holds everything: figures, the events of each run with their times, samples of nvidia-smi. bench.timeline draws it.
 """
 
 from __future__ import annotations
@@ -15,168 +22,294 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ci import ROOT
-from ci.plan.host import this_host
+from ci.plan.host import Host, this_host
 
-from . import reading, subject, timeline
-from .process import EVERY_MS, BenchError, run
-from .runs import GT
-from .timeline import Timeline
+from . import filling, machine, reading, spans, subject, watched
+from .process import BenchError, environment
+from .watched import Notice, Watched
 
-MARK = "gt-event "  # of the runner's events among the lines for people
-FIELDS = ("index", "utilization.gpu")  # of a sample
-LAYERS = ((19, 38), (12, 24), (8, 16), (5, 10))  # double and single blocks of the transformers, FLUX.1's own first
+SETS = {"six": (1, 6), "four": (4, 3)}  # models, cases of each
+STATES = ("warm", "cold", "again", "taken")
+LAYERS = (subject.FLUX1_LAYERS, (12, 24, 12), (8, 16, 6), (5, 10, 3))  # of each model: see bench.random_weights
+READ = 8 * 10**9  # bytes that are read, from the first file on, to find the rate of a plain read
+CONTEXT_GB = 12  # of GPU memory beside a model's own weights, for a call
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One run. `over_floor` is its wall time over the floor, `busy` each GPU's share of calls after its first load."""
+class Wanted:
+    """A run to be made."""
+
+    set: str
+    state: str
+    gpus: int  # 0 on a CPU
+    steps: int | None = None  # of each case; None: the case's own number
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        where = "CPU" if self.gpus == 0 else "1 GPU" if self.gpus == 1 else f"{self.gpus} GPUs"
+        return ", ".join([self.set, self.state, where, *([f"{self.steps} steps"] if self.steps else [])])
+
+    @classmethod
+    def parse(cls, text: str) -> Wanted:
+        """SET:STATE:GPUS[:STEPS]. Raises ValueError."""
+        chosen, state, gpus, *steps = text.split(":")
+        if chosen not in SETS or state not in STATES or len(steps) > 1:
+            raise ValueError(text)
+        return cls(chosen, state, int(gpus), *map(int, steps))
+
+
+@dataclass
+class Run:
+    """One run. `over_floor` is its wall time over the floor.
+
+    `busy` and `kernels` are shares of the time from a GPU's first call to its last: with a call, and with a kernel.
+    """
 
     name: str
-    wall: float
-    floor: float
-    over_floor: float
-    busy: dict[str, float]
-    files: dict[str, str]  # sha256 by name
+    set: str
+    state: str
+    gpus: int
+    steps: int
+    error: str = ""
+    wall: float = 0.0
+    floor: dict[str, float] = field(default_factory=dict)
+    over_floor: float = 0.0
+    busy: dict[str, float] = field(default_factory=dict)
+    kernels: dict[str, float | None] = field(default_factory=dict)
+    made: int = 0
+    failed: dict[str, str] = field(default_factory=dict)  # by case: the reason
+    notices: list[str] = field(default_factory=list)
+    processes: list[float] = field(default_factory=list)  # when each process that held a model began
+    files: dict[str, str] = field(default_factory=dict)  # sha256 by name
+    events: list[tuple[float, Mapping[str, Any]]] = field(default_factory=list)
+    samples: list[list[float]] = field(default_factory=list)
 
 
-def cases(folder: Path, architecture: subject.Architecture, models: int, count: int) -> Path:
-    """A cases folder: the bench's case under so many seeds, for each of so many models."""
-    bodies = {
-        f"model_{number}_{name}": {**body, "model": {"repo": f"random/model-{number}"}}
-        for number in range(models)
-        for name, body in [*subject.derived(architecture).items()][:count]
-    }
+@dataclass
+class Report:
+    """several.json."""
+
+    date: str
+    machine: machine.Machine
+    architecture: str
+    bytes_of_models: list[int] = field(default_factory=list)
+    weights_made_seconds: float = 0.0
+    read_gb_s: dict[str, float] = field(default_factory=dict)  # plain sequential, by state of the page cache
+    same_bytes: dict[str, bool] = field(default_factory=dict)  # by set and steps: whether all its runs gave one result
+    ratios: dict[str, float] = field(default_factory=dict)  # wall time on more GPUs over that on one
+    runs: list[Run] = field(default_factory=list)
+
+    def write(self, output: Path) -> None:
+        """With what follows from the runs so far."""
+        whole = [run for run in self.runs if not run.error and not run.failed and run.state != "again"]
+        groups: dict[str, list[Run]] = {}
+        for run in whole:
+            groups.setdefault(f"{run.set}, {run.steps} steps", []).append(run)
+        self.same_bytes = {
+            name: len({json.dumps(run.files, sort_keys=True) for run in group}) == 1
+            for name, group in groups.items()
+            if len(group) > 1
+        }
+        ones = {(run.set, run.state, run.steps): run.wall for run in whole if run.gpus == 1}
+        more = [(run, ones.get((run.set, run.state, run.steps))) for run in whole if run.gpus > 1]
+        self.ratios = {run.name: round(run.wall / one, 3) for run, one in more if one is not None}
+        (output / "several.json").write_text(json.dumps(asdict(self)) + "\n")
+
+
+class Bench:
+    """The weights, the cases and the cards of all runs."""
+
+    def __init__(self, work: Path, output: Path, architecture: subject.Architecture, on: str) -> None:
+        self._work, self._output, self._architecture, self._on = work, output, architecture, on
+        self._host = this_host() if on != "cpu" else Host("cpu")
+        device = "cuda" if self._host.cards else "cpu"
+        today = datetime.now(UTC).date().isoformat()
+        self.report = Report(today, machine.machine(self._host, device), architecture.name)
+
+    def prepare(self, models: int) -> None:
+        """Make the weights, and let everything be read, hashed and compiled once. Raises BenchError."""
+        since = time.perf_counter()
+        makers = [self._maker(number, LAYERS[number]) for number in range(models)]
+        for number, maker in enumerate(makers):
+            if maker.wait():
+                raise BenchError(f"model {number} was not made: {self._log(number).read_text()[-2000:]}")
+        self.report.weights_made_seconds = round(time.perf_counter() - since, 1)
+        self.report.bytes_of_models = [_size(each) for each in self._models()]
+        self._say("weights made", self.report.weights_made_seconds, "s;", sum(self.report.bytes_of_models) / 1e9, "GB")
+        run = self._generate("warm-up", self._cases(models, 1, 1), [], self._host.gpus)
+        if run.status:
+            raise BenchError("\n".join(["the first run failed:", *run.lines[-20:]]))
+        self.report.read_gb_s["warm"] = reading.plain(self._files(), READ)
+        self._say("warm-up", run.wall, "s; plain read", self.report.read_gb_s["warm"], "GB/s")
+
+    def run(self, wanted: Wanted) -> None:
+        """Make one run, and put it into the report."""
+        models, count = SETS[wanted.set]
+        cases = self._cases(models, count, wanted.steps)
+        if wanted.state == "cold" and "cold" not in self.report.read_gb_s:
+            reading.forget(self._files())
+            self.report.read_gb_s["cold"] = reading.plain(self._files(), READ)
+        if wanted.state == "cold":
+            reading.forget(self._files())
+        options = [] if wanted.state == "again" else ["--fresh"]
+        with self._taking(wanted) as notice:
+            seen = self._generate(wanted.name, cases, options, wanted.gpus, notice)
+        self.report.runs.append(self._figures(wanted, seen, models))
+        self.report.write(self._output)
+
+    def _figures(self, wanted: Wanted, seen: Watched, models: int) -> Run:
+        steps = wanted.steps or subject.official()["call"]["num_inference_steps"]
+        run = Run(wanted.name, wanted.set, wanted.state, wanted.gpus, steps, wall=seen.wall)
+        run.events, run.samples = seen.events, seen.samples
+        run.notices = [event["text"] for _, event in seen.events if event["event"] == "notice"]
+        run.failed = {event["case"]: event["reason"] for _, event in seen.events if event["event"] == "failed"}
+        run.made = sum(event["event"] == "done" for _, event in seen.events)
+        manifest = self._work / wanted.name / "manifest.json"
+        if seen.status and not (run.failed and wanted.state == "taken"):
+            run.error = "\n".join([f"ended with {seen.status}:", *seen.lines[-20:]])
+        elif manifest.is_file():
+            records = json.loads(manifest.read_text())["cases"].values()
+            run.files = {file["name"]: file["sha256"] for record in records for file in record.get("files", [])}
+            started = {record["process"]["started"] for record in records if record.get("process")}
+            run.processes = sorted(
+                round(datetime.fromisoformat(each).timestamp() - seen.started, 2) for each in started
+            )
+        if run.made and not run.error and wanted.state != "again":
+            self._measure(run, models)
+        shown = {name: getattr(run, name) for name in ("name", "wall", "over_floor", "busy", "kernels", "made")}
+        self._say(json.dumps(shown), run.error, *run.failed.values(), *run.notices)
+        return run
+
+    def _measure(self, run: Run, models: int) -> None:
+        line = spans.timeline(run.wall, run.events, run.samples)
+        rate = self.report.read_gb_s["cold" if run.state == "cold" else "warm"] * 1e9
+        floor = spans.floor(line, self.report.bytes_of_models[:models], rate)
+        run.floor = {"seconds": round(floor.seconds, 2), "first_read": round(floor.first_read, 2)}
+        run.floor |= {"other_reads": round(floor.other_reads, 2), "calls": round(floor.calls, 2)}
+        run.over_floor = round(run.wall / floor.seconds, 3)
+        run.busy = {card: round(line.busy(card), 3) for card in line.cards}
+        run.kernels = {card: None if (share := line.kernels(card)) is None else round(share, 3) for card in line.cards}
+
+    def _generate(
+        self, name: str, cases: Path, options: Sequence[str], gpus: int, notice: Notice = lambda _: None
+    ) -> Watched:
+        place = ["--cases", str(cases), "--models", str(self._work / "models"), "--on", self._on]
+        numbers = [card.number for card in self._host.cards[:gpus]]
+        devices = ["--devices", ",".join(numbers)] if len(numbers) < len(self._host.cards) else []
+        output = ["--replace", "-o", str(self._work / name)]
+        return watched.generate([*place, *devices, *output, *options], self._work / "cache", numbers, notice)
+
+    @contextmanager
+    def _taking(self, wanted: Wanted) -> Iterator[Notice]:
+        """Fill the last GPU's memory from when a case has begun on it, where the run is to lose it."""
+        taken: list[subprocess.Popen[bytes]] = []
+        last = self._host.cards[: wanted.gpus][-1:]
+
+        def notice(event: Mapping[str, Any]) -> None:
+            begun = event["event"] == "phase" and event["phase"] == "generate" and event.get("card") == last[0].number
+            if begun and not taken:
+                env = {**os.environ, "CUDA_VISIBLE_DEVICES": last[0].id}
+                taken.append(subprocess.Popen([sys.executable, str(filling.__file__)], env=env))
+
+        try:
+            yield notice if wanted.state == "taken" else lambda _: None
+        finally:
+            for process in taken:
+                process.kill()
+                process.wait()
+
+    def _maker(self, number: int, layers: Sequence[int]) -> subprocess.Popen[bytes]:
+        """Makes one model, on a card of its own as far as there are so many."""
+        cards = self._host.cards
+        here = {"CUDA_VISIBLE_DEVICES": cards[number % len(cards)].id} if cards else {}
+        target = self._work / "models" / f"random/model-{number}"
+        command = [sys.executable, "-m", "bench.random_weights", self._architecture.name, str(target), "--whole"]
+        with self._log(number).open("wb") as log:
+            env = environment(here)
+            return subprocess.Popen([*command, "--layers", *map(str, layers)], stdout=log, stderr=log, env=env)
+
+    def _log(self, number: int) -> Path:
+        return self._work / f"model-{number}.log"
+
+    def _cases(self, models: int, count: int, steps: int | None) -> Path:
+        sizes = self.report.bytes_of_models[:models]
+        return write_cases(self._work / f"cases-{models}-{count}-{steps}", self._architecture, sizes, count, steps)
+
+    def _models(self) -> list[Path]:
+        return sorted((self._work / "models" / "random").iterdir())
+
+    def _files(self) -> list[Path]:
+        return reading.weight_files(self._work / "models")
+
+    def _say(self, *what: object) -> None:
+        print(*what, file=sys.stderr, flush=True)
+
+
+def write_cases(
+    folder: Path, architecture: subject.Architecture, sizes: Sequence[int], count: int, steps: int | None
+) -> Path:
+    """A cases folder: the bench's case under so many seeds, for a model of each of these sizes in bytes.
+
+    The larger a model is, the longer its calls are expected to take.
+    """
+    bodies = {}
+    for number, size in enumerate(sizes):
+        for name, body in subject.derived(architecture, count, steps).items():
+            minutes = round(body["needs"]["minutes"] * size / sizes[0], 3)
+            needs = {**body["needs"], "minutes": minutes, "vram_gb": round(size / 1e9 + CONTEXT_GB, 1)}
+            bodies[f"model_{number}_{name}"] = {**body, "model": {"repo": f"random/model-{number}"}, "needs": needs}
     return subject.write_cases(folder, bodies)
 
 
-def weights(folder: Path, architecture: str, models: int, work: Path) -> None:
-    """Random weights of each model."""
-    for number, (double, single) in enumerate(LAYERS[:models]):
-        target = folder / f"random/model-{number}"
-        size = [] if architecture == "tiny" else ["--layers", str(double), str(single)]
-        command = [sys.executable, "-m", "bench.random_weights", architecture, str(target), "--whole", *size]
-        run(command, work / f"weights-{number}.log")
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in reading.weight_files(folder))
 
 
-@contextmanager
-def _sampled(samples: list[list[float]], started: float) -> Iterator[None]:
-    """While open, adds (seconds, GPU, percent of the time that a kernel ran) of each GPU, where there is a driver."""
-    query = ["nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits", "-lms", EVERY_MS]
-    try:
-        sampler = subprocess.Popen(query, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        yield
-        return
-
-    def follow() -> None:
-        rows = (line.split(",") for line in sampler.stdout or ())
-        whole = (row for row in rows if len(row) == len(FIELDS))
-        samples.extend([round(time.perf_counter() - started, 3), *map(float, row)] for row in whole)
-
-    threading.Thread(target=follow, daemon=True).start()
-    try:
-        yield
-    finally:
-        sampler.terminate()
-        sampler.wait()
-
-
-def generate(name: str, output: Path, work: Path, options: Sequence[str]) -> Timeline:
-    """One `gt generate --fresh`, with the time at which each event arrived. Raises BenchError where it fails."""
-    command = [*GT, "generate", "--official", "--fresh", "--replace", "-o", str(work / name), *options]
-    env = {**os.environ, "GT_CACHE": str(work / "cache"), "GT_EVENTS_ON_STDERR": "1", "PYTHONPATH": str(ROOT)}
-    events: list[tuple[float, Mapping[str, Any]]] = []
-    samples: list[list[float]] = []
-    lines: list[str] = []
-    started = time.perf_counter()
-    with _sampled(samples, started):
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
-        for line in process.stderr or ():
-            _, marked, event = line.partition(MARK)
-            if marked:
-                events.append((round(time.perf_counter() - started, 3), json.loads(event)))
-            else:
-                lines.append(line)
-        status = process.wait()
-        wall = round(time.perf_counter() - started, 3)
-    if status:
-        raise BenchError("".join([f"{name} ended with {status}:\n", *lines[-20:]]))
-    (output / "runs").mkdir(exist_ok=True)
-    written = {"wall": wall, "events": events, "samples": samples}
-    (output / "runs" / f"{name}.json").write_text(json.dumps(written))
-    return timeline.timeline(wall, events, samples)
-
-
-def figure(name: str, run_of: Timeline, sizes: Sequence[int], rate: float, artifact: Path) -> Figure:
-    """The figures of one run."""
-    floor = timeline.floor(run_of, sizes, rate).seconds
-    manifest = json.loads((artifact / "manifest.json").read_text())
-    files = {file["name"]: file["sha256"] for case in manifest["cases"].values() for file in case["files"]}
-    busy = {card: round(run_of.busy(card), 3) for card in run_of.cards}
-    return Figure(name, run_of.wall, round(floor, 2), round(run_of.wall / floor, 3), busy, files)
-
-
-def measure(options: argparse.Namespace, output: Path, work: Path) -> list[Figure]:
-    """All runs: a warm-up that takes the sha256 of the weights, then cold and warm on one GPU and on all."""
-    architecture = subject.ARCHITECTURES[options.architecture]
-    weights(work / "models", architecture.name, options.models, work)
-    files = reading.weight_files(work / "models")
-    sizes = [sum(path.stat().st_size for path in each.rglob("*.safetensors")) for each in model_folders(work)]
-    place = ["--models", str(work / "models"), "--on", options.on]
-    generate("warm-up", output, work, [*place, "--cases", str(cases(work / "short", architecture, options.models, 1))])
-    read = reading.measure(files)
-    place += ["--cases", str(cases(work / "cases", architecture, options.models, options.cases))]
-    cards = this_host().cards if options.on != "cpu" else ()
-    ways = {"1 GPU": ["--devices", cards[0].number], f"{len(cards)} GPUs": []} if len(cards) > 1 else {"one": []}
-    runs, figures = {}, []
-    for state, rate in (("cold", read.cold_gb_s), ("warm", read.warm_gb_s)):
-        for way, chosen in ways.items():
-            name = f"{state}, {way}"
-            reading.forget(files if state == "cold" else [])
-            runs[name] = generate(name, output, work, [*place, *chosen])
-            figures.append(figure(name, runs[name], sizes, rate * 1e9, work / name))
-            print(json.dumps({key: value for key, value in asdict(figures[-1]).items() if key != "files"}), flush=True)
-    timeline.draw(runs, output / "several.png")
-    return figures
-
-
-def model_folders(work: Path) -> list[Path]:
-    """The models, in the order in which a run begins them: the first one has the longest calls."""
-    return sorted((work / "models" / "random").iterdir())
+def every_run(gpus: int) -> list[Wanted]:
+    """What is measured where the command line names nothing, what matters most first."""
+    ways = [1, gpus] if gpus > 1 else [gpus]
+    plain = [Wanted(chosen, state, way) for state in ("warm", "cold") for chosen in SETS for way in ways]
+    return [*plain, Wanted("four", "again", gpus), *([Wanted("six", "taken", gpus, 10)] if gpus > 1 else [])]
 
 
 def main() -> int:
-    """Measure, write, say whether all runs gave the same bytes."""
-    parser = argparse.ArgumentParser(prog="bench.several", description=(__doc__ or "").splitlines()[0])
+    """Measure; 1 where a run failed or gave other bytes."""
+    parser = argparse.ArgumentParser(prog="bench.several", description=__doc__, formatter_class=_FORMAT)
+    parser.add_argument("runs", nargs="*", type=Wanted.parse, metavar="RUN", help="default: all that make sense here")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--architecture", choices=sorted(subject.ARCHITECTURES), default="tiny")
-    parser.add_argument("--models", type=int, choices=range(1, len(LAYERS) + 1), default=len(LAYERS))
-    parser.add_argument("--cases", type=int, default=3, help="of each model")
     parser.add_argument("--on", default="any", help="as `gt --on` takes it")
     parser.add_argument("--work", type=Path, help="the folder of weights and artifacts, on the disk to be measured")
+    parser.add_argument("--until", type=float, default=float("inf"), help="seconds after which no other run begins")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
+    since = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gt-bench-", dir=options.work) as folder:
+        bench = Bench(Path(folder), options.output, subject.ARCHITECTURES[options.architecture], options.on)
+        runs = options.runs or every_run(bench.report.machine.gpus)
         try:
-            figures = measure(options, options.output, Path(folder))
+            bench.prepare(max(SETS[wanted.set][0] for wanted in runs))
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
-    same = len({json.dumps(each.files, sort_keys=True) for each in figures}) == 1
-    report = {"same_bytes": same, "runs": [asdict(each) for each in figures]}
-    (options.output / "several.json").write_text(json.dumps(report, indent=1) + "\n")
-    print(json.dumps({"same_bytes": same}))
-    return 0 if same else 1
+        for wanted in runs:
+            if time.perf_counter() - since < options.until:
+                bench.run(wanted)
+    report = bench.report
+    print(json.dumps({"ratios": report.ratios, "same_bytes": report.same_bytes}))
+    return int(any(run.error for run in report.runs) or not all(report.same_bytes.values()))
 
+
+_FORMAT = argparse.RawDescriptionHelpFormatter
 
 if __name__ == "__main__":
     sys.exit(main())

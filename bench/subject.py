@@ -14,6 +14,7 @@ from ci.catalogue import files
 from .process import run
 
 OFFICIAL = "flux_image_t2i"
+FLUX1_LAYERS = (19, 38, 24)  # double and single blocks of FLUX.1's transformer, layers of its T5
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,29 @@ class Subject:
         return write_cases(self.work / f"first-{count}", bodies)
 
 
-def derived(architecture: Architecture) -> dict[str, dict[str, Any]]:
-    """The official case under several seeds; every other argument as it is."""
-    official = files.load().cases[OFFICIAL].data()
-    body = {key: value for key, value in official.items() if key not in ("id", "source")}
-    seeds = range(body["call"]["seed"], body["call"]["seed"] + architecture.cases)
+def derived(
+    architecture: Architecture, count: int | None = None, steps: int | None = None
+) -> dict[str, dict[str, Any]]:
+    """The official case under so many seeds (default: the architecture's number); every other argument as it is.
+
+    `steps` of denoising, in place of the case's own.
+    """
+    body = official()
+    first = body["call"]["seed"]
+    changed = {} if steps is None else {"num_inference_steps": steps}
     return {
         f"{OFFICIAL}_{seed}": {
             **body,
-            "call": {**body["call"], "seed": seed},
+            "call": {**body["call"], **changed, "seed": seed},
             "runtime": {**body["runtime"], "dtype": architecture.dtype},
         }
-        for seed in seeds
+        for seed in range(first, first + (architecture.cases if count is None else count))
     }
+
+
+def official() -> dict[str, Any]:
+    """The body of the official case, as a case file has it."""
+    return {key: value for key, value in files.load().cases[OFFICIAL].data().items() if key not in ("id", "source")}
 
 
 def write_cases(folder: Path, bodies: dict[str, dict[str, Any]]) -> Path:

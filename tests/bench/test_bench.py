@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench import generation, planning, process, subject
-from bench.__main__ import Machine, Report, write
+from bench.__main__ import Report, write
 from bench.generation import Generation, SecondRun
+from bench.machine import Machine
 from bench.reading import Reading
 from bench.runs import Run
 from ci.catalogue import files
@@ -111,7 +112,7 @@ def test_the_report_is_written_as_json_and_drawn(tmp_path: Path) -> None:
         generation.load_rates(10**10, rounds),
     )
     growth = planning.growth((1, 10), (0.1, 1.0))
-    machine = Machine(None, "cpu", 2, "3.11", "2.11", "0.42")
+    machine = Machine(None, 0, "cpu", 2, "3.11", "2.11", "0.42")
     write(Report("2025-01-01", machine, "tiny", 2, 50, measured, planning.Planning(growth, growth)), tmp_path)
     said = json.loads((tmp_path / "bench.json").read_text())
     assert said.keys() == {"date", "machine", "architecture", "cases", "steps", "generation", "planning"}

@@ -1,0 +1,79 @@
+"""Runs `gt generate` once and writes down what happens: its events, and samples of the GPUs, by the second."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ci import ROOT
+
+from .process import EVERY_MS, environment
+from .runs import GT
+
+MARK = "gt-event "  # of the runner's events among the lines for people
+FIELDS = ("index", "utilization.gpu", "memory.used")  # of a sample
+Notice = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class Watched:
+    """One run; times are in seconds since its start."""
+
+    started: float = field(default_factory=time.time)
+    status: int = 0
+    wall: float = 0.0
+    events: list[tuple[float, Mapping[str, Any]]] = field(default_factory=list)
+    samples: list[list[float]] = field(default_factory=list)  # seconds, GPU, percent with a kernel, MiB in use
+    lines: list[str] = field(default_factory=list)  # for people
+
+
+def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: Notice = lambda _: None) -> Watched:
+    """One `gt generate --official`; `notice` gets each event when it arrives, `cards` are the numbers to sample."""
+    command = [*GT, "generate", "--official", *options]
+    env = environment({"GT_CACHE": str(cache), "GT_EVENTS_ON_STDERR": "1"})
+    watched, since = Watched(), time.perf_counter()
+    with _sampled(watched.samples, since, cards):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
+        for line in process.stderr or ():
+            _, marked, text = line.partition(MARK)
+            if marked:
+                event = json.loads(text)
+                watched.events.append((round(time.perf_counter() - since, 3), event))
+                notice(event)
+            else:
+                watched.lines.append(line.rstrip())
+        watched.status = process.wait()
+        watched.wall = round(time.perf_counter() - since, 3)
+    return watched
+
+
+@contextmanager
+def _sampled(samples: list[list[float]], since: float, cards: Sequence[str]) -> Iterator[None]:
+    """While open, adds a sample of each of these GPUs a few times a second."""
+    if not cards:
+        yield
+        return
+    query = f"--query-gpu={','.join(FIELDS)}"
+    command = ["nvidia-smi", "-i", ",".join(cards), query, "--format=csv,noheader,nounits", "-lms", EVERY_MS]
+    sampler = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def follow() -> None:
+        rows = (line.split(",") for line in sampler.stdout or ())
+        whole = (row for row in rows if len(row) == len(FIELDS))
+        samples.extend([round(time.perf_counter() - since, 3), *map(float, row)] for row in whole)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        sampler.terminate()
+        sampler.wait()
+        thread.join()
