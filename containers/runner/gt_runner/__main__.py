@@ -44,7 +44,8 @@ def main() -> int:
         sub.set_defaults(function=function)
         if function is _step:
             sub.add_argument("--events", type=int, required=True)
-            sub.add_argument("--warm", default="", help="the source to import before the task comes")
+            sub.add_argument("--source", default="", help="what to import before the task comes")
+            sub.add_argument("--pipeline", default="", help="of the source, to be imported too")
             sub.add_argument("--context", action="store_true", help="make the GPU's context meanwhile")
         elif name == "folder":
             for part in ("url", "ref", "path", "folder"):
@@ -77,11 +78,7 @@ def _step(arguments: argparse.Namespace) -> int:
     from .work import warm  # noqa: PLC0415
 
     lines = process.lines()
-    if arguments.context:
-        warm.make_context()
-    warm.import_source(arguments.warm)
-    if arguments.context:
-        warm.load_kernels()
+    warm.prepare(arguments.source, arguments.pipeline, on_gpu=arguments.context)
     from .work.official import OfficialWorker  # noqa: PLC0415
 
     return process.leave(OfficialWorker(next(lines), emit, process.asking(emit, lines)).run())

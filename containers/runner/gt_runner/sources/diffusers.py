@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, ModularPipeline
@@ -24,6 +25,11 @@ from .hooks import finite, replaced
 
 BLOCKED = "the pipeline's safety check blocked the output, so there is no image; change the prompt or the input"
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def import_pipeline(name: str) -> None:
+    """Import a pipeline's class, and with it the classes of its models; nothing where there is none of that name."""
+    getattr(diffusers, name, None)
 
 
 def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:

@@ -21,6 +21,12 @@ CHUNK = 64 * 2**20  # bytes of a pinned buffer; a thread copies one such piece a
 _MODULE_TO = nn.Module.to
 
 
+def make_buffers() -> None:
+    """Pin the memory of the buffers now, which takes as long as copying 15 GB; torch keeps it for the next load."""
+    buffers = [torch.empty(CHUNK, dtype=torch.uint8, pin_memory=True) for _ in range(THREADS)]
+    del buffers
+
+
 def place(models: Iterable[Any], device: torch.device) -> None:
     """Move the parameters and buffers of whatever is a module onto `device`; what is tied stays tied."""
     modules = [module for model in models if isinstance(model, nn.Module) for module in model.modules()]

@@ -159,7 +159,9 @@ def worker(job: Job, cards: Sequence[str], log: Path, *, context: bool) -> Child
     env = worker_env(job, cards)
     if served(job):
         return Child("serve", env, log)
-    return Child("work", env, log, "--warm", job["source"], *(["--context"] if context and cards else []))
+    pipeline = next((case["pipeline"] for case in job["cases"] if "pipeline" in case), "")
+    options = ["--source", job["source"], "--pipeline", pipeline, *(["--context"] if context and cards else [])]
+    return Child("work", env, log, *options)
 
 
 def worker_env(job: Job, cards: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import sys
+import importlib
 import threading
 from typing import Any
 
@@ -12,18 +12,27 @@ from ..errors import RunnerError
 from ..sources import implementation
 
 
-def import_source(name: str) -> None:
-    """Import a source while its weights are still on their way: a cold import of torch and diffusers costs 17 s."""
-    with contextlib.suppress(ImportError, RunnerError):  # loading the first case says what is missing
-        implementation(name)
+def prepare(source: str, pipeline: str, *, on_gpu: bool) -> None:
+    """Import a source and the pipeline that it will run, while the weights are still on their way.
 
-
-def make_context() -> None:
-    """Make the first GPU's context, in a thread beside the imports; torch uses the same one, the device's primary."""
-    threading.Thread(target=_make_context, daemon=True).start()
+    A cold import of torch and diffusers costs 17 s. `on_gpu`: meanwhile make the first GPU's context, and once torch is
+    there, load what every model needs; both are done beside the imports, which leave the GPU idle.
+    """
+    beside = [threading.Thread(target=_make_context, daemon=True)] if on_gpu else []
+    for thread in beside:
+        thread.start()
+    with contextlib.suppress(ImportError, RunnerError, AttributeError, RuntimeError):  # loading says what is missing
+        torch: Any = importlib.import_module("torch")
+        if on_gpu:
+            beside.append(threading.Thread(target=_load_kernels, args=(torch,), daemon=True))
+            beside[-1].start()
+        getattr(implementation(source), "import_pipeline", lambda _: None)(pipeline)
+    for thread in beside:
+        thread.join()
 
 
 def _make_context() -> None:
+    """Make the first GPU's context; torch uses the same one, the device's primary."""
     device, context = ctypes.c_int(), ctypes.c_void_p()
     with contextlib.suppress(OSError):  # no driver: the first case says so
         driver = ctypes.CDLL("libcuda.so.1")
@@ -31,9 +40,9 @@ def _make_context() -> None:
             driver.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)
 
 
-def load_kernels() -> None:
-    """Have torch load what every model needs: its own kernels and cuBLAS. Draws nothing, and keeps nothing."""
-    torch: Any = sys.modules.get("torch")
-    with contextlib.suppress(RuntimeError, AttributeError):  # no GPU, or no memory on it: the first case says so
+def _load_kernels(torch: Any) -> None:
+    """Have torch load its kernels and cuBLAS, and make the buffers of loading. Draws nothing, keeps no GPU memory."""
+    with contextlib.suppress(RuntimeError, AssertionError):  # no GPU, or no memory on it: the first case says so
         some = torch.ones(64, 64, dtype=torch.bfloat16, device="cuda")
         (some @ some).sum().item()
+        importlib.import_module("..sources.onto_gpu", __package__).make_buffers()
