@@ -24,7 +24,7 @@ from ..plan.host import Host, host_of
 from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
 from . import double_run, recipes, spans, transfer
-from .hosts.dispatch import Devices
+from .devices import Devices
 from .images import ENGINE, Checkout, Image, Images, mounted
 from .recipes import WEIGHTS
 from .wording import of_the_module

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from ci.run.hosts.dispatch import Devices
+from ci.run.devices import Devices
 
 pytestmark = pytest.mark.anyio
 

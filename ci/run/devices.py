@@ -1,0 +1,35 @@
+"""Gives out the GPUs of the engine that runs the module."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import anyio
+
+
+class Devices:
+    """Gives each job the GPUs that it needs, all at once, so that two jobs never wait for each other.
+
+    `parallel` jobs may run side by side; 0: as many as there are GPUs, one without any.
+    """
+
+    def __init__(self, numbers: Sequence[str], parallel: int = 0) -> None:
+        self._free = list(numbers)
+        self._slots = parallel or max(1, len(numbers))
+        self._freed = anyio.Condition()
+
+    async def take(self, count: int) -> list[str]:
+        """Wait for so many GPUs and a place; returns their numbers. Give them back."""
+        async with self._freed:
+            while self._slots < 1 or len(self._free) < count:
+                await self._freed.wait()
+            self._slots -= 1
+            taken, self._free = self._free[:count], self._free[count:]
+            return taken
+
+    async def give_back(self, taken: list[str]) -> None:
+        """Let the next job have them."""
+        async with self._freed:
+            self._slots += 1
+            self._free = sorted([*self._free, *taken], key=int)
+            self._freed.notify_all()
