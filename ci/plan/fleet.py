@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -41,7 +42,7 @@ class HostEntry(Strict):
 
 
 class FleetFile(Strict):
-    """A fleet too large for the command line."""
+    """Hosts with names for people."""
 
     version: Literal[1] = Field(description="Version of this file format.")
     hosts: dict[Name, HostEntry] = Field(min_length=1)
@@ -118,10 +119,7 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
             wrong.append(f"{host.name}: the token goes over TLS or loopback only; use tls://, or leave the token out")
         if host.encrypted and not tls:
             wrong.append(f"{host.name}: tls:// needs --tls-ca, --tls-cert and --tls-key")
-    names = [host.name for host in hosts]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    wrong += [f"{name} is named twice; name each host once" for name in twice]
-    wrong += _shared_addresses(hosts)
+    wrong += dict.fromkeys(_twice(hosts))
     loopback = [host.name for host in hosts if host.loopback]
     if len(loopback) != tunnels:
         wrong.append(
@@ -132,13 +130,10 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
         raise HostError("\n".join(wrong))
 
 
-def _shared_addresses(hosts: Sequence[FleetHost]) -> list[str]:
-    """Two names of one engine would be given its GPUs twice."""
-    names: dict[tuple[str, str | None], list[str]] = {}
-    for host in hosts:
-        names.setdefault((host.address, host.tls_name), []).append(host.name)
-    return [
-        f"{' and '.join(same)} have one address, {address}; name each host once"
-        for (address, _), same in names.items()
-        if len(set(same)) > 1
-    ]
+def _twice(hosts: Sequence[FleetHost]) -> Iterator[str]:
+    """An engine that is named twice would be given its GPUs twice."""
+    for one, other in itertools.combinations(hosts, 2):
+        if one.name == other.name:
+            yield f"{one.name} is named twice; name each host once"
+        elif (one.address, one.tls_name) == (other.address, other.tls_name):
+            yield f"{one.name} and {other.name} have one address, {one.address}; name each host once"

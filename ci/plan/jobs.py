@@ -7,6 +7,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from ..catalogue import gpus
@@ -69,19 +70,23 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
 
 
 def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
-    """The jobs, of which the one with the most cases is split, again and again, while so many GPUs would else idle.
+    """The jobs, of which those with the most cases are split into even parts while so many GPUs would else idle.
 
-    A split costs another load of the model. Parts of a suite stay as they are.
+    A part costs another load of the model. Parts of a suite stay as they are.
     """
-    parts = list(jobs)
+    parts = [[job] for job in jobs]  # of each job, the first with the most cases
     while True:
-        room = gpus - sum(job.gpus for job in parts)
-        splittable = [job for job in parts if len(job.cases) > 1 and job.gpus <= room and job.cases[0].serving is None]
+        room = gpus - sum(job.gpus for job in chain(*parts))
+        splittable = [
+            number
+            for number, (most, *_) in enumerate(parts)
+            if len(most.cases) > 1 and most.gpus <= room and most.cases[0].serving is None
+        ]
         if not splittable:
-            return sorted(parts, key=lambda job: (-job.minutes, job.name))
-        most = max(splittable, key=lambda job: (len(job.cases), job.minutes))
-        parts.remove(most)
-        parts += [replace(most, cases=half) for half in (most.cases[::2], most.cases[1::2])]
+            return sorted(chain(*parts), key=lambda job: (-job.minutes, job.name))
+        number = max(splittable, key=lambda number: (len(parts[number][0].cases), parts[number][0].minutes))
+        job, count = jobs[number], len(parts[number]) + 1
+        parts[number] = [replace(job, cases=job.cases[start::count]) for start in range(count)]
 
 
 def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:

@@ -87,8 +87,8 @@ async def _made(
     if limit.cancelled_caught:
         await (spread or engine).salvage(results)
         _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
-    records, moves = (spread.records(), spread.moves()) if spread is not None else ([], [])
-    return results, manifest_of(generation, results.outcomes, version, records, moves, tool, settings.engine_ref)
+    hosts_used, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
+    return results, manifest_of(generation, results.outcomes, version, hosts_used, moves, tool, settings.engine_ref)
 
 
 async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
@@ -121,10 +121,10 @@ async def _placed(
         misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
         return Engine(generation, settings, built), None, misplaced
     nested = Nested(built.base(), await built.reference(), version, connection)
-    reachable = await look(hosts, nested)
+    places, bad = await look(hosts, nested)
     engine = Engine(generation, settings, built)
-    spread = Spread(generation, settings, engine, nested, reachable)
-    return engine, spread, spread.misplaced()
+    spread = Spread(generation, settings, engine, nested, places)
+    return engine, spread, spread.misplaced(bad)
 
 
 def _skip(generation: Generation, results: Results, reason: str) -> None:

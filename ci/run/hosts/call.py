@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import shlex
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -18,10 +17,10 @@ from dagger import dag
 
 from ...catalogue.gpus import suits
 from ...plan.fleet import FleetHost
-from ...plan.host import Host, host_of
+from ...plan.host import host_of
 from ...plan.nvidia import QUERY
-from ..on_engine import PREVIOUS
-from .dispatch import HostFaultError
+from ..on_engine import KEEP, PREVIOUS
+from .dispatch import HostFaultError, Place
 
 ENGINE = "registry.dagger.io/engine"  # of the version that runs this; its CLI must be the one that calls the host
 SOURCE, TLS, OUT = "/src", "/gt/tls", "/gt/out"
@@ -38,8 +37,6 @@ grep -aoE '(^Error|connection error): .*' /tmp/said >&2
 exit $status"""
 UNREACHED = re.compile(r'connection error: desc = "(?:transport: Error while dialing: )?(.*)"')
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Connection:
@@ -51,41 +48,6 @@ class Connection:
     tunnels: Mapping[str, dagger.Service] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class RemoteHost:
-    """A host that has answered."""
-
-    host: FleetHost
-    machine: Host  # as its driver says; of kind cpu where it has none
-    engine: str  # version
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return self.host.name
-
-    @property
-    def kind(self) -> str:
-        """The GPU kind."""
-        return self.machine.kind
-
-    @property
-    def gpus(self) -> int:
-        """How many GPUs it has."""
-        return self.machine.gpus
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call of `generate` on a host."""
-
-    container: dagger.Container  # of the runner here, with everything that the arguments refer to
-    cases: Sequence[str]
-    arguments: Sequence[str]  # which cases these are, and what they are made with
-    making: Sequence[str]  # how
-    keep: Sequence[str]  # in the container: takes what lies in PREVIOUS into the result store here
-
-
 class Nested:
     """Calls engines from a container of this one; `reference` is the base image that all of them start from."""
 
@@ -94,74 +56,69 @@ class Nested:
         self._base, self._cli = base, cli
         self.reference, self._version, self._connection = reference, version, connection
 
-    async def look(self, host: FleetHost) -> RemoteHost:
+    async def look(self, host: FleetHost) -> Place:
         """Ask a host for its version and its GPUs.
 
         Raises HostFaultError with what is wrong, within ANSWER_S.
         """
-        with anyio.move_on_after(ANSWER_S):
-            return await self._look(host)
-        raise HostFaultError(NO_ANSWER)
-
-    async def _look(self, host: FleetHost) -> RemoteHost:
-        version = (await self._answer(host, "core", "version")).strip()
-        if version != self._version:
-            raise HostFaultError(f"its engine is {version}, and this one {self._version}; they must be of one version")
         query = ["container", "from", "--address", self.reference, "with-env-variable"]
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "with-env-variable"]
         query += ["--name", "NVIDIA_DRIVER_CAPABILITIES", "--value", "compute,utility", "experimental-with-all-gp-us"]
-        try:
-            machine = host_of(await self._answer(host, "core", *query, "with-exec", "--args", listed(QUERY), "stdout"))
-        except HostFaultError as error:
-            if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
-                raise
-            machine = host_of("")  # no GPU support, or no driver
+        query += ["with-exec", "--args", listed(QUERY), "stdout"]
+        with anyio.move_on_after(ANSWER_S) as limit:
+            version = (await self._answer(host, "core", "version")).strip()
+            if version != self._version:
+                both = f"its engine is {version}, and this one {self._version}"
+                raise HostFaultError(f"{both}; they must be of one version")
+            try:
+                machine = host_of(await self._answer(host, "core", *query))
+            except HostFaultError as error:
+                if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
+                    raise
+                machine = host_of("")  # no GPU support, or no driver
+        if limit.cancelled_caught:
+            raise HostFaultError(NO_ANSWER)
         if not suits(host.kind, machine.kind):
             has = machine.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
             raise HostFaultError(f"it is named as {host.kind}, and has {has}")
-        return RemoteHost(host, machine, version)
+        return Place(host.name, machine, version, host)
 
-    async def generate(self, remote: RemoteHost, label: str, call: Call) -> dagger.Directory:
+    async def generate(
+        self, host: FleetHost, label: str, container: dagger.Container, arguments: Sequence[str], making: Sequence[str]
+    ) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.
 
+        The container is of the runner here, and has what the arguments refer to; `making` are those that only say how.
         Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.
         """
-        generate = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *call.arguments]
-        bring = [*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"]
-        relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, json.dumps(bring), json.dumps(call.keep), "--"]
-        making = [*generate, *call.making, "--case-ids", ",".join(call.cases), "-o", OUT]
-        container = self._reaching(remote.host, call.container).with_directory(OUT, dag.directory())
-
-        async def made() -> dagger.Directory:
-            ran = await container.with_exec([*relay, *making], expect=dagger.ReturnType.ANY).sync()
-            if await ran.exit_code():
-                raise _failure(await ran.stdout())
-            return ran.directory(OUT)
-
-        return await self._watched(remote.host, made)
-
-    async def _watched(self, host: FleetHost, action: Callable[[], Awaitable[T]]) -> T:
-        """The action's result, unless the host stops answering meanwhile."""
-
-        async def watch() -> None:
-            missed = 0
-            while missed < MISSES:
-                await anyio.sleep(0 if missed else HEARTBEAT_S)
-                try:
-                    await self._answer(host, "core", "version")
-                    missed = 0
-                except HostFaultError:
-                    missed += 1
+        generate = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *arguments]
+        bring = shlex.join([*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"])
+        bring = f'{{ {bring} "$1" && {shlex.join(KEEP)}; }} >/tmp/brought 2>&1 && echo {shlex.quote(f"[{label}]")} '
+        relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, f'{bring} "$1: kept here"']
+        container = self._reaching(host, container).with_directory(OUT, dag.directory())
+        call = container.with_exec([*relay, *generate, *making, "-o", OUT], expect=dagger.ReturnType.ANY)
+        ran = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._watch, host, group.cancel_scope)
+            ran = await call.sync()
+            group.cancel_scope.cancel()
+        if ran is None:
             raise HostFaultError(f"it stopped answering ({MISSES} times in a row, {ANSWER_S:.0f} s each)")
+        if await ran.exit_code():
+            raise _failure(await ran.stdout())
+        return ran.directory(OUT)
 
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(watch)
-                result = await action()
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return result
+    async def _watch(self, host: FleetHost, call: anyio.CancelScope) -> None:
+        """Cancel a call once its host has not answered so many times in a row."""
+        missed = 0
+        while missed < MISSES:
+            await anyio.sleep(0 if missed else HEARTBEAT_S)
+            try:
+                await self._answer(host, "core", "version")
+                missed = 0
+            except HostFaultError:
+                missed += 1
+        call.cancel()
 
     async def _answer(self, host: FleetHost, *command: str) -> str:
         """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""

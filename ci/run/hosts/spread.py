@@ -5,49 +5,32 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
 import dagger
 
 from ...artifact import manifest as manifests
-from ...artifact.records import MoveRecord, RemoteRecord
+from ...artifact.records import RemoteRecord
 from ...plan.fleet import FleetHost
 from ...plan.generation import Generation, now
-from ...plan.host import Host
 from ...plan.jobs import Job
-from ..images import Checkout
-from ..on_engine import CASES, KEEP, Engine, Results, Settings, unsettled
-from .call import Call, Nested, RefusedError, RemoteHost
+from ..on_engine import CASES, Engine, Results, Settings, unsettled
+from .call import Nested, RefusedError
 from .dispatch import Dispatch, HostFaultError, Place, homeless
 
 if TYPE_CHECKING:  # the runner has a container of its own
     from gt_runner.events import Ending
 
+CODES = "/gt/code"  # a folder for each official repository that the caller gave, and for the engine's checkout
+CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take such a repository, by source
+
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Here:
-    """The engine that runs the module, as one of the hosts."""
-
-    kind: str
-    gpus: int
-    name: str = "this engine"
-
-
-@dataclass(frozen=True)
-class Hosts:
-    """The hosts that answered, and what is wrong with the others."""
-
-    good: list[RemoteHost]
-    bad: dict[str, str]
-
-
-async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
-    """Look at all hosts at once; the good ones stay in their order."""
-    answered: dict[str, RemoteHost] = {}
+async def look(hosts: Sequence[FleetHost], nested: Nested) -> tuple[list[Place], dict[str, str]]:
+    """Look at all hosts at once: those that answered, in their order, and what is wrong with the others, by name."""
+    answered: dict[str, Place] = {}
     bad: dict[str, str] = {}
 
     async def one(host: FleetHost) -> None:
@@ -60,105 +43,107 @@ async def look(hosts: Sequence[FleetHost], nested: Nested) -> Hosts:
     async with anyio.create_task_group() as group:
         for host in hosts:
             group.start_soon(one, host)
-    return Hosts([answered[host.name] for host in hosts if host.name in answered], bad)
-
-
-def places(hosts: Hosts, here: Host) -> list[Place]:
-    """Every host that takes jobs: this engine too, if it has GPUs."""
-    return [*hosts.good, *([Here(here.kind, here.gpus)] if here.gpus else [])]
+    return [answered[host.name] for host in hosts if host.name in answered], bad
 
 
 class Spread:
-    """One generation over several hosts."""
+    """One generation over several hosts, and over this engine too if it has GPUs."""
 
     def __init__(
-        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, hosts: Hosts
+        self, generation: Generation, settings: Settings, engine: Engine, nested: Nested, places: Sequence[Place]
     ) -> None:
-        self._generation, self._settings = generation, settings
-        self._engine, self._nested, self._found = engine, nested, hosts
-        self._remotes = {remote.name: remote for remote in hosts.good}
-        self._ran: dict[str, list[str]] = {}
-        self._started: dict[str, str] = {}
-        self._ended: dict[str, str] = {}
-        self._sent: dict[str, tuple[Job, RemoteHost | None]] = {}
-        self._places = places(hosts, generation.host)
+        self._generation, self._settings, self._engine, self._nested = generation, settings, engine, nested
+        self._places = [*places, *([Place("this engine", generation.host)] if generation.host.gpus else [])]
         self._dispatch = Dispatch(generation.jobs, self._places)
+        self.moves = self._dispatch.moves
+        self._hosts: dict[str, RemoteRecord] = {}
+        self._sent: list[tuple[Job, Place]] = []
 
-    def misplaced(self) -> list[str]:
-        """Hosts that are left out, if a job has no other, and the cases that no host may run."""
+    def misplaced(self, bad: Mapping[str, str]) -> list[str]:
+        """If no host may run a job: the bad hosts and what is wrong with them, and the cases of such jobs."""
         lost = homeless(self._generation.jobs, self._places)
         if not lost:
             return []
         needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in lost for case in job.cases]
-        bad = [f"host {name} is left out: {reason}" for name, reason in self._found.bad.items()]
-        offered = ", ".join(f"{place.name} ({place.gpus} x {place.kind})" for place in self._places) or "none"
-        return [*bad, f"no host has what these cases need; there are: {offered}", *needs]
+        left_out = [f"host {name} is left out: {reason}" for name, reason in bad.items()]
+        offered = ", ".join(f"{place.name} ({place.machine.gpus} x {place.machine.kind})" for place in self._places)
+        return [*left_out, f"no host has what these cases need; there are: {offered or 'none'}", *needs]
 
     async def generate(self, results: Results) -> None:
         """Run every job on a host."""
 
         async def run_job(job: Job, place: Place, devices: list[str]) -> None:
-            remote = self._remotes.get(place.name)
-            self._sent[job.name] = job, remote
-            if remote is None:
+            self._sent.append((job, place))
+            if place.host is None:
                 await self._engine.run_here(job, devices, results)
-                return
-            self._started.setdefault(remote.name, now())
-            try:
-                await self._run_there(unsettled(job, results), remote, devices, results)
-            except HostFaultError:
-                await self._finished(job, remote, results)
-                raise
-            finally:
-                self._ended[remote.name] = now()
+            else:
+                await self._run_there(job, place, place.host, devices, results)
 
         await self._engine.plan()
-        dispatched = await self._dispatch.run(run_job)
-        for undone in dispatched.undone:
-            _fail(results, [case.id for case in undone.job.cases], undone.reason)
+        await self._dispatch.run(run_job)
+        for job, reason in self._dispatch.undone:
+            _fail(results, [case.id for case in job.cases], reason)
 
     async def salvage(self, results: Results) -> None:
         """Take what the jobs that the call's end cut off had finished."""
-        for job, remote in self._sent.values():
-            await self._finished(job, remote, results)
+        for job, place in self._sent:
+            await self._finished(job, place, results)
 
-    async def _finished(self, job: Job, remote: RemoteHost | None, results: Results) -> None:
-        cases = await self._engine.finished(job, self._host(remote), results)
-        if remote is not None and cases:
-            self._credit(remote, cases)
+    async def _finished(self, job: Job, place: Place, results: Results) -> None:
+        cases = await self._engine.finished(job, place.machine, results)
+        if place.host is not None:
+            self._hosts[place.name].cases.extend(cases)
 
-    def _host(self, remote: RemoteHost | None) -> Host:
-        """Where a job went, as its results are keyed."""
-        return self._generation.host if remote is None else remote.machine
-
-    def _credit(self, remote: RemoteHost, cases: Iterable[str]) -> None:
-        self._ran.setdefault(remote.name, []).extend(cases)
-
-    async def _run_there(self, job: Job, remote: RemoteHost, devices: list[str], results: Results) -> None:
+    async def _run_there(
+        self, job: Job, place: Place, host: FleetHost, devices: Sequence[str], results: Results
+    ) -> None:
+        machine = place.machine
+        record = RemoteRecord(
+            name=place.name,
+            gpu=machine.kind,
+            gpu_name=machine.gpu_name or None,
+            engine=place.engine,
+            cases=[],
+            started=now(),
+        )
+        record = self._hosts.setdefault(place.name, record)
+        job = unsettled(job, results)
         left = [case.id for case in job.cases]
-        if not (self._generation.fresh or self._generation.verify):
-            left = await self._engine.missing(job, self._host(remote), results)
-        if not left:
-            return
         try:
-            artifact = await self._nested.generate(remote, f"{remote.name} {job.name}", self._call(job, left, devices))
+            if not (self._generation.fresh or self._generation.verify):
+                left = await self._engine.missing(job, machine, results)
+            if left:
+                again = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}
+                options = {"--case-ids": ",".join(left), "--devices": ",".join(devices)}
+                making = [*(flag for flag, on in again.items() if on), *_given(options), "--events"]
+                label = f"{place.name} {job.name}"
+                artifact = await self._nested.generate(host, label, self._container(), self._arguments(job), making)
+                record.cases.extend(await self._collect(artifact, place.name, results))
         except RefusedError as error:
-            _fail(results, left, f"{remote.name} refused: {error}")
-            return
+            _fail(results, left, f"{place.name} refused: {error}")
+        except HostFaultError:
+            await self._finished(job, place, results)
+            raise
+        finally:
+            self._hosts[place.name] = record.model_copy(update={"ended": now()})
+
+    async def _collect(self, artifact: dagger.Directory, name: str, results: Results) -> Iterable[str]:
+        """Take what a host of this name delivered; returns its cases."""
         await self._engine.keep(artifact)
-        manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), remote.name)
-        for name, record in manifest.cases.items():
+        manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), name)
+        for case, record in manifest.cases.items():
             if record.status == "ok":
                 whole = json.loads(record.model_dump_json())
-                reused: Ending = {"event": "reused", "case": name, "record": whole}
-                done: Ending = {"event": "done", "case": name, "record": whole}
-                results.outcomes[name] = done if name in manifest.run.made else reused
+                reused: Ending = {"event": "reused", "case": case, "record": whole}
+                done: Ending = {"event": "done", "case": case, "record": whole}
+                results.outcomes[case] = done if case in manifest.run.made else reused
             else:
-                _fail(results, [name], record.reason or "", record.log)
+                _fail(results, [case], record.reason or "", record.log)
         results.directories.append(artifact.without_file(manifests.NAME))
-        self._credit(remote, manifest.cases)
+        return manifest.cases
 
-    def _call(self, job: Job, cases: Sequence[str], devices: Sequence[str]) -> Call:
+    def _arguments(self, job: Job) -> list[str]:
+        """What of `generate` a host is asked for, but for the cases."""
         generation, settings = self._generation, self._settings
         options = {
             "--cases": CASES,
@@ -168,63 +153,31 @@ class Spread:
             "--hf-token": "env:HF_TOKEN" if settings.token is not None else None,
             "--base-image": self._nested.reference,
             "--images": ",".join(settings.images),
-            **{f"--{code}": f"/gt/code/{source}" for source, code in CODE.items() if source in settings.code},
-            **_engine(settings.engine),
+            **{f"--{CODE[source]}": f"{CODES}/{source}" for source in settings.code},
         }
-        how = {"--fresh": generation.fresh, "--verify": generation.verify, "--events": True}
-        return Call(
-            container=self._prepared(self._engine.keeper()),
-            cases=cases,
-            arguments=[*(["--official"] if generation.selection.official else []), *_options(options)],
-            making=[*(flag for flag, on in how.items() if on), *_options({"--devices": ",".join(devices)})],
-            keep=KEEP,
-        )
+        if settings.engine is not None:
+            commit = settings.engine.commit
+            options |= {"--engine-ref": commit} if commit else {"--engine": f"{CODES}/engine"}
+        return [*(["--official"] if generation.selection.official else []), *_given(options)]
 
-    def _prepared(self, container: dagger.Container) -> dagger.Container:
-        settings = self._settings
+    def _container(self) -> dagger.Container:
+        """The runner here, with what the arguments refer to."""
+        settings, container = self._settings, self._engine.keeper()
         for source, code in settings.code.items():
-            container = container.with_mounted_directory(f"/gt/code/{source}", code)
+            container = container.with_mounted_directory(f"{CODES}/{source}", code)
         if settings.engine is not None and settings.engine.commit is None:
-            container = container.with_mounted_directory("/gt/code/engine", settings.engine.folder)
+            container = container.with_mounted_directory(f"{CODES}/engine", settings.engine.folder)
         if settings.token is not None:
             container = container.with_secret_variable("HF_TOKEN", settings.token)
         return container
 
-    def records(self) -> list[RemoteRecord]:
-        """The hosts that ran something, for the manifest."""
-        return [
-            RemoteRecord(
-                name=name,
-                gpu=remote.kind,
-                gpu_name=remote.machine.gpu_name or None,
-                engine=remote.engine,
-                cases=cases,
-                started=self._started[name],
-                ended=self._ended[name],
-            )
-            for name, cases in self._ran.items()
-            for remote in [self._remotes[name]]
-        ]
-
-    def moves(self) -> list[MoveRecord]:
-        """The jobs that went on to another host, for the manifest."""
-        return [
-            MoveRecord(cases=[case.id for case in move.job.cases], host=move.host, reason=move.reason)
-            for move in self._dispatch.result.moves
-        ]
+    @property
+    def hosts(self) -> list[RemoteRecord]:
+        """Those that ran something, for the manifest."""
+        return [record for record in self._hosts.values() if record.cases]
 
 
-CODE = {"wan21": "wan-code", "ltx": "ltx-code"}  # the arguments that take an official repository, by source
-
-
-def _engine(checkout: Checkout | None) -> dict[str, str]:
-    """The options that name the checkout: its commit where there is one, else the folder itself."""
-    if checkout is None:
-        return {}
-    return {"--engine-ref": checkout.commit} if checkout.commit else {"--engine": "/gt/code/engine"}
-
-
-def _options(options: Mapping[str, str | None]) -> list[str]:
+def _given(options: Mapping[str, str | None]) -> list[str]:
     return [part for name, value in options.items() if value for part in (name, value)]
 
 
