@@ -83,6 +83,20 @@ def read(name: str, data: bytes) -> Site:
     return site
 
 
+def image_as(container: str, image: str) -> str:
+    """An image as what runs it on the nodes takes it."""
+    if container == "apptainer":
+        return f"docker://{image}" if "@" in image else f"oci-archive:{image}"
+    # REGISTRY#NAME:sha256:DIGEST, which enroot reads in all its versions; with @ it does so from 4.0 on.
+    name, _, digest = image.partition("@")
+    registry, slash, path = name.partition("/")
+    head, _, _ = path.rpartition("/")
+    path = "/".join(filter(None, [head, path.rpartition("/")[2].partition(":")[0]]))  # a tag says less than the digest
+    has_registry = slash and ("." in registry or ":" in registry or registry == "localhost")
+    reference = f"{registry}#{path}" if has_registry else name.partition(":")[0]
+    return f"--container-image={reference}:{digest}"
+
+
 @dataclass(frozen=True)
 class Array:
     """Jobs that ask for the same, as the tasks of one array."""
@@ -124,7 +138,10 @@ def script(array: Array, site: Site, partition: str, folder: Path, command: Sequ
     if partition and not PARTITION.fullmatch(partition):
         raise GtError(f"--slurm {printable(partition)}: a partition's name has letters, digits, '_', '-', '.' and ','")
     options = [*_options(array, site.words(array.gpu), partition, folder), *site.options]
-    tasks = (f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs))
+    tasks = [f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs)]
+    if site.container is not None:
+        images = {job.source: site.images.get(job.source) for job in array.jobs}
+        tasks += [f"# {source} in {image_as(site.container, image)}" for source, image in images.items() if image]
     start = f'exec {shlex.join([*command, str(folder)])} "$SLURM_ARRAY_TASK_ID"'
     return "\n".join(["#!/bin/sh", *(f"#SBATCH {option}" for option in options), *tasks, start, ""])
 

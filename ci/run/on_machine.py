@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending, Event
 
 CACHE_ADVICE = "set GT_CACHE to a folder that can be written"
+OF_THE_IMAGE = ("HF_HOME", "HF_HUB_CACHE", "PYTHONHOME", "PYTHONPATH")  # paths that are others in a container
 Show: TypeAlias = "Callable[[Event], None]"
 
 
@@ -271,7 +272,7 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if quiet else None,
-        env=None if within else _env(),
+        env={name: value for name, value in os.environ.items() if name not in OF_THE_IMAGE} if within else _env(),
         text=True,
         start_new_session=True,
     )

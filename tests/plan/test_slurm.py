@@ -59,6 +59,18 @@ def test_the_sites_words_win_and_its_options_come_last() -> None:
     assert "--partition=named" in asked
 
 
+def test_the_script_says_which_image_by_digest_what_runs_on_the_nodes_gets() -> None:
+    site = slurm.read("site.yaml", FILE.encode())
+    (array,) = slurm.arrays(plan([case("one"), case("two", "owner/other")]))
+    for container, named in (
+        ("pyxis", f"--container-image=registry.example#gt/diffusers:{DIGEST}"),
+        ("apptainer", f"docker://registry.example/gt/diffusers@{DIGEST}"),
+    ):
+        text = slurm.script(array, site.model_copy(update={"container": container}), "", Path("/c"), ["task"])
+        assert [line for line in text.splitlines() if DIGEST in line] == [f"# diffusers in {named}"]
+    assert DIGEST not in slurm.script(array, site.model_copy(update={"container": None}), "", Path("/c"), ["task"])
+
+
 def test_all_official_jobs_are_tasks_of_one_array_for_each_kind(catalogue: Catalogue) -> None:
     planned = jobs.plan(select(catalogue, Selection(official=True)))
     arrays = slurm.arrays(planned)
@@ -73,15 +85,17 @@ def test_more_jobs_than_an_array_holds_become_several() -> None:
     assert [len(array.jobs) for array in slurm.arrays(planned)] == [MOST_TASKS, 1]
 
 
+ONE = slurm.arrays(plan([case("one")]))[0]
+
+
 @given(name=st.text(min_size=1, max_size=8))
 def test_no_name_of_a_partition_adds_anything_to_the_script(name: str) -> None:
-    (array,) = slurm.arrays(plan([case("one")]))
     try:
-        text = slurm.script(array, Site(), name, Path("/c"), ["task"])
+        text = slurm.script(ONE, Site(), name, Path("/c"), ["task"])
     except GtError as error:
         assert "partition" in str(error)  # noqa: PT017
     else:
-        assert text.count("\n") == slurm.script(array, Site(), "", Path("/c"), ["task"]).count("\n") + 1
+        assert text.count("\n") == slurm.script(ONE, Site(), "", Path("/c"), ["task"]).count("\n") + 1
 
 
 def test_paths_with_spaces_percent_signs_and_quotes_reach_the_task(tmp_path: Path) -> None:

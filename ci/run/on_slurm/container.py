@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import ImageError
+from ...plan.slurm import image_as
 from ..recipes import WEIGHTS
+
+WORKDIR = "/gt"  # of the runner images: Python looks for modules where it starts, and the caller's folder has others
 
 
 def image_record(image: str) -> dict[str, str]:
@@ -35,16 +38,5 @@ def within(container: str, image: str, folders: Iterable[str], weights: Path) ->
     if container == "pyxis":
         cpus = os.environ.get("SLURM_CPUS_ON_NODE", "1")  # a step does not take them over by itself
         step = ["srun", "--ntasks=1", f"--cpus-per-task={cpus}"]
-        return [*step, f"--container-image={_for_enroot(image)}", f"--container-mounts={binds}"]
-    transport = "docker://" if "@" in image else "oci-archive:"
-    return ["apptainer", "exec", "--nv", "--bind", binds, f"{transport}{image}"]
-
-
-def _for_enroot(image: str) -> str:
-    """REGISTRY#NAME:sha256:DIGEST, which enroot reads in all its versions; with @ it does so from 4.0 on."""
-    name, _, digest = image.partition("@")
-    registry, slash, path = name.partition("/")
-    head, _, _ = path.rpartition("/")
-    path = "/".join(filter(None, [head, path.rpartition("/")[2].partition(":")[0]]))  # a tag says less than the digest
-    has_registry = slash and ("." in registry or ":" in registry or registry == "localhost")
-    return f"{registry}#{path}:{digest}" if has_registry else f"{name.partition(':')[0]}:{digest}"
+        return [*step, image_as(container, image), f"--container-mounts={binds}", f"--container-workdir={WORKDIR}"]
+    return ["apptainer", "exec", "--nv", "--bind", binds, "--pwd", WORKDIR, image_as(container, image)]

@@ -36,12 +36,14 @@ def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
         "--cpus-per-task=16",
         f"--container-image={named}",
         "--container-mounts=/cache:/cache,/cases:/cases,/hub:/gt/weights",
+        "--container-workdir=/gt",
     ]
 
 
 def test_apptainer_gets_an_image_from_a_registry_or_from_an_archive() -> None:
     from_registry = container.within("apptainer", f"r.example/smoke@{DIGEST}", ["/cache"], Path("/hub"))
-    assert from_registry[-3:] == ["--bind", "/cache:/cache,/hub:/gt/weights", f"docker://r.example/smoke@{DIGEST}"]
+    assert from_registry[-5:-1] == ["--bind", "/cache:/cache,/hub:/gt/weights", "--pwd", "/gt"]
+    assert from_registry[-1] == f"docker://r.example/smoke@{DIGEST}"
     assert container.within("apptainer", "/images/smoke.tar", [], Path("/hub"))[-1] == "oci-archive:/images/smoke.tar"
 
 

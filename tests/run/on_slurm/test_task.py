@@ -51,11 +51,13 @@ def run(folder: Path, **asked: Any) -> tuple[int, list[dict[str, Any]]]:
 
 def test_the_job_runs_in_the_image_on_the_card_that_is_there_with_its_folders_mounted(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", f"echo '{H100}'")
-    program(tmp_path, "apptainer", f"echo \"$@\" >{tmp_path}/called; head -n 1 >{tmp_path}/run; echo '{DONE}'")
+    told = f'echo "$@" >{tmp_path}/called; echo "$HF_HOME" >{tmp_path}/home; head -n 1 >{tmp_path}/run'
+    program(tmp_path, "apptainer", f"{told}; echo '{DONE}'")
     status, (node, done) = run(tmp_path)
     assert (status, node["node"], node["machine"]["kind"], done["event"]) == (0, "node7", "h100", "done")
     called = (tmp_path / "called").read_text()
-    assert re.fullmatch(rf"exec --nv --bind \S+ docker://{IMAGE} python -m gt_runner run -\n", called)
+    assert re.fullmatch(rf"exec --nv --bind \S+ --pwd /gt docker://{IMAGE} python -m gt_runner run -\n", called)
+    assert (tmp_path / "home").read_text() == "\n"  # the image says where it has them
     for folder in (f"{tmp_path}:{tmp_path}", f"{tmp_path}/cases:{tmp_path}/cases", f"{tmp_path}/hub:/gt/weights"):
         assert folder in called
     (job,) = json.loads((tmp_path / "run").read_text())["jobs"]
