@@ -86,6 +86,6 @@ def test_what_the_node_does_not_have_fails_the_cases_in_words(
 def test_a_case_that_ends_with_all_processes_of_its_task_has_not_failed(tmp_path: Path) -> None:
     failed = json.dumps({"event": "failed", "case": "one", "phase": "fetch", "reason": "the fetch process ended early"})
     program(tmp_path, "nvidia-smi", f"echo '{H100}'")
-    program(tmp_path, "apptainer", f"kill -TERM $PPID; sleep 0.2; echo '{failed}'")
+    program(tmp_path, "apptainer", f"head -n 1 >/dev/null; sleep 0.3; kill -TERM $PPID; sleep 0.2; echo '{failed}'")
     status, (_, ended) = run(tmp_path)
     assert (status, ended) == (1, {"event": "skipped", "case": "one", "reason": "interrupted"})
