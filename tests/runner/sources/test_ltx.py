@@ -23,14 +23,14 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gt_runner.errors import SourceError
-from gt_runner.sources import ltx, ltx_values, refusals
+from gt_runner.sources import ltx, ltx_values, ltx_weights, onto_gpu, refusals
 from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
 from tests.support import tiny_ltx
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gt_runner.contract import Case, Fetched
     from gt_runner.tasks import Tracing
@@ -232,18 +232,66 @@ def test_every_file_and_strength_of_the_case_reaches_the_official_constructor(
 
 
 @pytest.mark.parametrize(("pipeline", "quantization"), [(ONE, "none"), (TWO, "fp8-cast"), (HQ, "none")])
-def test_the_frames_are_those_that_the_official_pipeline_makes(
-    pipeline: str, quantization: str, tiny: tiny_ltx.TinyLtx, picture: Path
+def test_frames_and_weights_are_those_that_the_official_pipeline_makes(
+    pipeline: str, quantization: str, tiny: tiny_ltx.TinyLtx, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The CPU stands in for the GPU onto which weights are helped, in batches and pieces that no tensor fills."""
     size = {"width": 128, "height": 128}
     case = make(pipeline, call=size, runtime={"quantization": quantization})
     steps: list[tuple[int, int]] = []
+    helped = Helped(monkeypatch)
     made = ltx.load(case, found(tiny), "cpu").generate(case, [picture], lambda *step: steps.append(step))
+    weights, batches = helped.taken()
     assert made.frames.shape == (9, 128, 128, 3)
     assert made.frames.dtype == np.uint8
     total = 2 if pipeline == ONE else 2 + len(SIGMAS) - 1
     assert steps == [(done, total) for done in range(1, total + 1)]
     assert np.array_equal(made.frames, _straight(pipeline, quantization, tiny, expected_arguments(picture) | size))
+    assert (weights, []) == helped.taken()
+    assert len(batches) > len(weights) > 3
+    assert max(batches) < ltx_weights.BATCH
+
+
+class Helped:
+    """Has weights helped onto the CPU, and keeps the digests of every model that is built, and the batches' bytes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        from ltx_core.loader.single_gpu_model_builder import SingleGPUModelBuilder as Builder
+
+        self._weights: list[dict[str, tuple[str, tuple[int, ...], str]]] = []
+        self._batches: list[int] = []
+        build, replicas = Builder.build, onto_gpu.replicas
+
+        def built(builder: Any, *args: Any, **options: Any) -> Any:
+            model = build(builder, *args, **options)
+            tensors = [*model.named_parameters(), *model.named_buffers()]
+            self._weights.append({name: (str(each.dtype), each.stride(), _sha256(each)) for name, each in tensors})
+            return model
+
+        def copied(tensors: Sequence[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+            self._batches.append(sum(tensor.nbytes for tensor in tensors))
+            return replicas(tensors, device)
+
+        for owner, name, value in [
+            (Builder, "build", built),
+            (onto_gpu, "replicas", copied),
+            (onto_gpu, "CHUNK", 1000),
+            (ltx_weights, "BATCH", 1_000_001),
+            (ltx_weights, "DEVICE", "cpu"),
+        ]:
+            monkeypatch.setattr(owner, name, value)
+
+    def taken(self) -> tuple[list[dict[str, tuple[str, tuple[int, ...], str]]], list[int]]:
+        """What has been kept since the last time."""
+        taken = self._weights[:], self._batches[:]
+        self._weights.clear()
+        self._batches.clear()
+        return taken
+
+
+def _sha256(tensor: torch.Tensor) -> str:
+    values = tensor.detach().contiguous().flatten().view(torch.uint8)
+    return hashlib.sha256(values.numpy().tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize(("pipeline", "tiled"), [(ONE, False), (TWO, True), (HQ, True)])

@@ -14,7 +14,7 @@ import torch
 from gt_pictures.reading import plain_files
 
 from ..errors import SourceError
-from . import Generated, ltx_values, refusals
+from . import Generated, ltx_values, ltx_weights, refusals
 from .checkout import import_official
 from .hooks import finite, replaced, reported
 
@@ -94,6 +94,7 @@ class LoadedLtx:
             torch.inference_mode(),
             _choosing_from(self._sdp_backends),
             progress,
+            ltx_weights.helped(self._official),
             _finite(decoder),
             tempfile.TemporaryDirectory() as folder,
         ):
