@@ -24,7 +24,10 @@ from tests.support.fake_hub import FILES, MODEL, FakeHub, serving
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 # How long an example takes says more of the machine's load than of the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("GT_EXAMPLES", "50"))
+settings.register_profile(
+    "any machine", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -69,7 +69,7 @@ def test_github_finds_our_key_for_odd_inputs_too(expressions: Expressions) -> No
 def test_github_finds_our_key_whatever_was_typed(expressions: Expressions) -> None:
     typed = st.fixed_dictionaries(dict.fromkeys(TEXTS, words) | {"run_official_cases": st.booleans()})
 
-    @settings(max_examples=5, deadline=None)
+    @settings(max_examples=5)
     @given(st.lists(st.tuples(words, typed), min_size=50, max_size=100))
     def check(combinations: list[tuple[str, dict[str, Any]]]) -> None:
         agree(expressions, combinations)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -236,7 +236,6 @@ def test_a_published_image_that_is_bad_itself_is_no_reference(tmp_path: Path, ba
 PIXELS = arrays.arrays(np.uint8, st.tuples(st.integers(16, 40), st.integers(16, 40), st.just(3)))
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(PIXELS)
 def test_every_metric_of_any_image_is_a_number(pixels: Any) -> None:
     values = quality.measure(decode(encoded(Image.fromarray(pixels), ONE), ONE))

@@ -264,7 +264,6 @@ def test_the_worst_case_comes_first(tmp_path: Path) -> None:
 PIXELS = arrays.arrays(np.uint8, (12, 9, 3))
 
 
-@settings(deadline=None, max_examples=50)
 @given(PIXELS, PIXELS)
 def test_the_measures_are_those_of_the_facts(new: Any, other: Any) -> None:
     values = similarity.colours(new, other)
@@ -451,7 +450,7 @@ def test_control_characters_reach_no_file_of_the_result(tmp_path: Path) -> None:
     assert JUnitXml.fromfile(str(tmp_path / "junit.xml"))
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.binary(max_size=40))
 def test_a_file_that_is_no_image_is_an_error_of_its_case_alone(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gt_judge.diverge import diverge as comparison
@@ -471,7 +471,6 @@ def test_tolerances_grow_with_what_came_in_up_to_a_bound() -> None:
     assert limit("timesteps", "int64", 0, proven=False).value == 0
 
 
-@settings(max_examples=60)
 @given(data=st.binary(max_size=200))
 def test_any_bytes_for_a_trace_are_answered_in_words(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("trace")

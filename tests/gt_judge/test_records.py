@@ -113,9 +113,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.parametrize("who", ["artifact", "published"])
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_manifest_that_was_changed_anywhere_is_judged_or_answered_in_words(
     who: str,

@@ -143,7 +143,6 @@ def test_too_many_pixels_are_refused_before_anything_is_decoded(side: int) -> No
             decode(png(2, 8, b"no rows at all", (side, 1)), "a.png", normalise=normalise)
 
 
-@settings(deadline=None, max_examples=60)
 @given(name=st.sampled_from(sorted(WHOLE)), share=st.floats(0, 1, exclude_max=True), normalise=st.booleans())
 @example(name="one.jpg", share=0.9999, normalise=False)
 @example(name="one.png", share=0.9999, normalise=True)
@@ -158,7 +157,7 @@ FILES = {f"{name}: {file}": (file, data) for name, (file, data, _) in ODD.items(
 }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(FILES)), st.floats(0, 1, exclude_max=True), st.binary(max_size=30), st.booleans())
 def test_damaged_bytes_are_read_or_refused_and_nothing_else(
     name: str, at: float, noise: bytes, normalise: bool
