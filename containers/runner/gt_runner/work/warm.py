@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import sys
 import threading
 from typing import Any
 
@@ -15,18 +16,18 @@ from ..sources import implementation
 def prepare(source: str, pipeline: str, *, on_gpu: bool) -> None:
     """Import a source and the pipeline that it will run, while the weights are still on their way.
 
-    A cold import of torch and diffusers costs 17 s. `on_gpu`: meanwhile make the first GPU's context, and once torch is
-    there, load what every model needs; both are done beside the imports, which leave the GPU idle.
+    A cold import of torch and diffusers costs 17 s. `on_gpu`: meanwhile make the first GPU's context, and once a source
+    has imported torch, load what every model needs; both are done beside the imports, which leave the GPU idle.
     """
     beside = [threading.Thread(target=_make_context, daemon=True)] if on_gpu else []
     for thread in beside:
         thread.start()
     with contextlib.suppress(ImportError, RunnerError, AttributeError, RuntimeError):  # loading says what is missing
-        torch: Any = importlib.import_module("torch")
-        if on_gpu:
+        code = implementation(source)
+        if on_gpu and (torch := sys.modules.get("torch")):
             beside.append(threading.Thread(target=_load_kernels, args=(torch,), daemon=True))
             beside[-1].start()
-        getattr(implementation(source), "import_pipeline", lambda _: None)(pipeline)
+        getattr(code, "import_pipeline", lambda _: None)(pipeline)
     for thread in beside:
         thread.join()
 
