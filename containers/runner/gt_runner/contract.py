@@ -98,7 +98,7 @@ class Case(TypedDict):
     conditioning: NotRequired[str]  # the rule that sizes input and output, see `sources/conditioning.py`
     text_encoder: NotRequired[Repository]  # ltx: the Gemma repository
     checkpoint: NotRequired[dict[str, Any]]  # ltx: file names inside the model repository
-    config: NotRequired[str]  # wan21: the key in the repository's WAN_CONFIGS
+    config: NotRequired[str]  # wan21, wan22: the key in the repository's WAN_CONFIGS
     code: NotRequired[Code]
     engine: NotRequired[ServingEngine]  # what makes a native case
     suite: NotRequired[str]  # of the serving engine's own tests

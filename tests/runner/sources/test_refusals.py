@@ -45,6 +45,8 @@ def test_latents_are_no_image() -> None:
         ("wan21", "cuda", WAN | {"generator_device": "cpu"}),
         ("wan21", "cuda", WAN | {"quantization": "fp8"}),
         ("wan21", "cuda", WAN | {"offload": "sequential"}),
+        ("wan22", "cpu", WAN),
+        ("wan22", "cuda", WAN | {"generator_device": "cpu"}),
         ("ltx", "cuda", LTX | {"dtype": "fp32"}),
         ("ltx", "cuda", LTX | {"generator_device": "cpu"}),
         ("ltx", "cuda", LTX | {"offload": "model"}),
@@ -56,7 +58,7 @@ def test_a_runtime_that_a_source_does_not_have_is_refused(source: str, device: s
         check(case(source, runtime=runtime), device)
 
 
-@pytest.mark.parametrize(("source", "runtime"), [("wan21", WAN), ("ltx", LTX)])
+@pytest.mark.parametrize(("source", "runtime"), [("wan21", WAN), ("wan22", WAN), ("ltx", LTX)])
 def test_what_the_official_cases_ask_for_is_not_refused(source: str, runtime: dict[str, Any]) -> None:
     check(case(source, runtime=runtime), "cuda")
 

@@ -1,7 +1,6 @@
 """The Wan2.1 source, driven on a stand-in for the repository's package, which needs a GPU from its first import on.
 
-The stand-in's signatures are compared with the repository at its pin where a checkout is at hand: in the folder that
-GT_WAN21_CHECKOUT names, or in our cache. There is none on a machine that has run no Wan2.1 case.
+The stand-in's signatures are compared with the repository at its pin where a checkout is at hand.
 """
 
 from __future__ import annotations
@@ -12,21 +11,17 @@ import importlib
 import importlib.util
 import inspect
 import json
-import os
 import sys
 import types
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import platformdirs
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from ci import ROOT
 from gt_runner.errors import SourceError
 from gt_runner.sources import wan21
 from gt_runner.sources.checkout import import_official
@@ -34,21 +29,17 @@ from gt_runner.sources.varlen_sdpa import in_place_of, varlen_sdpa
 from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
+from tests.support.wan import STAND_IN, checkout, found, fresh_imports, merged, names_of_configs, parsed, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from gt_runner.contract import Case, Fetched
     from gt_runner.tasks import Tracing
 
-STAND_IN = ROOT / "tests" / "support" / "wan_stand_in"
 PIN = "9737cba9c1c3c4d04b33fcad41c111989865d315"
-CACHE = Path(os.environ.get("GT_CACHE") or platformdirs.user_cache_path("diffusion-gt"))
-CHECKOUT = Path(os.environ.get("GT_WAN21_CHECKOUT") or CACHE / "code" / f"Wan-Video--Wan2.1@{PIN}")
-
-with_checkout = pytest.mark.skipif(
-    not CHECKOUT.is_dir(), reason=f"no checkout of Wan-Video/Wan2.1 at {PIN} is here; GT_WAN21_CHECKOUT names one"
-)
+CHECKOUT, with_checkout = checkout("GT_WAN21_CHECKOUT", "Wan-Video/Wan2.1", PIN)
 
 CALL = {
     "prompt": "a raccoon",
@@ -84,26 +75,14 @@ def make(**changes: Any) -> Case:
         "runtime": RUNTIME,
     }
     for name, change in changes.items():
-        parts[name] = _merge(parts.get(name, {}), change) if isinstance(change, dict) else change
+        parts[name] = merged(parts.get(name, {}), change) if isinstance(change, dict) else change
     return cast("Case", parts)
-
-
-def _merge(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in (part | change).items() if value is not None}
-
-
-def found(code: Path | None = STAND_IN) -> Fetched:
-    repository = {"repo": "tiny/wan", "path": "/weights/wan", "commit": None, "digest": "", "bytes": 0}
-    return cast("Fetched", {"repositories": {"tiny/wan": repository}, "code": code and str(code), "inputs": []})
 
 
 @pytest.fixture(autouse=True)
 def _fresh_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test finds the package that another one imported."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for name in [name for name in sys.modules if name.partition(".")[0] == "wan"]:
-        del sys.modules[name]
+    with fresh_imports(monkeypatch):
+        yield
 
 
 def official(name: str) -> Any:
@@ -444,19 +423,6 @@ def test_sdpa_takes_what_flash_attention_takes() -> None:
     ]
 
 
-def parsed(root: Path, module: str) -> ast.Module:
-    return ast.parse((root / "wan" / module).read_text(encoding="utf-8"))
-
-
-def signature(root: Path, module: str, name: str) -> list[tuple[str, str | None]]:
-    """Names and defaults of a function's parameters, read off its source: importing the official one takes a GPU."""
-    functions = [each for each in ast.walk(parsed(root, module)) if isinstance(each, ast.FunctionDef)]
-    [arguments] = [each.args for each in functions if each.name == name]
-    names = [argument.arg for argument in arguments.args]
-    defaults = [None] * (len(names) - len(arguments.defaults)) + [*map(ast.unparse, arguments.defaults)]
-    return list(zip(names, defaults, strict=True))
-
-
 def importers(root: Path) -> set[str]:
     """The modules that import flash_attention, less the one that is for several GPUs."""
     return {
@@ -465,16 +431,6 @@ def importers(root: Path) -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and "flash_attention" in {alias.name for alias in node.names}
     }
-
-
-def names_of_configs(root: Path) -> list[str]:
-    [value] = [
-        node.value
-        for node in ast.walk(parsed(root, "configs/__init__.py"))
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "WAN_CONFIGS"
-    ]
-    assert isinstance(value, ast.Dict)
-    return [ast.literal_eval(key) for key in value.keys if key is not None]
 
 
 @with_checkout
@@ -493,7 +449,7 @@ def test_the_stand_in_has_the_signatures_of_the_pinned_repository(module: str, n
 @with_checkout
 def test_the_stand_in_has_the_names_that_we_use_of_the_pinned_repository() -> None:
     assert importers(STAND_IN) == importers(CHECKOUT)
-    assert names_of_configs(STAND_IN) == names_of_configs(CHECKOUT)
+    assert names_of_configs(STAND_IN) == [*names_of_configs(CHECKOUT), "ti2v-5B"]  # which is of Wan2.2
     for module, text in {
         "text2video.py": "from tqdm import tqdm",
         "modules/attention.py": "FLASH_ATTN_3_AVAILABLE = False",

@@ -53,7 +53,7 @@ class Implementation(Protocol):
         ...
 
 
-SOURCES: tuple[str, ...] = ("diffusers", "wan21", "ltx", "smoke")
+SOURCES: tuple[str, ...] = ("diffusers", "wan21", "wan22", "ltx", "smoke")
 
 
 def implementation(name: str) -> Implementation:

@@ -32,6 +32,11 @@ def condition(rule: str, images: Sequence[Image.Image]) -> tuple[list[Image.Imag
     return prepared, {"width": width, "height": height}
 
 
+def described(image: Image.Image) -> dict[str, Any]:
+    """An image that is an argument, as JSON."""
+    return {"mode": image.mode, "width": image.width, "height": image.height}
+
+
 def _color(image: Image.Image) -> Image.Image:
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 

@@ -19,7 +19,7 @@ from gt_pictures.reading import read
 from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
 from . import Generated, Step, modular, onto_gpu
-from .conditioning import condition
+from .conditioning import condition, described
 from .frames import to_frames
 from .hooks import finite, replaced
 
@@ -212,7 +212,7 @@ def _described(value: Any) -> Any:
     if isinstance(value, torch.Generator):
         return {"device": value.device.type, "seed": value.initial_seed()}
     if isinstance(value, Image.Image):
-        return {"mode": value.mode, "width": value.width, "height": value.height}
+        return described(value)
     if isinstance(value, list):
         return [_described(item) for item in value]
     return value

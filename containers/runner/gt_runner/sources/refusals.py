@@ -24,6 +24,7 @@ OWNED = frozenset(
 OUTPUT_TYPES = (None, "pil", "np", "pt")
 SDP_BACKENDS = {"cudnn", "flash", "mem_efficient", "math"}
 NONE = {None, "none"}
+WAN = {"wan21": "Wan2.1", "wan22": "Wan2.2"}
 
 
 def check(case: Case, device: str) -> None:
@@ -38,23 +39,26 @@ def check(case: Case, device: str) -> None:
         raise SourceError(f"call and call.extra both name {', '.join(twice)}; name each once")
     if call.get("output_type") not in OUTPUT_TYPES:
         raise SourceError(f"output_type {call['output_type']!r} gives no image; choose pil, np or pt")
-    if case["source"] == "wan21":
-        _check_wan21(case, runtime, device)
+    if case["source"] in WAN:
+        _check_wan(case, runtime, device)
     if case["source"] == "ltx":
         _check_ltx(runtime, device)
 
 
-def _check_wan21(case: Case, runtime: dict[str, Any], device: str) -> None:
+def _check_wan(case: Case, runtime: dict[str, Any], device: str) -> None:
+    name, images = WAN[case["source"]], len(case.get("inputs", []))
     if device != "cuda":
-        raise SourceError("Wan2.1 runs on CUDA devices only")
+        raise SourceError(f"{name} runs on CUDA devices only")
     if runtime["generator_device"] != "cuda":
-        raise SourceError("Wan2.1 makes its generator on the GPU: generator_device must be cuda")
+        raise SourceError(f"{name} makes its generator on the GPU: generator_device must be cuda")
     if runtime.get("quantization") not in NONE:
-        raise SourceError(f"Wan2.1 has no quantization {runtime['quantization']!r}")
+        raise SourceError(f"{name} has no quantization {runtime['quantization']!r}")
     if runtime.get("offload") not in {*NONE, "model"}:
-        raise SourceError(f"Wan2.1 has no offload {runtime['offload']!r}; there are none and model")
-    if case.get("loras") or case.get("inputs"):
+        raise SourceError(f"{name} has no offload {runtime['offload']!r}; there are none and model")
+    if case["source"] == "wan21" and (case.get("loras") or images):
         raise SourceError("WanT2V takes neither LoRAs nor input images")
+    if case.get("loras") or images > 1:
+        raise SourceError("WanTI2V takes no LoRAs, and one input image at most")
 
 
 def _check_ltx(runtime: dict[str, Any], device: str) -> None:

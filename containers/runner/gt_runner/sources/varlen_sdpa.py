@@ -52,8 +52,8 @@ def varlen_sdpa(
 ) -> Tensor:
     """Attention of (batch, length, heads, channels), each sequence by itself and at its own length.
 
-    It takes what Wan2.1's `flash_attention` takes and computes in the dtype that it computes in. Rows past a query's
-    length are zero.
+    It takes what `flash_attention` of the Wan repositories takes and computes in the dtype that it computes in. Rows
+    past a query's length are zero.
     """
     (batch, rows), dtype_of_result = q.shape[:2], q.dtype
     q, k, v = (tensor if tensor.dtype in HALF else tensor.to(dtype) for tensor in (q, k, v))

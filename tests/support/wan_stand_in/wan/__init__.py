@@ -1,9 +1,10 @@
-"""Stands in for the package `wan` of the Wan2.1 repository: the same names and signatures, no model behind them.
+"""Stands in for the package `wan` of the Wan2.1 and Wan2.2 repositories: their names and signatures, and no model.
 
-A test of ours compares them with the repository at its pin, where a checkout of it is at hand.
+Tests of ours compare them with the repositories at their pins, where checkouts of them are at hand.
 """
 
 from . import configs, modules
 from .text2video import WanT2V
+from .textimage2video import WanTI2V
 
-__all__ = ["WanT2V", "configs", "modules"]
+__all__ = ["WanT2V", "WanTI2V", "configs", "modules"]

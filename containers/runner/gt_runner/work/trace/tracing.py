@@ -14,7 +14,7 @@ from ...tasks import Tracing
 if TYPE_CHECKING:
     from gt_trace import CaseTrace
 
-WATCHERS = {"smoke": "diffusers"}  # a source whose stages are those of another one
+WATCHERS = {"smoke": "diffusers", "wan21": "wan", "wan22": "wan"}  # where a source's stages are, if not under its name
 # By the name in `absent`, a stage that stands for all of that name.
 STAGES = {
     "prompt_embeds": "prompt_embeds",

@@ -14,4 +14,5 @@ WAN_CONFIGS = {
     "flf2v-14B": _T2V,
     "vace-1.3B": _T2V,
     "vace-14B": _T2V,
+    "ti2v-5B": _T2V,
 }
