@@ -84,6 +84,7 @@ def _taken(
                 f"expected an id that differs by more than case from {same} in {where}: some systems see one file"
             )
             yield file.mistake(("cases", name), expected)
+        made_in = {*spec.groups} if serving is None else {spec.suite}
         case = known[name] = Case(
             name,
             file.model.source,
@@ -91,7 +92,7 @@ def _taken(
             getattr(file.model, "code", None),
             path,
             serving=serving,
-            by_name=serving is not None and spec.suite in file.model.by_name,
+            by_name=bool(made_in) and made_in <= set(file.model.by_name),
         )
         for key, expected in inputs.mistakes(case, seen) if seen is not None else ():
             yield file.mistake(("cases", name, *key.split(".")), expected)

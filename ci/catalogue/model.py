@@ -13,25 +13,40 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
 
 from ..errors import near
-from .fields import ALL, MODES, CaseBase, Code, Id, Input, Latents, Line, SourceName, Strict, TinyModel
+from .fields import ALL, MODES, CaseBase, Code, GroupName, Id, Input, Latents, Line, SourceName, Strict, TinyModel
 from .native import ServingCase, ServingEngine
-from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case
+from .official import OFFICIAL_SOURCES, DiffusersCase, LtxCase, SmokeCase, Wan21Case, Wan22Case
 
 IMAGES = ("torch", "fetch", "check", "compare")  # of ours, beside those of the sources
 RESERVED = (*OFFICIAL_SOURCES, *MODES, ALL, *IMAGES)
 
-AnyCase = DiffusersCase | SmokeCase | Wan21Case | LtxCase | ServingCase
+AnyCase = DiffusersCase | SmokeCase | Wan21Case | Wan22Case | LtxCase | ServingCase
 C = TypeVar("C", bound=CaseBase)
+
+
+def _check_known(by_name: list[str], known: set[str], what: str) -> None:
+    for name in by_name:
+        if name not in known:
+            raise ValueError(f"{what} of its cases in by_name; {name!r} is none: {near(name, known)}")
 
 
 class CaseFile(Strict, Generic[C]):
     """One file of cases of one source."""
 
     version: Literal[1] = Field(description="Version of this file format.")
+    by_name: list[GroupName] = Field(
+        default_factory=list,
+        description="Groups that a run makes only where it names them, as source group, or a case of theirs.",
+    )
     cases: dict[Id, C] = Field(min_length=1)
     unavailable: dict[Id, Line] = Field(
         default_factory=dict, description="Native cases that have no official counterpart, and why."
     )
+
+    @model_validator(mode="after")
+    def _of_its_cases(self) -> Self:
+        _check_known(self.by_name, {group for case in self.cases.values() for group in case.groups}, "groups")
+        return self
 
 
 class DiffusersFile(CaseFile[DiffusersCase]):
@@ -50,6 +65,13 @@ class Wan21File(CaseFile[Wan21Case]):
     """Cases for the Wan2.1 repository."""
 
     source: Literal["wan21"]
+    code: Code
+
+
+class Wan22File(CaseFile[Wan22Case]):
+    """Cases for the Wan2.2 repository."""
+
+    source: Literal["wan22"]
     code: Code
 
 
@@ -85,14 +107,13 @@ class ServingFile(Strict):
 
     @model_validator(mode="after")
     def _of_its_cases(self) -> Self:
-        suites = {suite for case in self.cases.values() for suite in (case.suite, *case.also)}
-        for suite in self.by_name:
-            if suite not in suites:
-                raise ValueError(f"suites of its cases in by_name; {suite!r} is none: {near(suite, suites)}")
+        _check_known(
+            self.by_name, {name for case in self.cases.values() for name in (case.suite, *case.also)}, "suites"
+        )
         return self
 
 
-OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | LtxFile, Field(discriminator="source")]
+OurFile = Annotated[DiffusersFile | SmokeFile | Wan21File | Wan22File | LtxFile, Field(discriminator="source")]
 AnyFile = OurFile | ServingFile
 
 _ours, _serving = TypeAdapter[Any](OurFile), TypeAdapter[Any](ServingFile)
@@ -113,7 +134,7 @@ class Case:
     code: Code | None
     file: Path  # where it stands; relative inputs start from its folder
     serving: ServingEngine | None = field(default=None, kw_only=True)  # what makes it, if it is native
-    by_name: bool = field(default=False, kw_only=True)  # its suite is made only where a run names it
+    by_name: bool = field(default=False, kw_only=True)  # its group or suite is made only where a run names it
 
     @property
     def model(self) -> str:

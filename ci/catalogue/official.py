@@ -7,9 +7,22 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from . import sizes
-from .fields import CaseBase, Dtype, Latents, Lora, Pixels, RelativePath, Repository, Runtime, Seed, Strict, TinyModel
+from .fields import (
+    CaseBase,
+    Dtype,
+    Input,
+    Latents,
+    Lora,
+    Pixels,
+    RelativePath,
+    Repository,
+    Runtime,
+    Seed,
+    Strict,
+    TinyModel,
+)
 
-OFFICIAL_SOURCES = ("diffusers", "wan21", "ltx")
+OFFICIAL_SOURCES = ("diffusers", "wan21", "wan22", "ltx")
 
 # What the runner gives to a pipeline by itself, or reads out of what it returns: another value would make another file
 # than the one that the case describes, or none.
@@ -110,19 +123,24 @@ class SmokeCase(DiffusersCase):
     model: TinyModel  # type: ignore[assignment]  # a smoke model is built, not fetched
 
 
-class Wan21Call(Strict):
-    """Arguments of the Wan2.1 repository's `WanT2V.generate`, under the names that all sources share."""
+class WanCall(Strict):
+    """Arguments of the Wan repositories' `generate`, under the names that all sources share."""
 
     prompt: str
     negative_prompt: str
-    width: Pixels
-    height: Pixels
     num_frames: int = Field(ge=1)
     num_inference_steps: int = Field(ge=1)
     guidance_scale: float
     flow_shift: float
     sample_solver: Literal["unipc", "dpm++"]
     seed: Seed
+
+
+class Wan21Call(WanCall):
+    """Arguments of the Wan2.1 repository's `WanT2V.generate`."""
+
+    width: Pixels
+    height: Pixels
 
 
 class Wan21Runtime(Runtime):
@@ -142,6 +160,42 @@ class Wan21Case(OfficialCase):
     @model_validator(mode="after")
     def _saved_as_asked(self) -> Self:
         sizes.check(self.call, "Wan2.1", 16, video=self.output.kind == "video")
+        return self
+
+
+class Wan22Call(WanCall):
+    """Arguments of the Wan2.2 repository's `WanTI2V.generate`: a size without an image, an area with one."""
+
+    width: Pixels | None = None
+    height: Pixels | None = None
+    max_area: int | None = Field(None, ge=32 * 32, description="Pixels; the image's aspect ratio gives the sides.")
+
+
+class Wan22Runtime(Wan21Runtime):
+    """As in Wan2.1, and which dtype the transformer's weights have on the GPU."""
+
+    convert_model_dtype: bool = Field(description="true: that of the computation; false: that of the checkpoint.")
+
+
+class Wan22Case(OfficialCase):
+    """A case that the official Wan2.2 repository runs: text and image to video."""
+
+    model: Repository
+    config: Literal["ti2v-5B"] = Field(description="Key in the repository's WAN_CONFIGS.")
+    inputs: list[Input] = Field(default_factory=list, max_length=1)
+    call: Wan22Call
+    runtime: Wan22Runtime
+
+    @model_validator(mode="after")
+    def _sized_by_one_rule(self) -> Self:
+        given = sorted(self.call.model_fields_set & {"width", "height", "max_area"})
+        if given != (["max_area"] if self.inputs else ["height", "width"]):
+            raise ValueError(
+                "call.max_area and nothing else of the size, since the image gives the aspect ratio"
+                if self.inputs
+                else "call.width and call.height, and no max_area, since there is no image"
+            )
+        sizes.check(self.call, "Wan2.2", 32, video=self.output.kind == "video")
         return self
 
 

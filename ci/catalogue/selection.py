@@ -51,11 +51,11 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     wrong = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
     if wrong:
         raise SelectionError("\n".join(wrong))
-    open_ = selection.group in (ALL, *(case.source for case in candidates.values()))
+    open_ = selection.group in (ALL, *(case.source for case in candidates.values() if case.serving))
     chosen = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
-    if not candidates:
-        raise SelectionError(_nothing(catalogue, selection))
     cases = [case for name, case in candidates.items() if name in chosen]
+    if not cases:
+        raise SelectionError(_nothing(catalogue, selection))
     _of_one_engine(cases)
     return cases
 
@@ -106,17 +106,23 @@ def _why_not(name: str, catalogue: Catalogue, selection: Selection) -> str:
         return f"case {name!r} is for trying out; add --source-group smoke"
     if case.official == native:
         return f"case {name!r} is {'official; add' if case.official else 'native; leave out'} --official"
-    groups = " and ".join([*case.spec.groups, *case.suites]) or "no group but all"
+    groups = " and ".join(_groups_of(case)) or "no group but all"
     return f"case {name!r} is not in group {selection.group!r}; it is in {groups}"
 
 
+def _groups_of(case: Case) -> list[str]:
+    return [*case.spec.groups, *case.suites]
+
+
 def _nothing(catalogue: Catalogue, selection: Selection) -> str:
-    official = sum(1 for case in catalogue.cases.values() if case.official and not selection.official)
+    official = sum(case.official and not case.by_name for case in catalogue.cases.values() if not selection.official)
     smoke = any(case.source == SMOKE for case in catalogue.cases.values())
     hints = [f"--official selects {official} cases"] if official else []
     hints += (
         [f"without --official {len(catalogue.native)} native cases"] if selection.official and catalogue.native else []
     )
+    by_name = {name for case in catalogue.of(selection.mode).values() if case.by_name for name in _groups_of(case)}
+    hints += [f"made by name alone: --source-group {' or '.join(sorted(by_name))}"] if by_name else []
     hints += ["--source-group smoke those for trying out"] if smoke else []
     hint = f" ({', '.join(hints)})" if hints else ""
     return f"the selection is empty: no {selection.mode} case in group {selection.group!r}{hint}"

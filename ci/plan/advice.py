@@ -34,7 +34,7 @@ def _parts(catalogue: Catalogue) -> tuple[list[Case], list[Case], list[Case]]:
     smoke = [case for case in cases if case.source == SMOKE]
     return (
         smoke,
-        [case for case in cases if case.source != SMOKE],
+        [case for case in cases if case.source != SMOKE and not case.by_name],
         [case for case in catalogue.native.values() if not case.by_name],
     )
 

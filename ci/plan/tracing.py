@@ -46,6 +46,7 @@ FAMILIES = {
     "Wan": Latents(16, 8, 4, bytes=4),
     "ZImage": Latents(16, 8, bytes=4, prompt=512 * 2560),
     "wan21": Latents(16, 8, 4, bytes=4),
+    "wan22": Latents(48, 16, 4, bytes=4),
     "ltx": Latents(128, 32, 8, prompt=1024 * 4096),
 }
 UNKNOWN = Latents(16, 8, bytes=4)

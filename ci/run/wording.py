@@ -13,7 +13,7 @@ WORDS = {
     "of the cache, of HF_HOME and of the --models folder": "of the engine's cache volumes",
     "try later, or use --models": "try later, or name a mirror with --hf-endpoint",
     ", or put the file into inputs/ of the --models folder": "",
-    "or put a checkout into the --models folder": "or give a checkout with --wan-code or --ltx-code",
+    "or put a checkout into the --models folder": "or give a checkout with --wan-code, --wan22-code or --ltx-code",
     " in the --models folder": ", as it was given,",
     "; --models names the folder that it lies in": "; the module takes no such folder, gt reproduce does",
 }

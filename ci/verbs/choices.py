@@ -16,6 +16,9 @@ class Source(enum.Enum):
     WAN21 = "wan21"
     """The Wan2.1 repository."""
 
+    WAN22 = "wan22"
+    """The Wan2.2 repository."""
+
     LTX = "ltx"
     """The LTX-2 repository."""
 

@@ -39,6 +39,7 @@ class MakingOnEngine:
         dagger.CacheVolume | None, Doc("The cache volume of the result store; the module's own if not given.")
     ] = None
     wan_code: Annotated[Folder | None, Doc("The Wan2.1 repository; at its pin if not given.")] = None
+    wan22_code: Annotated[Folder | None, Doc("The Wan2.2 repository; at its pin if not given.")] = None
     ltx_code: Annotated[Folder | None, Doc("The LTX-2 repository; at its pin if not given.")] = None
     base_image: BaseImage = ""
     images: ImageList = ()
@@ -52,7 +53,7 @@ class MakingOnEngine:
         events: bool = False,
     ) -> Settings:
         """What a generation on the engine needs beside the selection."""
-        code = {"wan21": self.wan_code, "ltx": self.ltx_code}
+        code = {"wan21": self.wan_code, "wan22": self.wan22_code, "ltx": self.ltx_code}
         return Settings(
             cases=cases.directory,
             weights=weights_volume(self.weights),

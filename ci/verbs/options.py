@@ -159,7 +159,7 @@ GT = Folder("gt")
 Official = Annotated[bool, Doc("Official cases, instead of native ones.")]
 CaseIds = Annotated[tuple[str, ...], Doc("Only these cases; several are separated by commas.")]
 SourceGroup = Annotated[
-    str, Doc("A group: all, diffusers, wan21, ltx, ltx23, smoke, a native suite, or one of your own.")
+    str, Doc("A group: all, diffusers, wan21, wan22, ltx, ltx23, smoke, a native suite, or one of your own.")
 ]
 On = Annotated[
     str,

@@ -35,7 +35,7 @@ cases:
   one: {suite: s, model: {repo: a/b}, needs: {gpu: h100}, output: {kind: image, format: jpg, name_gpus: 1}}
   two: {suite: s, model: {repo: a/b}, needs: {gpu: b200, minutes: 3}, output: {kind: video, format: png, name_gpus: 2}}
 """
-TEXTS = [*((CASES / f"{name}.yaml").read_text() for name in ("smoke", "wan21", "ltx")), NATIVE]
+TEXTS = [*((CASES / f"{name}.yaml").read_text() for name in ("smoke", "wan21", "wan22", "ltx")), NATIVE]
 PIECES = [
     *(
         "042",

@@ -126,6 +126,27 @@ def test_a_suite_by_name_that_no_case_is_in_is_a_mistake(tmp_path: Path) -> None
     assert line.endswith("expected suites of its cases in by_name; '1-gpi' is none: did you mean 1-gpu?")
 
 
+def test_official_groups_are_made_by_name_too(tmp_path: Path) -> None:
+    cases = {
+        "one": body(),
+        "two": body(groups=["slow"]),
+        "both": body(groups=["diffusers", "slow"]),
+        "none": body(groups=[]),
+    }
+    known = catalogues.load(write_cases(tmp_path, cases, by_name=["slow"]))
+    for selection, ids in (
+        (Selection(True), ["one", "both", "none"]),
+        (Selection(True, source_group="slow"), ["two", "both"]),
+        (Selection(True, "two"), ["two"]),
+    ):
+        assert [case.id for case in select(known, selection)] == ids, selection
+    alone = catalogues.load(write_cases(tmp_path / "alone", {"two": cases["two"]}, by_name=["slow"]))
+    with pytest.raises(SelectionError, match=r"the selection is empty: .*made by name alone: --source-group slow"):
+        select(alone, Selection(True))
+    (line,) = mistakes(write_cases(tmp_path, cases, by_name=["slw"]))
+    assert line.endswith("expected groups of its cases in by_name; 'slw' is none: did you mean slow?")
+
+
 def test_files_of_one_serving_engine_that_install_it_otherwise_do_not_run_together(tmp_path: Path) -> None:
     write(tmp_path, one=native_body())
     (tmp_path / "sglang.yaml").rename(tmp_path / "others.yaml")

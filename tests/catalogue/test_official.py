@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from ci.catalogue.files import CASES, Catalogue
+from ci.catalogue.files import Catalogue, load
 from ci.catalogue.model import Case
-from ci.catalogue.official import OFFICIAL_SOURCES, DiffusersRuntime
+from ci.catalogue.official import DiffusersRuntime, Wan22Case
+from ci.catalogue.selection import Selection, select
 
 H200 = {
     "flux_2_image_t2i",
@@ -22,12 +22,8 @@ H200 = {
     "ltx_2_3_two_stage_ti2v_2gpus",
     "ltx_2_3_hq_pipeline",
 }
-OFFICIAL = [
-    name
-    for path in sorted(CASES.glob("*.yaml"))
-    if (file := yaml.safe_load(path.read_text()))["source"] in OFFICIAL_SOURCES
-    for name in file["cases"]
-]
+OFFICIAL = [case.id for case in select(load(), Selection(official=True))]  # what a run makes that names nothing else
+WAN22 = ["wan2_2_ti2v_5b", "wan2_2_ti2v_5b_t2v"]
 
 
 @pytest.fixture(params=OFFICIAL)
@@ -36,7 +32,7 @@ def pair(request: pytest.FixtureRequest, catalogue: Catalogue, facts: dict[str, 
     return catalogue.cases[request.param], facts[request.param]
 
 
-def test_there_are_just_the_official_cases_of_the_facts(facts: dict[str, Any]) -> None:
+def test_a_run_of_the_official_cases_makes_just_those_of_the_facts(facts: dict[str, Any]) -> None:
     assert set(OFFICIAL) == set(facts)
 
 
@@ -143,9 +139,50 @@ def test_upstreams_disagreements_are_in_notes(catalogue: Catalogue) -> None:
 
 
 def test_cases_without_an_official_reference_are_listed_with_their_reason(catalogue: Catalogue) -> None:
-    assert len(catalogue.unavailable) == 17
+    assert len(catalogue.unavailable) == 16
     assert not set(catalogue.unavailable) & set(OFFICIAL)
     assert all(reason.endswith(".") for reason in catalogue.unavailable.values())
+
+
+def test_what_upstreams_matrix_does_not_have_is_made_by_name_alone(catalogue: Catalogue) -> None:
+    official = [name for name, case in catalogue.cases.items() if case.official]
+    assert [name for name in official if name not in OFFICIAL] == WAN22
+    for named in (Selection(True, source_group="wan22"), Selection(True, " ".join(WAN22))):
+        assert [case.id for case in select(catalogue, named)] == WAN22
+
+
+def test_wan22_is_asked_what_the_native_case_asks(catalogue: Catalogue) -> None:
+    official, native = catalogue.cases[WAN22[0]].data(), catalogue.native[WAN22[0]].data()
+    asked = native["definition"]["default_sampling_params"]["TI2V"]
+    assert official["call"]["prompt"] == asked["prompt"]
+    assert [each["url"] for each in official["inputs"]] == [asked["image_path"]]
+    assert f"{official['model']['repo']}-Diffusers" == native["model"]["repo"]
+    assert official["output"]["name_gpus"] == native["output"]["name_gpus"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "expected"),
+    [
+        (WAN22[0], {"width": 1280, "height": 704}, "call.max_area and nothing else of the size"),
+        (WAN22[0], {"max_area": None}, "call.max_area and nothing else of the size"),
+        (WAN22[1], {"max_area": 901120}, "call.width and call.height, and no max_area"),
+        (WAN22[1], {"height": None}, "call.width and call.height, and no max_area"),
+        (WAN22[1], {"height": 720}, "multiples of 32, which Wan2.2 needs; call.height 720"),
+    ],
+)
+def test_a_video_of_wan22_is_sized_by_the_image_or_by_the_case(
+    name: str, change: dict[str, int | None], expected: str, catalogue: Catalogue
+) -> None:
+    data = catalogue.cases[name].spec.model_dump(mode="json", exclude_unset=True)
+    data["call"] = {key: value for key, value in (data["call"] | change).items() if value is not None}
+    with pytest.raises(ValidationError, match=expected):
+        Wan22Case.model_validate(data)
+
+
+def test_wan22_takes_one_image(catalogue: Catalogue) -> None:
+    data = catalogue.cases[WAN22[0]].spec.model_dump(mode="json", exclude_unset=True)
+    with pytest.raises(ValidationError, match="inputs"):
+        Wan22Case.model_validate(data | {"inputs": data["inputs"] * 2})
 
 
 @pytest.mark.parametrize(

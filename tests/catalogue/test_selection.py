@@ -19,7 +19,7 @@ def ids(selection: Selection) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("group", "count"), [("", 17), ("all", 17), ("diffusers", 11), ("wan21", 1), ("ltx", 5), ("ltx23", 2)]
+    ("group", "count"), [("", 17), ("all", 17), ("diffusers", 11), ("wan21", 1), ("wan22", 2), ("ltx", 5), ("ltx23", 2)]
 )
 def test_each_group_holds_the_cases_of_the_seed(group: str, count: int) -> None:
     assert len(ids(Selection(official=True, source_group=group))) == count
@@ -40,7 +40,7 @@ def test_ids_are_separated_by_spaces_or_commas_and_keep_the_catalogues_order(cho
     [
         (Selection(True, "flux_imag_t2i"), "did you mean flux_image_t2i"),
         (Selection(True, source_group="difusers"), "did you mean diffusers?"),
-        (Selection(True, source_group="x"), "4-gpu-h100, all, diffusers, ltx, ltx23, sglang, smoke, wan21"),
+        (Selection(True, source_group="x"), "4-gpu-h100, all, diffusers, ltx, ltx23, sglang, smoke, wan21, wan22"),
         (Selection(True, "wan2_1_t2v_1.3b", "ltx"), "is not in group 'ltx'; it is in wan21"),
         (Selection(True, "zimage_image_t2i_fp8"), "has no official reference: The official script would load"),
         (Selection(False, source_group="ltx"), "holds official cases; add --official"),

@@ -13,7 +13,7 @@ import pytest
 
 from ci.catalogue import files
 from ci.catalogue.files import Catalogue
-from ci.catalogue.official import LtxCase, Wan21Case
+from ci.catalogue.official import LtxCase, Wan21Case, Wan22Case
 from ci.catalogue.sizes import multiple_of
 from ci.errors import CatalogueError
 from tests.support.factory import body, write_cases
@@ -88,6 +88,7 @@ def test_a_video_has_whole_macro_blocks(tmp_path: Path, pipeline: str, width: in
     ("name", "width", "expected"),
     [
         ("wan2_1_t2v_1.3b", 840, "multiples of 16"),
+        ("wan2_2_ti2v_5b_t2v", 1296, "multiples of 32"),
         ("ltx_2_two_stage_t2v", 800, "multiples of 64"),
         ("ltx_2.3_one_stage_ti2v", 784, "multiples of 32"),
         ("ltx_2_3_hq_pipeline", 1952, "multiples of 64"),
@@ -97,7 +98,7 @@ def test_the_official_repositories_have_their_multiples_too(
     catalogue: Catalogue, name: str, width: int, expected: str
 ) -> None:
     spec = catalogue.cases[name].spec
-    assert isinstance(spec, Wan21Case | LtxCase)
+    assert isinstance(spec, Wan21Case | Wan22Case | LtxCase)
     data = spec.model_dump(exclude_unset=True)
     type(spec).model_validate(data)
     data["call"]["width"] = width

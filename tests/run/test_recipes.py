@@ -16,7 +16,7 @@ from ci.catalogue.model import OurFile
 from ci.errors import ImageError
 from ci.run import recipes
 
-SOURCES = ("diffusers", "wan21", "ltx", "smoke")
+SOURCES = ("diffusers", "wan21", "wan22", "ltx", "smoke")
 DIGEST = "sha256:" + "0" * 64
 
 

@@ -109,6 +109,7 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     now = defined(ours, checkout)
     changes = _changes(ours, checkout, recorded, now)
     official = {name for name, case in ours.cases.items() if case.official}
+    of_matrix = {name for name in official if not ours.cases[name].by_name}
     known = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
     new = {name: f"new in {definition.place}" for name, definition in now.items() if name not in known}
     settled = official | ours.unavailable.keys()
@@ -116,7 +117,7 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
         Cases(
             {name: f"{why}, without an official case" for name, why in new.items() if name not in settled},
             {name: change for name, change in changes.items() if name in official},
-            dict.fromkeys(sorted(official - now.keys()), GONE),
+            dict.fromkeys(sorted(of_matrix - now.keys()), GONE),
         ),
         Cases(
             new,
@@ -129,7 +130,7 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     matrix = texts.official_ids(checkouts.files(checkout))
     if matrix is not None:
         report.official.added |= dict.fromkeys(sorted(matrix - official), "new in the official matrix")
-        report.official.dropped |= dict.fromkeys(sorted(official - matrix), "no longer in the official matrix")
+        report.official.dropped |= dict.fromkeys(sorted(of_matrix - matrix), "no longer in the official matrix")
     return report
 
 

@@ -53,6 +53,10 @@ def lines(ours: Path, tmp_path: Path, changed: dict[Path, tuple[str, str]], hist
     return [*differences(catalogues.load(ours), checkout).lines()]
 
 
+def of_matrix(catalogue: Catalogue) -> set[str]:
+    return {name for name, case in catalogue.cases.items() if case.official and not case.by_name}
+
+
 def changed_ids(report: list[str]) -> set[str]:
     return {name for line in report if line.startswith("  changed  ") for name in line.split(maxsplit=1)[1].split(", ")}
 
@@ -169,6 +173,12 @@ def test_the_official_matrix_has_its_say(ours: Path, tmp_path: Path) -> None:
     ]
 
 
+def test_a_case_that_is_made_by_name_alone_need_not_be_in_the_matrix_nor_be_defined(ours: Path, tmp_path: Path) -> None:
+    cases = {**{name: body() for name in ("fox_t2i", "fox_edit", "fox_2gpu")}, "fox_alone": body(groups=["extra"])}
+    write_cases(ours, cases, unavailable={"fox_quick": "quick is a feature of the engine"}, by_name=["extra"])
+    assert lines(ours, tmp_path, {}) == []
+
+
 @pytest.mark.parametrize("text", ["", "jobs: [", "groups = none", "\udcff"])
 def test_a_workflow_without_a_matrix_says_nothing(ours: Path, tmp_path: Path, text: str) -> None:
     checkout = stand_in.write(tmp_path / "engine")
@@ -271,9 +281,8 @@ def test_our_native_cases_say_the_same_in_their_definitions_and_beside_them(cata
         assert spec.output.format == wanted, name
 
 
-def test_every_official_case_has_a_native_definition_to_compare_with(catalogue: Catalogue) -> None:
-    official = {name for name, case in catalogue.cases.items() if case.official}
-    assert official <= catalogue.native.keys()
+def test_every_case_of_the_official_matrix_has_a_native_definition_to_compare_with(catalogue: Catalogue) -> None:
+    assert of_matrix(catalogue) <= catalogue.native.keys()
 
 
 def test_our_cases_have_their_upstream_texts_recorded(catalogue: Catalogue) -> None:
@@ -281,7 +290,7 @@ def test_our_cases_have_their_upstream_texts_recorded(catalogue: Catalogue) -> N
     ours = catalogue.native.keys() | catalogue.unavailable_native.keys()
     # This one stands in no release: our files have it from a copy of the repository between two of them.
     assert ours - record.definitions.keys() == {"lingbot_video_moe_ep2_a2a_t2v"}
-    assert {name for name, case in catalogue.cases.items() if case.official} <= record.definitions.keys()
+    assert of_matrix(catalogue) <= record.definitions.keys()
 
 
 def test_our_record_is_what_a_checkout_of_that_version_has(catalogue: Catalogue) -> None:
