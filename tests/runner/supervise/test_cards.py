@@ -147,7 +147,7 @@ def test_a_gpu_without_memory_left_fails_the_case_and_is_used_no_more_where_anot
     for line in process.stdout:
         lines.append(line)
         event = json.loads(line)
-        if event["event"] == "phase" and event["case"] == "full" and event["phase"] == "load":
+        if event["event"] == "phase" and event["case"] == "full" and event["phase"] == "generate":
             victim = cards[int(event["card"])]
             drive(runner, {card: 70000 if card == victim else 500 for card in cards}, [f"{victim}, 4711, 69500"])
     process.wait(60)
