@@ -46,7 +46,6 @@ def main() -> int:
             sub.add_argument("--events", type=int, required=True)
             sub.add_argument("--source", default="", help="what to import before the task comes")
             sub.add_argument("--pipeline", default="", help="of the source, to be imported too")
-            sub.add_argument("--context", action="store_true", help="make the GPU's context meanwhile")
         elif name == "folder":
             for part in ("url", "ref", "path", "folder"):
                 sub.add_argument(part)
@@ -78,7 +77,7 @@ def _step(arguments: argparse.Namespace) -> int:
     from .work import warm  # noqa: PLC0415
 
     lines = process.lines()
-    warm.prepare(arguments.source, arguments.pipeline, on_gpu=arguments.context)
+    warm.prepare(arguments.source, arguments.pipeline, lambda: bool(next(lines)))
     from .work.official import OfficialWorker  # noqa: PLC0415
 
     return process.leave(OfficialWorker(next(lines), emit, process.asking(emit, lines)).run())

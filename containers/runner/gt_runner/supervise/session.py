@@ -154,14 +154,16 @@ def _death(status: int) -> str:
     return f"its process was killed by signal {-status}{hint}"
 
 
-def worker(job: Job, cards: Sequence[str], log: Path, *, context: bool) -> Child:
-    """A process for cases of a job on these GPUs; `context`: it makes the GPU's context before it has a task."""
+def worker(job: Job, cards: Sequence[str], log: Path) -> Child:
+    """A process for cases of a job on these GPUs.
+
+    One of an official source is first sent whether it may use its GPU before it has a task; it imports meanwhile.
+    """
     env = worker_env(job, cards)
     if served(job):
         return Child("serve", env, log)
     pipeline = next((case["pipeline"] for case in job["cases"] if "pipeline" in case), "")
-    options = ["--source", job["source"], "--pipeline", pipeline, *(["--context"] if context and cards else [])]
-    return Child("work", env, log, *options)
+    return Child("work", env, log, "--source", job["source"], "--pipeline", pipeline)
 
 
 def worker_env(job: Job, cards: Sequence[str]) -> dict[str, str]:

@@ -248,7 +248,9 @@ class Supervisor:
                 end = "it is left out" if left_out else "it is used all the same"
                 self._emit({"event": "notice", "text": f"GPU {self._cards.name([name])} is busy: {trouble}; {end}"})
                 if left_out:
-                    self._cards.release([name])
+                    self._give_up(name)
+            for cards, (_, child) in self._warm.items():
+                child.send(self._room(cards))
             self._idle_since.update(dict.fromkeys(ours, time.monotonic()))
             self._looked = True
             self._changed.notify_all()
@@ -261,32 +263,44 @@ class Supervisor:
             child.end()
             child = None
         if child is None:
-            child = self._spawn(work, cards, context=True)
+            child = self._spawn(work, cards)
+            if not served(work.job):
+                child.send(bool(cards))
         self._children.add(child)
         return child, child.log
 
-    def _spawn(self, work: Work, cards: tuple[str, ...], *, context: bool) -> Child:
-        return worker(work.job, cards, self._folder / f"worker-{next(self._logs)}.log", context=context)
+    def _spawn(self, work: Work, cards: tuple[str, ...]) -> Child:
+        return worker(work.job, cards, self._folder / f"worker-{next(self._logs)}.log")
 
     def _warmed(self, source: str) -> list[str]:
         """GPUs whose next process has imported this source."""
         return [name for cards, (imported, _) in self._warm.items() for name in cards if imported == source]
 
     def _prepare(self) -> None:
-        """Start the processes of what comes next, and give GPUs back that have had nothing to do for long."""
+        """Start the processes of what comes next, and give GPUs back that have had nothing to do for long.
+
+        They may use no GPU before it was looked at: what they hold would look like another's.
+        """
         upcoming = self._upcoming()[len(self._warm) :]
         slots = self._slots()
         for work in upcoming:
             slot = next((cards for cards in slots if len(cards) == work.cards), None)
             if slot is not None and available_memory() > SPARE_HOST:
                 slots.remove(slot)
-                self._warm[slot] = work.job["source"], self._spawn(work, slot, context=self._room(slot))
+                child = self._spawn(work, slot)
+                self._warm[slot] = work.job["source"], child
+                if self._looked:
+                    child.send(self._room(slot))
         now = time.monotonic()
         for name in self._cards.idle:
             if not (upcoming or self._warm) or now - self._idle_since.get(name, now) > IDLE_S:
-                if (name,) in self._warm:
-                    self._warm.pop((name,))[1].end()
-                self._cards.release([name])
+                self._give_up(name)
+
+    def _give_up(self, name: str) -> None:
+        """Let other runs have a GPU."""
+        if (name,) in self._warm:
+            self._warm.pop((name,))[1].end()
+        self._cards.release([name])
 
     def _upcoming(self) -> list[Work]:
         """Whose processes come next: jobs that are not begun, then those that could be split further, once for each."""
@@ -299,11 +313,9 @@ class Supervisor:
 
     def _slots(self) -> list[tuple[str, ...]]:
         """GPUs that have no process waiting: idle ones, and those whose session has taken its job's last case."""
-        if not self._looked:
-            return []
         ending = [cards for cards, work in self._sessions.values() if not work.waiting]
         now = time.monotonic()
-        idle = [(name,) for name in self._cards.idle if now - self._idle_since.get(name, 0.0) < IDLE_S]
+        idle = [(name,) for name in self._cards.idle if now - self._idle_since.get(name, now) < IDLE_S]
         cpu = [] if any(not cards for cards, _ in self._sessions.values()) else [()]
         slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]
         return [cards for cards in slots if cards not in self._warm]
@@ -312,7 +324,7 @@ class Supervisor:
         """Whether a second process may make its context on these GPUs, beside the one that is there."""
         running = [work for used, work in self._sessions.values() if used == cards]
         needed = [float(case["needs"].get("vram_gb", math.inf)) for work in running for case in work.job["cases"]]
-        return max(needed, default=0.0) + SPARE_GB <= self._cards.memory_gb(cards) or not running
+        return bool(cards) and (not running or max(needed) + SPARE_GB <= self._cards.memory_gb(cards))
 
     # What is said.
 

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
+import importlib.metadata
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import RunnerError
 from ..sources import implementation
 
+POLL_S = 0.05  # between two looks whether torch is being imported
 
-def prepare(source: str, pipeline: str, *, on_gpu: bool) -> None:
+
+def prepare(source: str, pipeline: str, may_use_gpu: Callable[[], bool]) -> None:
     """Import a source and the pipeline that it will run, while the weights are still on their way.
 
-    A cold import of torch and diffusers costs 17 s. `on_gpu`: meanwhile make the first GPU's context, and once a source
-    has imported torch, load what every model needs; both are done beside the imports, which leave the GPU idle.
+    A cold import of torch and diffusers costs 17 s. Beside it, once `may_use_gpu` has returned true: make the first
+    GPU's context, and when the source has imported torch, load what every model needs.
     """
-    beside = [threading.Thread(target=_make_context, daemon=True)] if on_gpu else []
-    for thread in beside:
-        thread.start()
+    imported = threading.Event()
+    beside = threading.Thread(target=_use_gpu, args=(may_use_gpu, imported), daemon=True)
+    beside.start()
+    # diffusers and transformers both call it, 0.9 s each time where 250 packages are installed
+    importlib.metadata.packages_distributions = functools.cache(importlib.metadata.packages_distributions)
     with contextlib.suppress(ImportError, RunnerError, AttributeError, RuntimeError):  # loading says what is missing
-        code = implementation(source)
-        if on_gpu and (torch := sys.modules.get("torch")):
-            beside.append(threading.Thread(target=_load_kernels, args=(torch,), daemon=True))
-            beside[-1].start()
-        getattr(code, "import_pipeline", lambda _: None)(pipeline)
-    for thread in beside:
-        thread.join()
+        getattr(implementation(source), "import_pipeline", lambda _: None)(pipeline)
+    imported.set()
+    beside.join()
+
+
+def _use_gpu(may_use_gpu: Callable[[], bool], imported: threading.Event) -> None:
+    if not may_use_gpu():
+        return
+    _make_context()
+    while "torch" not in sys.modules and not imported.wait(POLL_S):
+        pass
+    if "torch" in sys.modules:  # a source that does without it need not wait for it
+        _load_kernels(importlib.import_module("torch"))  # which waits until its import is over
 
 
 def _make_context() -> None:
