@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from ..errors import HostError
@@ -61,8 +62,10 @@ def cards(answer: str) -> list[Card]:
 
 def here() -> list[Card]:
     """All that CUDA_VISIBLE_DEVICES leaves; CUDA's driver keeps to it by itself, nvidia-smi does not look at it."""
-    found = cards(_answer(QUERY))
-    pairs = [line.split(", ") for line in _answer(NUMBERS).splitlines() if line.count(", ") == 1]
+    with ThreadPoolExecutor() as pool:  # each takes a few tenths of a second
+        answer, numbered = pool.map(_answer, (QUERY, NUMBERS))
+    found = cards(answer)
+    pairs = [line.split(", ") for line in numbered.splitlines() if line.count(", ") == 1]
     numbers = {uuid: number for number, uuid in pairs}
     found = [replace(card, number=numbers.get(card.id, card.number)) for card in found]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

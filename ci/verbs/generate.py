@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -74,13 +75,16 @@ class GenerateOnMachine(Generate):
     def run(self) -> Answer:
         """How many cases there are, and a line for each that is not."""
         self._check_options()
-        here = host.this_host(self.devices)
+        with ThreadPoolExecutor() as pool:  # the driver takes as long to answer as the cases take to be read
+            looked = pool.submit(host.this_host, self.devices)
+            catalogue = self.catalogue
+        here = looked.result()
         if self.selection.is_open and self.engine is None:
-            raise SelectionError(advice.offers(self.catalogue, here))
+            raise SelectionError(advice.offers(catalogue, here))
         generation = self.generation(here)
         if self.slurm is None:
-            host.place(generation.cases, here, self.kind, hints=advice.instead(self.catalogue, self.selection, here))
-        folder.check(self.output.path, generation, self.catalogue.of(self.selection.mode), replace=self.replace)
+            host.place(generation.cases, here, self.kind, hints=advice.instead(catalogue, self.selection, here))
+        folder.check(self.output.path, generation, catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         places = on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
         if self.slurm is None:
