@@ -2,8 +2,8 @@
 
     uv run python -m bench.several -o OUT [--architecture flux1] [--work DISK] [RUN …]
 
-A RUN is SET:STATE:GPUS[:STEPS]. Sets: `six` is 6 cases of one model, `four` is 4 models of different size with 3 cases
-each. States:
+A RUN is SET:STATE:GPUS[:STEPS]. Several that are joined by + are made at once, each on GPUs of its own. Sets: `six` is
+6 cases of one model, `four` is 4 models of different size with 3 cases each. States:
 
     warm     the weights are in the page cache
     cold     they were dropped from it before, which a disk that is memory does not do
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ci.plan.host import Host, this_host
+from ci.plan.nvidia import Card
 
 from . import filling, machine, reading, spans, subject, watched
 from .process import BenchError, environment
@@ -79,6 +81,7 @@ class Run:
     state: str
     gpus: int
     steps: int
+    beside: list[str] = field(default_factory=list)  # runs that were made at the same time
     error: str = ""
     wall: float = 0.0
     floor: dict[str, float] = field(default_factory=dict)
@@ -145,26 +148,37 @@ class Bench:
         self.report.weights_made_seconds = round(time.perf_counter() - since, 1)
         self.report.bytes_of_models = [_size(each) for each in self._models()]
         self._say("weights made", self.report.weights_made_seconds, "s;", sum(self.report.bytes_of_models) / 1e9, "GB")
-        run = self._generate("warm-up", self._cases(models, 1, 1), [], self._host.gpus)
+        run = self._generate("warm-up", self._cases(models, 1, 1), [], self._host.cards)
         if run.status:
             raise BenchError("\n".join(["the first run failed:", *run.lines[-20:]]))
         self.report.read_gb_s["warm"] = reading.plain(self._files(), READ)
         self._say("warm-up", run.wall, "s; plain read", self.report.read_gb_s["warm"], "GB/s")
 
-    def run(self, wanted: Wanted) -> None:
-        """Make one run, and put it into the report."""
-        models, count = SETS[wanted.set]
-        cases = self._cases(models, count, wanted.steps)
-        if wanted.state == "cold" and "cold" not in self.report.read_gb_s:
+    def run(self, together: Sequence[Wanted]) -> None:
+        """Make one run, or several at once, and put them into the report."""
+        cold = any(wanted.state == "cold" for wanted in together)
+        if cold and "cold" not in self.report.read_gb_s:
             reading.forget(self._files())
             self.report.read_gb_s["cold"] = reading.plain(self._files(), READ)
-        if wanted.state == "cold":
+        if cold:
             reading.forget(self._files())
-        options = [] if wanted.state == "again" else ["--fresh"]
-        with self._taking(wanted) as notice:
-            seen = self._generate(wanted.name, cases, options, wanted.gpus, notice)
-        self.report.runs.append(self._figures(wanted, seen, models))
+        before = [sum(each.gpus for each in together[:place]) for place in range(len(together))]
+        with ThreadPoolExecutor() as pool:
+            runs = [*pool.map(self._run, together, before)]
+        for run in runs:
+            run.beside = [other.name for other in runs if other is not run]
+        self.report.runs += runs
         self.report.write(self._output)
+
+    def _run(self, wanted: Wanted, before: int) -> Run:
+        """One run; `before` is how many GPUs those at its side have."""
+        models, count = SETS[wanted.set]
+        cards = self._host.cards[before : before + wanted.gpus]
+        cases = self._cases(models, count, wanted.steps)
+        options = [] if wanted.state == "again" else ["--fresh"]
+        with self._taking(cards if wanted.state == "taken" else ()) as notice:
+            seen = self._generate(wanted.name, cases, options, cards, notice)
+        return self._figures(wanted, seen, models)
 
     def _figures(self, wanted: Wanted, seen: Watched, models: int) -> Run:
         steps = wanted.steps or subject.official()["call"]["num_inference_steps"]
@@ -200,28 +214,26 @@ class Bench:
         run.kernels = {card: None if (share := line.kernels(card)) is None else round(share, 3) for card in line.cards}
 
     def _generate(
-        self, name: str, cases: Path, options: Sequence[str], gpus: int, notice: Notice = lambda _: None
+        self, name: str, cases: Path, options: Sequence[str], cards: Sequence[Card], notice: Notice = lambda _: None
     ) -> Watched:
         place = ["--cases", str(cases), "--models", str(self._work / "models"), "--on", self._on]
-        numbers = [card.number for card in self._host.cards[:gpus]]
+        numbers = [card.number for card in cards]
         devices = ["--devices", ",".join(numbers)] if len(numbers) < len(self._host.cards) else []
         output = ["--replace", "-o", str(self._work / name)]
         return watched.generate([*place, *devices, *output, *options], self._work / "cache", numbers, notice)
 
     @contextmanager
-    def _taking(self, wanted: Wanted) -> Iterator[Notice]:
-        """Fill the last GPU's memory from when a case has begun on it, where the run is to lose it."""
+    def _taking(self, cards: Sequence[Card]) -> Iterator[Notice]:
+        """While open, fills the last one's memory from when a case has begun on it."""
         taken: list[subprocess.Popen[bytes]] = []
-        last = self._host.cards[: wanted.gpus][-1:]
 
         def notice(event: Mapping[str, Any]) -> None:
-            begun = event["event"] == "phase" and event["phase"] == "generate" and event.get("card") == last[0].number
-            if begun and not taken:
-                env = {**os.environ, "CUDA_VISIBLE_DEVICES": last[0].id}
+            if not taken and cards and (event.get("phase"), event.get("card")) == ("generate", cards[-1].number):
+                env = {**os.environ, "CUDA_VISIBLE_DEVICES": cards[-1].id}
                 taken.append(subprocess.Popen([sys.executable, str(filling.__file__)], env=env))
 
         try:
-            yield notice if wanted.state == "taken" else lambda _: None
+            yield notice
         finally:
             for process in taken:
                 process.kill()
@@ -274,6 +286,11 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in reading.weight_files(folder))
 
 
+def at_once(text: str) -> list[Wanted]:
+    """RUN+RUN… Raises ValueError."""
+    return [Wanted.parse(each) for each in text.split("+")]
+
+
 def every_run(gpus: int) -> list[Wanted]:
     """What is measured where the command line names nothing, what matters most first."""
     ways = [1, gpus] if gpus > 1 else [gpus]
@@ -284,7 +301,7 @@ def every_run(gpus: int) -> list[Wanted]:
 def main() -> int:
     """Measure; 1 where a run failed or gave other bytes."""
     parser = argparse.ArgumentParser(prog="bench.several", description=__doc__, formatter_class=_FORMAT)
-    parser.add_argument("runs", nargs="*", type=Wanted.parse, metavar="RUN", help="default: all that make sense here")
+    parser.add_argument("runs", nargs="*", type=at_once, metavar="RUN", help="default: all that make sense here")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--architecture", choices=sorted(subject.ARCHITECTURES), default="tiny")
     parser.add_argument("--on", default="any", help="as `gt --on` takes it")
@@ -295,15 +312,15 @@ def main() -> int:
     since = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gt-bench-", dir=options.work) as folder:
         bench = Bench(Path(folder), options.output, subject.ARCHITECTURES[options.architecture], options.on)
-        runs = options.runs or every_run(bench.report.machine.gpus)
+        runs = options.runs or [[wanted] for wanted in every_run(bench.report.machine.gpus)]
         try:
-            bench.prepare(max(SETS[wanted.set][0] for wanted in runs))
+            bench.prepare(max(SETS[wanted.set][0] for together in runs for wanted in together))
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1
-        for wanted in runs:
+        for together in runs:
             if time.perf_counter() - since < options.until:
-                bench.run(wanted)
+                bench.run(together)
     report = bench.report
     print(json.dumps({"ratios": report.ratios, "same_bytes": report.same_bytes}))
     return int(any(run.error for run in report.runs) or not all(report.same_bytes.values()))
