@@ -23,11 +23,8 @@ if TYPE_CHECKING:  # the runner has a container of its own
     from gt_runner.events import Ending
 
 CODES = "/gt/code"  # a folder for each official repository that the caller gave, and for the engine's checkout
-CODE = {
-    "wan21": "wan-code",
-    "wan22": "wan22-code",
-    "ltx": "ltx-code",
-}  # the arguments that take such a repository, by source
+# The arguments that take such a repository, by source.
+CODE = {"wan21": "wan-code", "wan22": "wan22-code", "ltx": "ltx-code"}
 
 log = logging.getLogger(__name__)
 
