@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from ci.catalogue.files import Catalogue, load
 from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersRuntime, Wan22Case
 from ci.catalogue.selection import Selection, select
+from tests.support.checkout import sglang_checkout
 
 H200 = {
     "flux_2_image_t2i",
@@ -158,6 +161,32 @@ def test_wan22_is_asked_what_the_native_case_asks(catalogue: Catalogue) -> None:
     assert [each["url"] for each in official["inputs"]] == [asked["image_path"]]
     assert f"{official['model']['repo']}-Diffusers" == native["model"]["repo"]
     assert official["output"]["name_gpus"] == native["output"]["name_gpus"]
+
+
+def defaults(path: Path, *classes: str) -> dict[str, Any]:
+    """The plain defaults of the fields of classes, read off their source."""
+    nodes = [each for each in ast.parse(path.read_text()).body if isinstance(each, ast.ClassDef)]
+    fields = [field for name in classes for each in nodes if each.name == name for field in each.body]
+    return {
+        ast.unparse(field.target): ast.literal_eval(field.value)
+        for field in fields
+        if isinstance(field, ast.AnnAssign) and isinstance(field.value, ast.Constant)
+    }
+
+
+def test_wan22_is_asked_what_upstreams_generator_takes_from_sglang(catalogue: Catalogue) -> None:
+    configs = Path("python/sglang/multimodal_gen/configs")
+    sampling, pipeline = configs / "sample" / "wan.py", configs / "pipeline_configs" / "wan.py"
+    root = sglang_checkout(sampling, pipeline)
+    asked = defaults(root / sampling, "Wan2_2_Base_SamplingParams", "Wan2_2_TI2V_5B_SamplingParam")
+    data = catalogue.cases[WAN22[0]].data()
+    call = data["call"]
+    assert call["max_area"] == asked["width"] * asked["height"]
+    assert data["output"]["fps"] == asked["fps"] == 24
+    assert call["num_frames"] == asked["fps"] // 4 * 4 + 1  # a second, rounded as WanI2VCommonConfig.adjust_num_frames
+    assert call["flow_shift"] == defaults(root / pipeline, "Wan2_2_TI2V_5B_Config")["flow_shift"]
+    for name in ("negative_prompt", "num_inference_steps", "guidance_scale"):
+        assert call[name] == asked[name], name
 
 
 @pytest.mark.parametrize(
