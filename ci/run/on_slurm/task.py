@@ -29,16 +29,16 @@ MACHINES = "machines"  # the folder that holds what was seen of each GPU kind th
 
 
 def main(folder: Path, number: str) -> int:
-    """Run a task; returns its exit status, 1 where a case failed."""
+    """Run a task; returns its exit status, 1 where a case is not finished."""
     asked: dict[str, Any] = json.loads((folder / f"{number}.json").read_text())
     machine, node = this_host(), os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    failed = False
+    left = {case["id"] for case in asked["run"]["jobs"][0]["cases"]}
     life = os.environ.get("SLURM_RESTART_COUNT", "0")
     with (folder / f"{number}.{life}.jsonl").open("w", encoding="utf-8") as events:
 
         def write(event: Mapping[str, Any]) -> None:
-            nonlocal failed
-            failed |= event["event"] in ("failed", "skipped")
+            if event["event"] in ("done", "reused"):
+                left.discard(event["case"])
             print(json.dumps(event), file=events, flush=True)
 
         seen = {name: getattr(machine, name) for name in SEEN}
@@ -55,7 +55,7 @@ def main(folder: Path, number: str) -> int:
                 reason = f"its runner does not start on {node}: {error}"
         for case in job["cases"] if reason is not None else ():
             write({"event": "failed", "case": case["id"], "phase": "load", "reason": reason})
-    return int(failed)
+    return int(bool(left))
 
 
 def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -107,7 +107,8 @@ def _within(asked: Mapping[str, Any]) -> list[str]:
     places = [run.get(name) for name in ("cache", "store", "models", "previous", "deliver", "against")]
     folders = dict.fromkeys(filter(None, [*places, *(case["base"] for case in run["jobs"][0]["cases"])]))
     weights = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    weights.mkdir(parents=True, exist_ok=True)
+    for folder in (*folders, weights):  # none mounts what is not there, such as a store before its first result
+        Path(folder).mkdir(parents=True, exist_ok=True)
     return container.within(asked["container"], asked["image"], folders, weights)
 
 

@@ -32,6 +32,7 @@ REASONS = {
     "OUT_OF_MEMORY": "it was over its memory; memory_gb in the site file gives more",
     "NODE_FAIL": "its node failed, and it was not queued again",
     "CANCELLED": "someone cancelled it",
+    "FAILED": "its runner ended without a word on this case; the end of its log says why",
 }
 
 

@@ -60,6 +60,7 @@ def test_the_job_runs_in_the_image_on_the_card_that_is_there_with_its_folders_mo
     assert (tmp_path / "home").read_text() == "\n"  # the image says where it has them
     for folder in (f"{tmp_path}:{tmp_path}", f"{tmp_path}/cases:{tmp_path}/cases", f"{tmp_path}/hub:/gt/weights"):
         assert folder in called
+    assert (tmp_path / "store").is_dir()  # before the first result too: nothing mounts what is not there
     (job,) = json.loads((tmp_path / "run").read_text())["jobs"]
     assert (job["device"], job["gpu_kind"], job["card"]["name"]) == ("cuda", "h100", "NVIDIA H100 80GB HBM3")
     (seen,) = (tmp_path / "slurm" / "machines" / "h100").iterdir()
@@ -81,6 +82,13 @@ def test_what_the_node_does_not_have_fails_the_cases_in_words(
     status, (_, failed) = run(tmp_path, **asked)
     assert (status, failed["event"], failed["case"]) == (1, "failed", "one")
     assert re.search(said, failed["reason"])
+
+
+def test_a_container_that_does_not_start_ends_the_task_with_a_status_that_slurm_calls_a_failure(tmp_path: Path) -> None:
+    program(tmp_path, "nvidia-smi", f"echo '{H100}'")
+    program(tmp_path, "apptainer", "exit 255")
+    status, (node,) = run(tmp_path)
+    assert (status, node["event"]) == (1, "node")
 
 
 def test_a_case_that_ends_with_all_processes_of_its_task_has_not_failed(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ci.errors import SlurmError
 from ci.run.on_slurm import commands, waiting
 from ci.run.on_slurm.commands import State
 from ci.run.on_slurm.tasks import Task
-from ci.run.on_slurm.waiting import Screen, Wait
+from ci.run.on_slurm.waiting import REASONS, Screen, Wait
 
 NODE = {"event": "node", "node": "na", "machine": {"kind": "cpu", "gpu_name": ""}, "time": "2026-01-01T00:00:00+00:00"}
 
@@ -101,7 +101,7 @@ def test_what_a_shared_file_system_shows_late_still_counts(wait: Any, tmp_path: 
     assert {event["event"] for event in outcomes.values()} == {"done"}
 
 
-@pytest.mark.parametrize("name", ["TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "CANCELLED", "FAILED"])
+@pytest.mark.parametrize("name", REASONS)
 def test_cases_of_a_task_that_slurm_ended_fail_with_its_word_and_the_end_of_the_log(
     wait: Any, tmp_path: Path, name: str
 ) -> None:
@@ -111,7 +111,7 @@ def test_cases_of_a_task_that_slurm_ended_fail_with_its_word_and_the_end_of_the_
     )
     assert outcomes["a"]["event"] == "done"
     assert outcomes["b"]["event"] == "failed"
-    assert f"task 7_0 ended as {name}" in outcomes["b"]["reason"]
+    assert outcomes["b"]["reason"] == f"task 7_0 ended as {name}: {REASONS[name]}"
     assert outcomes["b"]["log"] == ["slurmstepd: error: it ended in <cache>/x"]
 
 
