@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import dagger
-from dagger import DefaultPath, Doc, Ignore, function, object_type
+from dagger import Doc, function, object_type
 
+from .run.dagger_interface import from_caller
 from .verbs import checks
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cases import CasesDiffOnEngine, CasesList, CasesShow, CasesValidate
@@ -23,8 +24,7 @@ from .verbs.trace_on_engine import TraceOnEngine
 
 Checkout = Annotated[
     dagger.Directory,
-    DefaultPath("/"),
-    Ignore([".git", ".venv", "**/__pycache__", ".*_cache", "gt"]),
+    *from_caller("/", without=(".git", ".venv", "**/__pycache__", ".*_cache", "gt")),
     Doc("This repository."),
 ]
 

@@ -13,6 +13,7 @@ from dagger import dag
 from ..catalogue.native import ServingEngine
 from ..errors import GtError
 from . import recipes
+from .dagger_interface import commit_of
 from .recipes import PublishedImage
 
 BUILD = "/opt/build"
@@ -123,7 +124,7 @@ class Images:
         address, revision = f"https://github.com/{engine.repo}", ref or engine.ref
         source = dag.git(address).ref(revision)
         try:
-            return Checkout(source.tree(), f"commit:{await source.commit()}", revision)
+            return Checkout(source.tree(), f"commit:{await commit_of(source)}", revision)
         except dagger.QueryError as error:
             raise GtError(
                 f"{address} at {revision} cannot be had: {error}; check --engine-ref, or give a checkout with --engine"

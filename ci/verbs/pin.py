@@ -11,6 +11,7 @@ from typing_extensions import Doc
 
 from ..catalogue.pin import case_files, open_digest, open_revisions, pin
 from ..run import on_machine, recipes
+from ..run.dagger_interface import CALL
 from .options import OURS, Answer, Cases, read_text
 
 
@@ -43,7 +44,7 @@ class PinOnMachine(Pin):
                 lines += pin(path, open_revisions, partial(_commits, unresolved))
         if self.cases is OURS or self.cases.path == OURS.path:
             images = read_text(recipes.CONTAINERS / "images.yaml")
-            advice = "" if self.check else "; `dagger call pin -o .` resolves it"
+            advice = "" if self.check else f"; `{CALL} pin -o .` resolves it"
             unresolved += [f"images.yaml: {spot.what} is open{advice}" for spot in open_digest(images)]
         return Answer(lines=[*lines, *unresolved], bad=bool(unresolved))
 

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Protocol, get_type_hints
 
 import anyio
 import dagger
-from dagger import DefaultPath, Doc, Ignore, Name, enum_type, function
+from dagger import Doc, Name, enum_type, function
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 
 from ..errors import GtError
 from ..run import transfer
+from ..run.dagger_interface import from_caller
 from ..run.wording import of_the_module
 from .choices import GpuKind, PublishWay, Source
 from .fields import REQUIRED, Field, fields, help_of, name_of, several
@@ -104,12 +105,9 @@ def _parameter(field: Field) -> inspect.Parameter:
     if field.kind is tuple:
         kind, default = list[field.inner], None  # type: ignore[name-defined]  # a value, not a name
     source, without = field.mark(FromCaller), field.mark(Without)
-    if source is not None:
-        marks.append(DefaultPath(source.path))
     if isinstance(default, Folder):  # of `gt`: the module does not see the folder in which its caller stands
         default = REQUIRED
-    if without is not None:
-        marks.append(Ignore(list(without.patterns)))
+    marks += from_caller(source.path if source else None, without.patterns if without else ())
     if field.name.endswith("_"):  # a name that Python or this code has taken
         marks.append(Name(field.name.removesuffix("_")))
     if choice is not None and default is not REQUIRED:

@@ -231,10 +231,8 @@ def scripts() -> Iterator[tuple[str, str]]:
     pipeline = yaml.safe_load(BUILDKITE.read_text())
     for text in (pipeline["env"]["GT_GENERATE"], *(step["command"] for step in pipeline["steps"] if "command" in step)):
         yield "bash", text.replace("$$", "$")
-    for text in re.findall(r"sh '''(.*?)'''", JENKINS.read_text(), re.DOTALL):
-        yield "sh", text
-    for text in re.findall(r"sh '([^'].*?)'$", JENKINS.read_text(), re.MULTILINE):
-        yield "sh", text
+    for texts in re.findall(r"sh\(CALL \+ (?:'''(.*?)'''|'([^'\n]+)')\)", JENKINS.read_text(), re.DOTALL):
+        yield "sh", "".join(texts)
 
 
 def test_scripts_are_clean_to_shellcheck(shellcheck: str) -> None:

@@ -48,7 +48,7 @@ def test_a_script_is_sound_shell_and_gets_no_expression(name: str, step: dict[st
 
 
 def test_our_own_scripts_are_sound_shell(shellcheck: str) -> None:
-    for name in (".ci/run", ".ci/install", ".github/install-dagger", ".github/log-groups"):
+    for name in (".ci/run", ".ci/install", ".github/install-dagger", ".github/call-module", ".github/log-groups"):
         lint(shellcheck, (ROOT / name).read_text())
 
 

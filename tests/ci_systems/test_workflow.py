@@ -74,7 +74,7 @@ def test_the_module_and_the_action_are_those_of_the_workflows_own_commit() -> No
             first = next(step for step in steps_of(job) if "uses" in step)
             assert first["with"] == {**own, "persist-credentials": False}
     assert [step["uses"] for step in steps_of(JOBS["generate"]) if step.get("id") == "generate"] == ["./.diffusion-gt"]
-    assert set(re.findall(r"dagger call -m (\S+)", TEXT)) == {".diffusion-gt"}
+    assert set(re.findall(r"([\w.-]+)/\.github/call-module", TEXT)) == {".diffusion-gt"}
 
 
 def test_jobs_end_in_time_and_one_that_fails_stops_no_other() -> None:
@@ -91,7 +91,7 @@ def test_a_newer_run_reaches_no_publish_under_way() -> None:
     assert "concurrency" not in INNER
     assert [name for name, job in JOBS.items() if "concurrency" in job] == ["make"]
     assert JOBS["make"]["uses"] == "./.github/workflows/gt-make.yml"
-    assert not re.search(r"dagger call -m \S+ publish", MAKE.read_text())
+    assert not re.search(r"call-module publish", MAKE.read_text())
     assert (JOBS["publish"]["needs"], JOBS["attest"]["needs"]) == ("make", "make")
 
 

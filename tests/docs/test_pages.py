@@ -9,6 +9,7 @@ import pytest
 import typer
 
 from ci.cli import app
+from ci.run.dagger_interface import CALL, CORE
 from tests.conftest import ROOT
 from tests.support.interface import functions
 from tests.support.pages import DOCS, PAGES, commands
@@ -28,7 +29,7 @@ def parse(arguments: list[str]) -> None:
 
 
 def call(arguments: list[str]) -> str:
-    """The function of a `dagger call`. Raises AssertionError where the module does not have it, or an argument."""
+    """The function that a call names. Raises AssertionError where the module does not have it, or an argument."""
     known, rest = functions(), list(arguments)
     while rest and rest[0].startswith("-"):
         assert rest.pop(0) in ("-m",), arguments
@@ -51,14 +52,26 @@ def test_a_command_of_gt_is_one_that_it_takes(line: str, arguments: list[str]) -
     parse(arguments)
 
 
-@pytest.mark.parametrize(("line", "arguments"), [each for each in commands("dagger") if each[1][0] == "call"])
-def test_a_dagger_call_names_a_function_and_arguments_that_the_module_has(line: str, arguments: list[str]) -> None:
-    call(arguments[1:])
+CALLS = [(line, words[1:]) for line, words in commands("dagger") if f"dagger {words[0]}" == CALL]
+
+
+@pytest.mark.parametrize(("line", "arguments"), CALLS)
+def test_a_call_on_an_engine_names_a_function_and_arguments_that_the_module_has(
+    line: str, arguments: list[str]
+) -> None:
+    call(arguments)
+
+
+def test_no_page_writes_a_call_of_a_function_in_another_way() -> None:
+    assert {f"dagger {words[0]}" for _, words in commands("dagger")} <= {CALL, CORE}
+    text = "\n".join(page.read_text() for page in PAGES)
+    spelled = set(re.findall(r"\bdagger (?:--?[\w=-]+ )*(?:call|core|functions|api|query)\b", text))
+    assert spelled == {CALL, CORE, "dagger functions", "dagger api"}  # the last one where 1.0 is told of
 
 
 def test_the_page_of_the_module_calls_every_main_function() -> None:
     page = "docs/start/dagger.md:"
-    calls = {call(words[1:]) for line, words in commands("dagger") if line.startswith(page) and words[0] == "call"}
+    calls = {call(arguments) for line, arguments in CALLS if line.startswith(page)}
     assert calls >= {"generate", "verdict", "matrix", "plan", "check", "compare", "publish", "reproduce", "runner"}
 
 

@@ -19,6 +19,7 @@ from ...catalogue.gpus import suits
 from ...plan.fleet import FleetHost
 from ...plan.host import host_of
 from ...plan.nvidia import QUERY
+from ..dagger_interface import CALL, CORE
 from ..on_engine import KEEP, PREVIOUS
 from .dispatch import HostFaultError, Place
 
@@ -66,12 +67,12 @@ class Nested:
         query += ["--name", "NVIDIA_DRIVER_CAPABILITIES", "--value", "compute,utility", "experimental-with-all-gp-us"]
         query += ["with-exec", "--args", listed(QUERY), "stdout"]
         with anyio.move_on_after(ANSWER_S) as limit:
-            version = (await self._answer(host, "core", "version")).strip()
+            version = (await self._answer(host, "version")).strip()
             if version != self._version:
                 both = f"its engine is {version}, and this one {self._version}"
                 raise HostFaultError(f"{both}; they must be of one version")
             try:
-                machine = host_of(await self._answer(host, "core", *query))
+                machine = host_of(await self._answer(host, *query))
             except HostFaultError as error:
                 if str(error).startswith(NO_ANSWER):  # slow, perhaps with the image: that says nothing of GPUs
                     raise
@@ -91,7 +92,7 @@ class Nested:
         The container is of the runner here, and has what the arguments refer to; `making` are those that only say how.
         Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.
         """
-        generate = ["dagger", "--progress=plain", "call", "-m", SOURCE, "generate", *arguments]
+        generate = [*CALL.split(), "--progress=plain", "-m", SOURCE, "generate", *arguments]
         bring = shlex.join([*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"])
         bring = f'{{ {bring} "$1" && {shlex.join(KEEP)}; }} >/tmp/brought 2>&1 && echo {shlex.quote(f"[{label}]")} '
         relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, f'{bring} "$1: kept here"']
@@ -114,15 +115,18 @@ class Nested:
         while missed < MISSES:
             await anyio.sleep(0 if missed else HEARTBEAT_S)
             try:
-                await self._answer(host, "core", "version")
+                await self._answer(host, "version")
                 missed = 0
             except HostFaultError:
                 missed += 1
         call.cancel()
 
-    async def _answer(self, host: FleetHost, *command: str) -> str:
-        """What a command says on a host. Raises HostFaultError where it fails or takes longer than ANSWER_S."""
-        shell = ["bash", "-c", ASKED, "-", str(ASKING_S), "dagger", "--progress=plain", "-vv", *command]
+    async def _answer(self, host: FleetHost, *functions: str) -> str:
+        """What a chain of a host's core functions gives.
+
+        Raises HostFaultError where it fails or takes longer than ANSWER_S.
+        """
+        shell = ["bash", "-c", ASKED, "-", str(ASKING_S), *CORE.split(), "--progress=plain", "-vv", *functions]
         container = self._reaching(host, self._base).with_exec(shell, expect=dagger.ReturnType.ANY)
         with anyio.move_on_after(ANSWER_S):
             answer = await container.sync()

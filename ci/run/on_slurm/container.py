@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ...errors import ImageError
 from ...plan.slurm import image_as
+from ..dagger_interface import CALL
 from ..recipes import WEIGHTS
 
 WORKDIR = "/gt"  # of the runner images: Python looks for modules where it starts, and the caller's folder has others
@@ -27,7 +28,7 @@ def image_record(image: str) -> dict[str, str]:
         return {"reference": Path(reference).name, "digest": index["manifests"][0]["digest"]}
     except (OSError, tarfile.TarError, KeyError, IndexError, ValueError) as error:
         raise ImageError(
-            f"{reference} is no OCI archive that can be read ({error}); `dagger call export` makes one"
+            f"{reference} is no OCI archive that can be read ({error}); `{CALL} export` makes one"
         ) from None
 
 

@@ -22,6 +22,7 @@ from ...plan.host import Host
 from ...plan.jobs import Job
 from ...plan.slurm import Site
 from .. import double_run, on_machine
+from ..dagger_interface import CALL
 from ..on_machine import Outcome, Places
 from .container import image_record
 from .sending import Sender, Spec
@@ -74,7 +75,7 @@ class Call:
         if job.cases[0].serving is not None:
             raise ImageError("native cases need the serving engine, which no runner image has; leave container out")
         if job.source not in self.site.images:
-            raise ImageError(f"the site file names no image for {job.source}; `dagger call export` makes one")
+            raise ImageError(f"the site file names no image for {job.source}; `{CALL} export` makes one")
         image = self.site.images[job.source]
         if "@" not in image and self.site.container == "pyxis":
             raise ImageError(f"pyxis takes {job.source}'s image from a registry, as REFERENCE@sha256:DIGEST")
