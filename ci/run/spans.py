@@ -12,6 +12,7 @@ import dagger
 from opentelemetry import propagate, trace
 
 PARENT = "GT_TRACEPARENT"  # as the runner reads it
+UNSEEN = {"dagger.io/ui.internal": True}  # the span itself is shown with -vvv alone
 FOLDED = {"dagger.io/ui.encapsulate": True}  # what is under the span is shown where it fails, and with -vvv
 _tracer = trace.get_tracer("diffusion-gt")
 
@@ -24,9 +25,9 @@ def job(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def step(name: str) -> Iterator[None]:
-    """A step; mounts, environments and commands are folded under it."""
-    with _tracer.start_as_current_span(name, attributes=FOLDED):
+def step(name: str, *, unseen: bool = False) -> Iterator[None]:
+    """A step; mounts, environments and commands are folded under it. One that tells a person nothing is `unseen`."""
+    with _tracer.start_as_current_span(name, attributes=FOLDED | (UNSEEN if unseen else {})):
         yield
 
 

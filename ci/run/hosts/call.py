@@ -19,6 +19,7 @@ from ...catalogue.gpus import suits
 from ...plan.fleet import FleetHost
 from ...plan.host import host_of
 from ...plan.nvidia import QUERY
+from .. import spans
 from ..dagger_interface import CALL, CORE
 from ..on_engine import KEEP, PREVIOUS
 from .dispatch import HostFaultError, Place
@@ -66,7 +67,7 @@ class Nested:
         query += ["--name", "GT_NONCE", "--value", uuid.uuid4().hex, "with-env-variable"]
         query += ["--name", "NVIDIA_DRIVER_CAPABILITIES", "--value", "compute,utility", "experimental-with-all-gp-us"]
         query += ["with-exec", "--args", listed(QUERY), "stdout"]
-        with anyio.move_on_after(ANSWER_S) as limit:
+        with spans.step(f"look at {host.name}"), anyio.move_on_after(ANSWER_S) as limit:
             version = (await self._answer(host, "version")).strip()
             if version != self._version:
                 both = f"its engine is {version}, and this one {self._version}"
@@ -94,20 +95,21 @@ class Nested:
         """
         generate = [*CALL.split(), "--progress=plain", "-m", SOURCE, "generate", *arguments]
         bring = shlex.join([*generate, "--only-finished", "-o", PREVIOUS, "--case-ids"])
-        bring = f'{{ {bring} "$1" && {shlex.join(KEEP)}; }} >/tmp/brought 2>&1 && echo {shlex.quote(f"[{label}]")} '
-        relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, f'{bring} "$1: kept here"']
-        container = self._reaching(host, container).with_directory(OUT, dag.directory())
+        bring = f'{{ {bring} "$1" && {shlex.join(KEEP)}; }} >/tmp/brought 2>&1'
+        relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, bring]
+        container = spans.watched(self._reaching(host, container)).with_directory(OUT, dag.directory())
         call = container.with_exec([*relay, *generate, *making, "-o", OUT], expect=dagger.ReturnType.ANY)
         ran = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, host, group.cancel_scope)
-            ran = await call.sync()
-            group.cancel_scope.cancel()
-        if ran is None:
-            raise HostFaultError(f"it stopped answering ({MISSES} times in a row, {ANSWER_S:.0f} s each)")
-        if await ran.exit_code():
-            raise _failure(await ran.stdout())
-        return ran.directory(OUT)
+        with spans.step(f"call {host.name}"):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._watch, host, group.cancel_scope)
+                ran = await call.sync()
+                group.cancel_scope.cancel()
+            if ran is None:
+                raise HostFaultError(f"it stopped answering ({MISSES} times in a row, {ANSWER_S:.0f} s each)")
+            if await ran.exit_code():
+                raise _failure(await ran.stdout())
+            return ran.directory(OUT)
 
     async def _watch(self, host: FleetHost, call: anyio.CancelScope) -> None:
         """Cancel a call once its host has not answered so many times in a row."""
@@ -115,7 +117,8 @@ class Nested:
         while missed < MISSES:
             await anyio.sleep(0 if missed else HEARTBEAT_S)
             try:
-                await self._answer(host, "version")
+                with spans.step(f"is {host.name} there", unseen=True):
+                    await self._answer(host, "version")
                 missed = 0
             except HostFaultError:
                 missed += 1

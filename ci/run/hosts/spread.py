@@ -15,6 +15,7 @@ from ...artifact.records import RemoteRecord
 from ...plan.fleet import FleetHost
 from ...plan.generation import Generation, now
 from ...plan.jobs import Job
+from .. import spans
 from ..on_engine import CASES, Engine, Results, Settings, unsettled
 from .call import Nested, RefusedError
 from .dispatch import Dispatch, HostFaultError, Place, homeless
@@ -78,7 +79,8 @@ class Spread:
             if place.host is None:
                 await self._engine.run_here(job, devices, results)
             else:
-                await self._run_there(job, place, place.host, devices, results)
+                with spans.job(f"{job.name} on {place.name}"):
+                    await self._run_there(job, place, place.host, devices, results)
 
         await self._engine.plan()
         await self._dispatch.run(run_job)
@@ -130,8 +132,9 @@ class Spread:
 
     async def _collect(self, artifact: dagger.Directory, name: str, results: Results) -> Iterable[str]:
         """Take what a host of this name delivered; returns its cases."""
-        await self._engine.keep(artifact)
-        manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), name)
+        with spans.step("keep"):
+            await self._engine.keep(artifact)
+            manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), name)
         for case, record in manifest.cases.items():
             if record.status == "ok":
                 whole = json.loads(record.model_dump_json())

@@ -1,4 +1,4 @@
-"""The promises of the relay: every line says its host and job, and what is finished is home before the call ends."""
+"""The promises of the relay: it shows what each case does, and what is finished is home before the call ends."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,43 +16,84 @@ import pytest
 from ci.plan import generation
 from ci.run import progress
 from ci.run.hosts import relay
-from gt_runner.events import ENDS, mark, marked
+from gt_runner.events import ENDS, Event, mark, marked
+from gt_runner.supervise import spans
 from tests.conftest import ROOT
+from tests.support.collector import TRACEPARENT, Collector, collecting
 from tests.support.runs import Runner, faulty_case
 
 FOLDERS = [str(ROOT / "containers" / "runner"), str(ROOT / "tests" / "support" / "faulty")]
 
 
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """An engine that the relay tells of its cases."""
+    with collecting() as collector:
+        monkeypatch.setenv(spans.ADDRESS, f"http://127.0.0.1:{collector.server_port}")
+        monkeypatch.setenv(spans.PARENT, TRACEPARENT)
+        yield collector
+
+
+def names(engine: Collector, count: int) -> list[str]:
+    """The names of the spans that have ended, in order; waits for so many."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        ended = [span.name for span in engine.spans if span.end_time_unix_nano]
+        if len(ended) >= count:
+            return ended
+        time.sleep(0.02)
+    raise AssertionError(ended)
+
+
+def said(event: Event) -> str:
+    """An event in a call's log, as Dagger's plain progress shows it."""
+    return f"12 : [3.4s] | {mark(event)}"
+
+
 def finished(case: str) -> str:
-    """A line of a call's log, as Dagger's plain progress shows it."""
-    return "12 : [3.4s] | " + mark({"event": "done", "case": case, "record": {"seconds": {"load": 1.0}}})
+    return said({"event": "done", "case": case, "record": {"seconds": {"load": 1.0}}})
 
 
-@pytest.mark.parametrize("status", [0, 1, 7])
-def test_each_line_says_host_and_job_and_the_status_is_the_calls(status: int) -> None:
-    script = ROOT / "ci" / "run" / "hosts" / "relay.py"
-    call = ["sh", "-c", f"echo one; echo two >&2; exit {status}"]
+def test_of_a_call_that_succeeds_its_cases_are_shown_with_host_and_job_and_nothing_else(engine: Collector) -> None:
+    load = said({"event": "phase", "case": "one", "phase": "load"})
+    lines = " ".join(map(shlex.quote, ["1 : load module: .", load, "3 : uv sync", finished("one")]))
+    call = ["sh", "-c", f"[ -z \"${spans.ADDRESS}\" ] && printf '%s\\n' {lines}"]
     env = {**os.environ, "PYTHONPATH": FOLDERS[0]}
+    script = ROOT / "ci" / "run" / "hosts" / "relay.py"
     done = subprocess.run(
         [sys.executable, str(script), "host job", "true", *call], capture_output=True, text=True, check=False, env=env
     )
-    assert (done.stdout, done.returncode) == ("[host job] one\n[host job] two\n", status)
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert names(engine, 2)[:2] == ["[host job] one load", "[host job] one: made"]
+
+
+@pytest.mark.parametrize("status", [1, 7])
+def test_of_a_call_that_fails_the_end_of_its_log_is_shown_and_the_status_is_the_calls(
+    status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert relay.relay("host job", "true", ["sh", "-c", f"seq 3000; echo why >&2; exit {status}"]) == status
+    shown = capfd.readouterr().out.splitlines()
+    assert len(shown) == relay.LAST
+    assert shown[-2:] == ["[host job] 3000", "[host job] why"]
 
 
 def test_finished_cases_are_brought_together_while_the_call_goes_on(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    engine: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "PAUSE_S", 0)
     log, line = tmp_path / "log", {case: shlex.quote(finished(case)) for case in ("one", "two", "three")}
     call = (
         f"echo step 1/2; echo {line['one']}; while ! [ -e {log} ]; do sleep 0.05; done\n"
         f"echo {line['two']}; echo {line['three']}\n"
-        f"while ! grep -q three {log}; do sleep 0.2; echo step; done; echo the call has seen it"
+        f"while ! grep -q three {log}; do sleep 0.2; echo step; done; sleep 1; echo step"
     )
     assert relay.relay("host job", f'echo "$1" >> {log}; sleep 0.5', ["sh", "-c", call]) == 0
     assert log.read_text().splitlines() == ["one", "two,three"]
-    shown = capfd.readouterr().out.splitlines()
-    assert (shown[0], shown[-1]) == ("[host job] step 1/2", "[host job] the call has seen it")
+    ended = names(engine, 5)
+    assert [name for name in ended if "kept" in name] == [
+        "[host job] one: kept here",
+        "[host job] two, three: kept here",
+    ]
 
 
 def test_bringing_that_fails_or_hangs_does_not_hold_up_the_call() -> None:
@@ -62,16 +104,15 @@ def test_bringing_that_fails_or_hangs_does_not_hold_up_the_call() -> None:
         assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("sentence", ["{case}: Bild fertig", ""])
 def test_the_relay_does_not_care_how_the_runner_words_its_lines(
-    sentence: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    engine: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The runner itself runs, its sentences reworded: the case is brought, and nobody sees the lines for programs."""
+    """The runner itself runs, its sentences reworded: the case is brought, and both are shown."""
     spec, brought = tmp_path / "run.json", tmp_path / "brought"
     spec.write_text(json.dumps(Runner(tmp_path).spec([faulty_case("one"), faulty_case("bad", "raise")])))
     reworded = (
         "import sys; from gt_runner import __main__; from gt_runner.supervise import console\n"
-        f"console.line = lambda event: {sentence!r}.format(case=event.get('case')) or None\n"
+        "console.line = lambda event: f\"{event.get('case')}: Bild fertig\"\n"
         f"sys.argv[1:] = ['run', {str(spec)!r}, '--events-file', {str(tmp_path / 'events')!r}]\n"
         "sys.exit(__main__.main())"
     )
@@ -81,9 +122,7 @@ def test_the_relay_does_not_care_how_the_runner_words_its_lines(
     while not brought.exists() or not brought.read_text():
         time.sleep(0.05)
     assert brought.read_text() == "one\n"
-    assert {line.removeprefix("[host job] ") for line in capfd.readouterr().out.splitlines()} == (
-        {sentence.format(case=case) for case in ("one", "bad", "None")} if sentence else set()
-    )
+    assert {"[host job] one: made", "[host job] bad: failed"} <= set(names(engine, 4))
 
 
 def test_only_a_line_that_the_runner_marked_is_an_event() -> None:

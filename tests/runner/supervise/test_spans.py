@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from gt_runner.supervise import spans
 from tests.conftest import ROOT
+from tests.support.collector import PARENT, TRACE, TRACEPARENT, Collector, collecting
 
-TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 EVENTS: list[dict[str, Any]] = [
     {"event": "reused", "case": "old", "record": {}},
     {"event": "fetching", "case": "new", "what": "owner/name", "done": 5_000_000, "total": 20_000_000},
@@ -36,41 +32,7 @@ for event in {EVENTS!r}:
 """
 
 
-class Collector(HTTPServer):
-    """What an engine runs for each container."""
-
-    def __init__(self, status: int) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # as http.server wants it
-                request = ExportTraceServiceRequest()
-                request.ParseFromString(self.rfile.read(int(self.headers["Content-Length"])))
-                collector.requests.append(request)
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-    @property
-    def spans(self) -> list[Any]:
-        """Every span as it was sent."""
-        return [span for request in self.requests for span in request.resource_spans[0].scope_spans[0].spans]
-
-
-@contextmanager
-def collecting(status: int = 201) -> Iterator[Collector]:
-    with Collector(status) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-def watch(address: str, parent: str = f"00-{TRACE}-{PARENT}-01") -> None:
+def watch(address: str, parent: str = TRACEPARENT) -> None:
     """Show the events in a process, as a run does."""
     environment = {"PYTHONPATH": str(ROOT / "containers" / "runner"), spans.ADDRESS: address, spans.PARENT: parent}
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)

@@ -78,9 +78,13 @@ def _attribute(key: str, value: int) -> bytes:
 
 
 class Spans:
-    """Turns a run's events into spans: one for each case, and one for each of its phases under it."""
+    """Turns a run's events into spans: one for each case, and one for each of its phases under it.
 
-    def __init__(self) -> None:
+    `before` stands in front of each name, such as the host of a run whose engine is another one.
+    """
+
+    def __init__(self, before: str = "") -> None:
+        self._before = before
         match = _TRACEPARENT.fullmatch(os.environ.get(PARENT, ""))
         self._address = os.environ.get(ADDRESS, "") if match else ""  # else nobody watches
         self._trace, self._parent = map(bytes.fromhex, match.groups()) if match else (b"", b"")
@@ -116,18 +120,26 @@ class Spans:
             case "skipped":
                 self._end(event["case"], "skipped", event["reason"])
 
+    def note(self, text: str) -> None:
+        """Send a span that has ended as it began: something that a person should see."""
+        if self._address:
+            self._put(self._span(self._parent, text, end=time.time_ns()))
+
+    def _span(self, parent: bytes, name: str, end: int = 0) -> Span:
+        return Span(self._trace, parent, self._before + name, end=end)
+
     def _enter(self, case: str, phase: str) -> None:
         if case not in self._cases:
-            self._put(self._cases.setdefault(case, Span(self._trace, self._parent, case)))
+            self._put(self._cases.setdefault(case, self._span(self._parent, case)))
         self._leave(case)
-        self._phases[case] = Span(self._trace, self._cases[case].id, f"{case} {phase}")
+        self._phases[case] = self._span(self._cases[case].id, f"{case} {phase}")
         self._put(self._phases[case])
 
     def _step(self, case: str, phase: str, done: int, total: int, what: str) -> None:
         if case not in self._phases:
             self._enter(case, phase)
         span = self._phases[case]
-        span.name, span.progress = f"{case} {phase}: {what}{done} of {total}", (done, total)
+        span.name, span.progress = f"{self._before}{case} {phase}: {what}{done} of {total}", (done, total)
         self._put(span)
 
     def _leave(self, case: str, error: str = "") -> None:
@@ -138,8 +150,8 @@ class Spans:
 
     def _end(self, case: str, how: str, error: str = "") -> None:
         self._leave(case, error)
-        span = self._cases.pop(case, None) or Span(self._trace, self._parent, case)
-        span.name, span.end, span.error = f"{case}: {how}", time.time_ns(), error
+        span = self._cases.pop(case, None) or self._span(self._parent, case)
+        span.name, span.end, span.error = f"{self._before}{case}: {how}", time.time_ns(), error
         self._put(span)
 
     def _put(self, span: Span) -> None:
