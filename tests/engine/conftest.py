@@ -10,11 +10,13 @@ import subprocess
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ci.run.dagger_interface import CALL, CORE
 from tests.conftest import ROOT
 
 
@@ -43,16 +45,28 @@ def dagger(*arguments: str, env: dict[str, str] | None = None, timeout: float = 
     return Called(done.returncode, done.stdout, done.stderr)
 
 
+def core(*functions: str, **options: Any) -> Called:
+    """Call a chain of the engine's own functions."""
+    return dagger(*CORE.split()[1:], *functions, **options)
+
+
+def call_of(module: Path, *arguments: str, **options: Any) -> Called:
+    """Call a function of a module in a folder."""
+    return dagger(*CALL.split()[1:], "-m", str(module), *arguments, **options)
+
+
 @pytest.fixture(scope="session")
-def engine() -> None:
+def engine() -> str:
+    """The version of the engine that answers."""
     if shutil.which("dagger") is None:
         pytest.skip("no dagger CLI on PATH; see README.md, The Dagger module")
     try:
-        answered = dagger("core", "version", timeout=60)
+        answered = core("version", timeout=60)
     except subprocess.TimeoutExpired:
         pytest.skip("no Dagger engine answered its version within 60 s")
     if answered.status:
         pytest.skip(f"no Dagger engine answers: {answered.message.splitlines()[-1]}")
+    return answered.out.strip()
 
 
 @pytest.fixture
@@ -73,13 +87,21 @@ def address() -> str:
 
 
 @pytest.fixture(scope="session")
-def call(engine: None) -> Call:
+def call(engine: str) -> Call:
     """Call a function of this checkout's module."""
+    return partial(call_of, ROOT)
 
-    def run(*arguments: str, **options: Any) -> Called:
-        return dagger("call", "-m", str(ROOT), *arguments, **options)
 
-    return run
+@pytest.fixture(scope="session")
+def functions_listed(engine: str) -> Called:
+    """What the CLI lists of this checkout's module; in 1.0 by `dagger api functions`."""
+    return dagger("functions", "-m", str(ROOT))
+
+
+@pytest.fixture(scope="session")
+def help_of(call: Call) -> Callable[[str], str]:
+    """The CLI's help of a function."""
+    return cache(lambda function: call(function, "--help").out)
 
 
 @dataclass
@@ -104,6 +126,17 @@ class Volume:
 def volume(call: Call, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Volume]:
     """A new, empty result store."""
     return lambda: Volume(call, tmp_path_factory.mktemp("engine"), f"gt-test-{uuid.uuid4().hex}")
+
+
+def written(folder: str | None, since: Path, text: str) -> list[str]:
+    """The files of an engine's state, where it is on this machine, that were written since and hold a text."""
+    if folder is None:
+        return []
+    changed = ["find", folder, "-xdev", "-type", "f", "-cnewer", str(since)]
+    found = subprocess.run(
+        [*changed, "-exec", "grep", "-lF", text, "{}", "+"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.splitlines()
 
 
 def processes(manifest: dict[str, Any]) -> dict[str, str]:

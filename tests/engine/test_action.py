@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -14,7 +15,6 @@ from tests.ci_systems.conftest import tool
 from tests.ci_systems.github import GitHub, WorkflowRun, snapshot
 from tests.ci_systems.test_action import HOSTILE, parameters
 from tests.conftest import ROOT
-from tests.engine.conftest import Call
 from tests.engine.test_generate import smoke_cases
 
 ENGINE = ("_EXPERIMENTAL_DAGGER_RUNNER_HOST", "DAGGER_NO_NAG", "DO_NOT_TRACK")
@@ -26,7 +26,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def github(engine: None, checkout: Path, tmp_path: Path) -> GitHub:
+def github(engine: str, checkout: Path, tmp_path: Path) -> GitHub:
     return GitHub(tool("act"), tmp_path / "github", checkout)
 
 
@@ -84,7 +84,6 @@ def test_hostile_ids_are_refused_by_name_and_never_run(github: GitHub, tmp_path:
     assert "no case is named '$(touch'" in said
 
 
-def test_the_cli_takes_what_the_actions_own_tests_hold_it_to(call: Call) -> None:
+def test_the_cli_takes_what_the_actions_own_tests_hold_it_to(help_of: Callable[[str], str]) -> None:
     for verb in ("generate", "publish"):  # the others ran above, with every option
-        shown = call(verb, "--help").out
-        assert {name for name in parameters(verb) if f"--{name} " not in shown} == set(), verb
+        assert {name for name in parameters(verb) if f"--{name} " not in help_of(verb)} == set(), verb

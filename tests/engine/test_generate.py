@@ -17,7 +17,7 @@ import yaml
 
 from ci.run import recipes as images
 from tests.conftest import ROOT, Gt
-from tests.engine.conftest import Call, Volume, dagger, processes, sums
+from tests.engine.conftest import Call, Volume, core, processes, sums, written
 
 SMOKE = ("--source-group", "smoke")
 TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
@@ -27,18 +27,21 @@ TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
 def first(volume: Callable[[], Volume]) -> tuple[Volume, dict[str, Any]]:
     """The smoke artifact, made with a token in an empty store."""
     store = volume()
+    (store.folder / "started").touch()
     manifest, called = store.generate(*SMOKE, "--hf-token", "env:GT_TEST_TOKEN", env={"GT_TEST_TOKEN": TOKEN})
     (store.folder / "log.txt").write_text(called.out + called.err)
     return store, manifest
 
 
-def test_the_artifact_holds_images_and_a_manifest_that_says_what_ran(first: tuple[Volume, dict[str, Any]]) -> None:
+def test_the_artifact_holds_images_and_a_manifest_that_says_what_ran(
+    first: tuple[Volume, dict[str, Any]], engine: str
+) -> None:
     store, manifest = first
     jsonschema.validate(manifest, json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text()))
     assert {path.name for path in (store.folder / "gt").iterdir()} == {"manifest.json", *sums(manifest)}
     assert {case["status"] for case in manifest["cases"].values()} == {"ok"}
     assert manifest["run"]["made"] == list(manifest["cases"])
-    assert manifest["run"]["host"]["engine"] == json.loads((ROOT / "dagger.json").read_text())["engineVersion"]
+    assert manifest["run"]["host"]["engine"] == engine
     for case in manifest["cases"].values():
         assert case["image"]["digest"] is None  # it was built here: its identity is not claimed
         assert case["image"]["recipe"].startswith("sha256:")
@@ -84,10 +87,8 @@ def test_the_token_is_found_nowhere(first: tuple[Volume, dict[str, Any]]) -> Non
     store, _ = first
     for path in store.folder.rglob("*"):
         assert path.is_dir() or TOKEN.encode() not in path.read_bytes(), path
-    state = os.environ.get("GT_ENGINE_STATE")
-    if state:  # where the engine keeps layers, cache keys and volumes, if it is on this machine
-        found = subprocess.run(["grep", "-rlF", TOKEN, state], capture_output=True, text=True, check=False)
-        assert found.stdout == ""
+    # Where the engine keeps layers, cache keys and volumes, if it is on this machine.
+    assert written(os.environ.get("GT_ENGINE_STATE"), store.folder / "started", TOKEN) == []
 
 
 def smoke_cases(folder: Path, **changes: dict[str, Any]) -> Path:
@@ -137,11 +138,8 @@ def test_of_a_grown_list_only_the_case_that_was_added_is_made(volume: Callable[[
     assert processes(grown)["mine_one"] == processes(first)["mine_one"]
 
 
-def test_a_whole_artifact_passes_and_a_stale_or_changed_one_does_not(
-    first: tuple[Volume, dict[str, Any]], call: Call
-) -> None:
+def test_an_artifact_that_was_changed_does_not_pass(first: tuple[Volume, dict[str, Any]], call: Call) -> None:
     store, _ = first
-    assert call("verdict", "--artifact", str(store.folder / "gt")).status == 0
     spoiled = Path(shutil.copytree(store.folder / "gt", store.folder / "spoiled"))
     image = next(spoiled.glob("*.png"))
     image.write_bytes(image.read_bytes() + b" ")
@@ -151,13 +149,10 @@ def test_a_whole_artifact_passes_and_a_stale_or_changed_one_does_not(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--source-group", "smok"), "no group is named 'smok'; did you mean smoke?"),
         (
             ("--official", "--case-ids", "flux_imag_t2i"),
             "no case is named 'flux_imag_t2i'; did you mean flux_image_t2i",
         ),
-        (("--source-group", "wan21", "--official", "--case-ids", "flux_image_t2i"), "is not in group 'wan21'"),
-        (("--official", "--case-ids", "layerwise_offload"), "has no official reference"),
         (("--source-group", "smoke", "--images", "smoke=python:3.11"), "write SOURCE=REFERENCE@sha256:DIGEST"),
     ],
 )
@@ -197,14 +192,14 @@ def test_the_recipe_of_an_image_changes_with_its_base(first: tuple[Volume, dict[
 def test_an_image_is_pulled_by_its_digest_and_one_without_our_runner_fails_its_cases_alone(
     volume: Callable[[], Volume],
 ) -> None:
-    base = dagger("core", "container", "from", "--address", "python:3.11-slim", "image-ref").out.strip()
+    base = core("container", "from", "--address", "python:3.11-slim", "image-ref").out.strip()
     manifest, _ = volume().generate("--source-group", "smoke", "--case-ids", "smoke_t2i", "--images", f"smoke={base}")
     case = manifest["cases"]["smoke_t2i"]
     assert (case["status"], case["reason"]) == ("failed", "its runner did not start")
     assert "No module named" in "".join(case["log"])
 
 
-def test_whatever_is_chained_to_a_call_it_runs_once(engine: None) -> None:
+def test_whatever_is_chained_to_a_call_it_runs_once(engine: str) -> None:
     made = 'generate(sourceGroup: "smoke", caseIds: ["smoke_t2i"], on: CPU, fresh: true)'
     read = '{ file(path: "manifest.json") { contents } }'
     query = f"{{ one: {made} {read} other: {made} {read} }}"

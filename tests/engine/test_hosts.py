@@ -15,9 +15,10 @@ import pytest
 import yaml
 
 from ci.plan.nvidia import QUERY
+from ci.run.dagger_interface import CALL
 from ci.run.hosts.call import listed
 from tests.conftest import ROOT
-from tests.engine.conftest import Call, Volume, dagger, processes, sums
+from tests.engine.conftest import Call, Volume, core, processes, sums
 from tests.engine.proxy import Proxy
 
 NOWHERE = "tcp://192.0.2.1:9"  # an address of the documentation's network: nobody answers there
@@ -68,14 +69,14 @@ def _written(folder: Path, cases: Mapping[str, tuple[int, int]]) -> tuple[str, .
 
 def started(*arguments: str) -> subprocess.Popen[str]:
     """A call of `generate` that is under way; its log comes line by line."""
-    command = ["dagger", "--progress=plain", "call", "-m", str(ROOT), "generate", *arguments]
+    command = [*CALL.split(), "--progress=plain", "-m", str(ROOT), "generate", *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"})
 
 
-def test_the_question_to_a_hosts_driver_reaches_it_as_it_was_asked(engine: None) -> None:
+def test_the_question_to_a_hosts_driver_reaches_it_as_it_was_asked(engine: str) -> None:
     args = listed(["python", "-c", "import json, sys; print(json.dumps(sys.argv[1:]))", *QUERY])
-    base = ("core", "container", "from", "--address", "python:3.11-slim")
-    called = dagger(*base, "with-exec", "--args", args, "stdout")
+    base = ("container", "from", "--address", "python:3.11-slim")
+    called = core(*base, "with-exec", "--args", args, "stdout")
     assert json.loads(called.out) == list(QUERY)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import threading
 import time
 import uuid
@@ -18,7 +17,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.engine.conftest import Call, Volume, sums
+from tests.engine.conftest import Call, Volume, sums, written
 
 TOKEN = f"hf_{uuid.uuid4().hex}"  # no file of ours holds it
 HANDSHAKE = 0x16  # the first byte of a TLS connection
@@ -145,17 +144,6 @@ def test_jobs_go_over_tls_to_the_address_or_the_name_of_a_certificate_and_the_to
     assert not [path for path in (store.folder / "gt").iterdir() if TOKEN.encode() in path.read_bytes()]
     for state in ("GT_ENGINE_STATE", "GT_ENGINE_TLS_STATE"):
         assert written(os.environ.get(state), started, TOKEN) == []
-
-
-def written(folder: str | None, since: Path, text: str) -> list[str]:
-    """The files of an engine's state, where it is on this machine, that were written since and hold a text."""
-    if folder is None:
-        return []
-    changed = ["find", folder, "-xdev", "-type", "f", "-cnewer", str(since)]
-    found = subprocess.run(
-        [*changed, "-exec", "grep", "-lF", text, "{}", "+"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.splitlines()
 
 
 def refused(call: Call, *arguments: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gt_runner.sources.tiny import build
-from tests.engine.conftest import Call, Volume, sums
+from tests.engine.conftest import Call, Volume, sums, written
 from tests.support.factory import body, write_cases
 from tests.support.fake_hub import FakeHub, serving
 
@@ -55,16 +54,14 @@ def test_a_gated_model_is_named_before_anything_is_fetched_and_opened_by_the_tok
 
     token = ("--hf-token", "env:GT_TEST_TOKEN")
     store = volume()
+    (store.folder / "started").touch()
     manifest, called = store.generate(*official, *weights, *token, env={"GT_TEST_TOKEN": TOKEN})
     case = manifest["cases"]["mine_t2i"]
     assert (case["status"], case["reason"], case["pipeline"]) == ("ok", None, "FluxPipeline")
     assert case["weights"][0]["commit"] == hub.repos[MODEL].main
     assert TOKEN not in called.out + called.err
     assert TOKEN.encode() not in b"".join(path.read_bytes() for path in (store.folder / "gt").iterdir())
-    state = os.environ.get("GT_ENGINE_STATE")
-    if state:
-        found = subprocess.run(["grep", "-rlF", TOKEN, state], capture_output=True, text=True, check=False)
-        assert found.stdout == ""
+    assert written(os.environ.get("GT_ENGINE_STATE"), store.folder / "started", TOKEN) == []
 
     asked = len(hub.asked("GET", "/resolve/"))
     again, _ = store.generate(*official, *weights, *token, output="again", env={"GT_TEST_TOKEN": TOKEN})

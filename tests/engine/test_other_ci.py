@@ -27,7 +27,7 @@ def cases(artifact: Path) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("long")
-def test_the_script_generates_compares_and_ends_in_a_verdict(engine: None, tmp_path: Path) -> None:
+def test_the_script_generates_compares_and_ends_in_a_verdict(engine: str, tmp_path: Path) -> None:
     script = str(ROOT / "examples" / "shell" / "gt.sh")
     selected = ["--source-group=smoke", "--on=cpu", f"--case-ids={','.join(SELECTED)}"]
     first, second = tmp_path / "first", tmp_path / "second"
@@ -66,7 +66,7 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("long")
-def test_a_gitlab_pipeline_generates_each_job_collects_and_ends_in_a_verdict(engine: None, project: Path) -> None:
+def test_a_gitlab_pipeline_generates_each_job_collects_and_ends_in_a_verdict(engine: str, project: Path) -> None:
     tool("rsync")
     done = run(tool("gitlab-ci-local"), "--force-shell-executor", "--shell-isolation", cwd=project)
     said = done.stdout + done.stderr

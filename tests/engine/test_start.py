@@ -1,16 +1,15 @@
-"""docs/start/dagger.md on a real engine: what the engine sees, the first calls, the snippet in another module."""
+"""docs/start/dagger.md on a real engine: the first calls, the snippet in another module."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from pathlib import Path
 
+from ci.run.dagger_interface import CALL
 from tests.ci_systems.github import snapshot
 from tests.conftest import ROOT
-from tests.engine.conftest import Call, dagger
-from tests.support.interface import functions
+from tests.engine.conftest import Call, call_of
 from tests.support.pages import DOCS, blocks, words
 
 FILES = {"smoke_t2i_1gpu.jpg", "smoke_ti2i_1gpu.jpg", "smoke_t2v_1gpu_frame_0.png"}
@@ -36,31 +35,21 @@ main_object = "mine:Mine"
 """
 
 
-def test_the_engine_lists_the_functions_that_the_documents_are_checked_against(engine: None) -> None:
-    listed = dagger("functions", "-m", str(ROOT))
-    assert listed.status == 0, listed.err
-    rows = dict(re.findall(r"^([a-z][a-z-]+) +(\S.*)$", listed.out, re.MULTILINE))
-    assert rows.keys() == functions().keys()
-    told = dagger("call", "-m", str(ROOT), "generate", "--help").out
-    assert set(re.findall(r"^ +(--[a-z-]+)", told, re.MULTILINE)) >= functions()["generate"].keys()
-
-
 def test_the_smoke_calls_of_the_pages_run_as_they_stand(call: Call, tmp_path: Path) -> None:
-    done: list[str] = []
+    typed: dict[tuple[str, ...], None] = {}  # each once: with and without -m they are the same here
     for block in (each for each in blocks("console") if "--source-group smoke" in each.text):
-        place = tmp_path / str(len(done))
-        calls = (line for line in block.commands if line.startswith("dagger call"))
+        calls = (line for line in block.commands if line.startswith(CALL))
         for command in (line for line in calls if "--source-group smoke" in line or " verdict " in line):
-            _, _, *typed = words(command)
-            own = typed[2:] if typed[0] == "-m" else typed
-            called = call(*(str(place) if word == "gt" else word for word in own))
-            assert called.status == 0, called.err[-3000:]
-            done.append(own[0])
-        assert not place.exists() or {path.name for path in place.iterdir()} >= FILES
-    assert {"generate", "verdict"} <= set(done)
+            _, _, *own = words(command)
+            typed[tuple(own[2:] if own[0] == "-m" else own)] = None
+    assert [verb for verb, *_ in typed][:2] == ["generate", "verdict"]
+    for arguments in typed:
+        called = call(*(str(tmp_path / "gt") if word == "gt" else word for word in arguments))
+        assert called.status == 0, called.err[-3000:]
+    assert {path.name for path in (tmp_path / "gt").iterdir()} >= FILES
 
 
-def test_the_snippet_calls_the_module_from_another_one(engine: None, tmp_path: Path) -> None:
+def test_the_snippet_calls_the_module_from_another_one(engine: str, tmp_path: Path) -> None:
     (snippet,) = (block.text for block in blocks("python", page=DOCS / "start" / "dagger.md"))
     subprocess.run(["git", "init", "-q"], cwd=snapshot(tmp_path), check=True)
     mine = tmp_path / "mine"
@@ -71,6 +60,6 @@ def test_the_snippet_calls_the_module_from_another_one(engine: None, tmp_path: P
     module = {"name": "mine", "engineVersion": version, "sdk": {"source": "python"}, "source": "."}
     module["dependencies"] = [{"name": "diffusion-gt", "source": ".."}]
     (mine / "dagger.json").write_text(json.dumps(module))
-    called = dagger("call", "-m", str(mine), "reference", "-o", str(tmp_path / "gt"))
+    called = call_of(mine, "reference", "-o", str(tmp_path / "gt"))
     assert called.status == 0, called.err[-3000:]
     assert {path.name for path in (tmp_path / "gt").iterdir()} >= FILES
