@@ -22,6 +22,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from ci.catalogue import files
 from gt_runner.errors import SourceError
 from gt_runner.sources import ltx, ltx_values, ltx_weights, onto_gpu, refusals
 from gt_runner.work.given_latents import given_latents
@@ -313,6 +314,16 @@ def test_a_traced_run_makes_the_same_frames_and_gives_the_stages(
     assert sorted(entry["absent"]) == (["latents.final", "sigmas", "timesteps"] if pipeline == HQ else ["timesteps"])
     assert entry["stages"]["noise"]["sha256"] == latent["sha256"]
     assert entry["stages"]["decoded"]["shape"] == [1, 3, 9, 128, 128]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_every_official_case_gives_its_pipeline_all_that_it_takes() -> None:
+    cases = [case.data() for case in files.load().cases.values() if case.source == "ltx"]
+    assert cases
+    for case in cases:
+        taken = inspect.signature(official(case["pipeline"]).__call__).parameters.keys() - {"self"} - ltx.DERIVED
+        given = {ltx_values.RENAMED.get(name, name) for name in {"images", *case["call"]}}
+        assert taken <= given, case["id"]
 
 
 def test_a_case_starts_from_the_noise_that_it_names(tiny: tiny_ltx.TinyLtx, picture: Path, tmp_path: Path) -> None:
