@@ -111,9 +111,12 @@ class Array:
         return START_MINUTES + math.ceil(SLACK * max(job.minutes for job in self.jobs))
 
     def memory_gb(self, words: Words) -> int:
-        """Host memory of a task: that of the largest, through which all weights of its GPUs go."""
+        """Host memory of a task: as much as its GPUs have, whatever part of that its cases need.
+
+        All weights go through it, and an implementation may hold more there: Wan makes its text encoder in fp32 first.
+        """
         needed = [case.spec.needs.vram_gb for job in self.jobs for case in job.cases]
-        card = max(filter(None, needed), default=0 if self.gpu == ANY else gpus.memory_gb(self.gpu))
+        card = max(filter(None, needed), default=0) if self.gpu in (ANY, CPU) else gpus.memory_gb(self.gpu)
         loaded = card * self.count * 1e9 / 2**30 if math.isfinite(card) else 0  # a slice of a card has no entry
         return math.ceil(words.memory_gb or BASE_GB + loaded)
 

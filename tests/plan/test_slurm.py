@@ -49,6 +49,12 @@ def test_a_job_asks_for_its_gpus_by_kind_and_for_memory_and_time_from_the_plan()
     assert not [option for option in asked if option.startswith("--gres")]
 
 
+def test_a_job_asks_for_the_memory_of_its_card_however_little_of_that_its_case_needs() -> None:
+    for gpu, memory in (("h100", "--mem=101G"), ("any", "--mem=26G")):
+        (asked,) = options(plan([case("one", gpu=gpu, vram_gb=20)]))
+        assert memory in asked
+
+
 def test_the_sites_words_win_and_its_options_come_last() -> None:
     site = slurm.read("site.yaml", FILE.encode())
     old, new = sorted(options(plan([case("one", gpu="h100"), case("two", "owner/other", gpu="h200")]), site))

@@ -26,9 +26,11 @@ def body(repo: str = "owner/model", gpu: str = "any", gpus: int = 1, **changes: 
     }
 
 
-def case(name: str, repo: str = "owner/model", gpu: str = "any", gpus: int = 1) -> Case:
+def case(name: str, repo: str = "owner/model", gpu: str = "any", gpus: int = 1, **needs: Any) -> Case:
     """A validated Diffusers case."""
-    return Case(name, "diffusers", DiffusersCase.model_validate(body(repo, gpu, gpus)), None, Path("cases.yaml"))
+    made = body(repo, gpu, gpus)
+    made["needs"] |= needs
+    return Case(name, "diffusers", DiffusersCase.model_validate(made), None, Path("cases.yaml"))
 
 
 def write_cases(folder: Path, cases: dict[str, Any], source: str = "diffusers", **header: Any) -> Path:
