@@ -62,35 +62,32 @@ class Timeline:
 def timeline(wall: float, events: Events, samples: Iterable[Sequence[float]] = ()) -> Timeline:
     """Put a run's events together.
 
-    A phase lasts until its case's next one. The first call of a process begins when its load ends.
+    A phase lasts until its case's next one on the same GPU. A process loads with one case in mind, and may be given
+    another: its load ends when a call begins on its GPU.
     """
-    begun: dict[str, tuple[str, str, float]] = {}  # by case: its phase, the GPU, and since when
+    begun: dict[tuple[str, str], tuple[str, float]] = {}  # by case and GPU: a phase, and since when
     spans = []
+
+    def end(ended: Iterable[tuple[str, str]], at: float) -> None:
+        for case, card in list(ended):
+            phase, start = begun.pop((case, card))
+            spans.append(Span(card, case, phase, start, at))
+
     for at, event in events:
         case = str(event.get("case"))
-        if event["event"] in ("phase", "done", "failed") and case in begun:
-            phase, card, start = begun.pop(case)
-            spans.append(Span(card, case, phase, start, at))
-        if event["event"] == "phase":
+        if event["event"] in ("done", "failed"):
+            loads = event.get("phase") == "load"
+            end((key for key, (phase, _) in begun.items() if key[0] == case and loads == (phase == "load")), at)
+        elif event["event"] == "phase":
             card = str(event.get("card", CPU))
-            spans += [Span(where, loading, "load", start, at) for loading, where, start in _ended(begun, card, event)]
-            begun[case] = event["phase"], card, at
+            calls = event["phase"] == "generate"
+            loading = (key for key, (phase, _) in begun.items() if key[1] == card and calls and phase == "load")
+            end({*loading, *({(case, card)} & begun.keys())}, at)
+            begun[case, card] = event["phase"], at
     sampled: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for at, number, percent, *_ in samples:
         sampled[str(int(number))].append((at, percent))
     return Timeline(wall, spans, dict(sampled))
-
-
-def _ended(
-    begun: dict[str, tuple[str, str, float]], card: str, event: Mapping[str, Any]
-) -> Iterable[tuple[str, str, float]]:
-    """Loads that end because another case begins on the GPU: the case that a model was loaded for went elsewhere."""
-    if event["phase"] != "generate":
-        return
-    for case, (phase, where, start) in list(begun.items()):
-        if phase == "load" and where == card:
-            del begun[case]
-            yield case, where, start
 
 
 @dataclass(frozen=True)

@@ -47,16 +47,16 @@ def draw(runs: Mapping[str, Timeline], path: Path) -> None:
     axes.barh(0, 0, color=SAMPLES, label="kernels, by nvidia-smi")
     axes.set_yticks(range(len(rows)), [f"{name}, {card if card == CPU else f'GPU {card}'}" for name, card, _ in rows])
     axes.invert_yaxis()
-    axes.margins(x=0.12)
+    axes.set_xlim(0, 1.2 * max((run.wall for run in runs.values()), default=1.0))  # with room for what is said
     axes.set(xlabel="seconds since the start of the command")
-    axes.legend(ncols=4, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    figure.legend(ncols=4, frameon=False, loc="outside lower center")
     figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
 
 def read(path: Path) -> dict[str, Timeline]:
     """The runs that bench.several has written down, by name; none that failed."""
-    runs = {run["name"]: run for run in json.loads(path.read_text())["runs"] if "error" not in run}
+    runs = {run["name"]: run for run in json.loads(path.read_text())["runs"] if not run["error"]}
     return {name: timeline(run["wall"], run["events"], run["samples"]) for name, run in runs.items()}
 
 

@@ -47,6 +47,8 @@ def test_each_gpus_row_has_its_loads_calls_and_saving() -> None:
     calls = {(span.case, span.card): (span.start, span.end) for span in run.spans if span.phase == "generate"}
     assert calls == {("one", "0"): (7, 17), ("two", "1"): (8, 18), ("three", "0"): (17, 27)}
     assert Span("0", "one", "save", 17, 18) in run.spans
+    loads = {(span.case, span.card): (span.start, span.end) for span in run.spans if span.phase == "load"}
+    assert loads == {("one", "0"): (5, 7), ("one", "1"): (5, 8)}
     assert run.seconds("generate") == 30
     assert run.samples == {"0": [(1.0, 0.0), (8.0, 98.0)]}
 
@@ -66,7 +68,7 @@ def test_the_floor_is_the_first_read_and_then_the_longer_of_reads_and_calls() ->
 
 
 def test_the_picture_has_a_row_for_each_gpu(tmp_path: Path) -> None:
-    run = {"wall": 30.0, "events": EVENTS, "samples": [(float(at), 0, 50.0, 1) for at in range(30)]}
+    run = {"error": "", "wall": 30.0, "events": EVENTS, "samples": [(float(at), 0, 50.0, 1) for at in range(30)]}
     runs = [{"name": "two GPUs", **run}, {"name": "the same", **run}, {"name": "bad", "error": "ended with 2"}]
     (tmp_path / "several.json").write_text(json.dumps({"runs": runs}))
     measured = read(tmp_path / "several.json")
