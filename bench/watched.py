@@ -45,7 +45,8 @@ def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: 
             _, marked, text = line.partition(MARK)
             if marked:
                 event = json.loads(text)
-                watched.events.append((round(time.perf_counter() - since, 3), event))
+                if event["event"] != "step":  # fifty for each case, and no figure is made of them
+                    watched.events.append((round(time.perf_counter() - since, 3), event))
                 notice(event)
             else:
                 watched.lines.append(line.rstrip())
