@@ -192,6 +192,23 @@ def test_a_rerun_with_nothing_changed_starts_no_process_for_a_model(runner: Runn
     assert " work " not in starts
 
 
+def test_the_next_jobs_process_starts_long_before_the_present_one_is_over(runner: Runner, cards: list[str]) -> None:
+    """Importing takes longer than a short call: with the last case it would begin too late."""
+    jobs = [
+        [faulty_case(f"{model}_{number}", "slow", seed=number, seconds=2, model=model) for number in range(3)]
+        for model in ("one", "two")
+    ]
+    process = runner.start(runner.on_cards(cards[:1], *jobs))
+    assert process.stdout is not None
+    processes = [
+        (runner.folder / "starts").read_text().count(" work ")
+        for event in map(json.loads, process.stdout)
+        if event["event"] == "phase" and event["phase"] == "generate"
+    ]
+    assert process.wait(60) == 0
+    assert processes[2:] == [2] * 4
+
+
 def test_a_case_is_saved_while_the_next_one_generates(runner: Runner, cards: list[str]) -> None:
     cases = [faulty_case("large", side=3000), faulty_case("next", "slow")]
     _, out = run(runner, runner.on_cards(cards[:1], cases))

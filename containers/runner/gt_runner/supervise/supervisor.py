@@ -54,6 +54,7 @@ class Supervisor:
         self._cards, self._ahead = Cards.of(run), ReadAhead()
         self._changed = threading.Condition(threading.RLock())  # of all below, and of works and cards
         self._sessions: dict[threading.Thread, tuple[tuple[str, ...], Work]] = {}
+        self._calling: set[tuple[str, ...]] = set()  # GPUs whose session has loaded its model
         self._children: set[Child] = set()
         self._warm: dict[tuple[str, ...], tuple[str, Child]] = {}  # by GPUs: source, process that has imported it
         self._idle_since: dict[str, float] = {}
@@ -185,10 +186,11 @@ class Supervisor:
         task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": model}
         task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
         emit = partial(self._emit_from, self._cards.name(cards))
-        session = Session(child, task, emit, partial(self._take, work, cards, model), partial(self._loaded, work))
+        take, loaded = partial(self._take, work, cards, model), partial(self._loaded, work, cards)
+        session = Session(child, task, emit, take, loaded)
         ended = session.follow()
         if not session.loaded:
-            self._loaded(work)
+            loaded()
         trouble = self._trouble(cards) if ended.failed or ended.unloaded else None
         with self._changed:
             self._children.discard(child)
@@ -197,6 +199,7 @@ class Supervisor:
             work.sessions -= 1
             if work.over and work.fetching is not None:
                 work.fetching.close()
+            self._calling.discard(cards)
             self._cards.give_back(cards)
             self._idle_since.update(dict.fromkeys(cards, time.monotonic()))
             self._sessions.pop(threading.current_thread())
@@ -210,10 +213,12 @@ class Supervisor:
             self._changed.notify_all()  # after its last case it is time to prepare what comes next
             return answer
 
-    def _loaded(self, work: Work) -> None:
+    def _loaded(self, work: Work, cards: tuple[str, ...]) -> None:
         self._ahead.loaded(work.job["name"])
         with self._changed:
             work.loading -= 1
+            self._calling.add(cards)
+            self._changed.notify_all()
 
     def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], trouble: str | None) -> None:
         """What is left of a session: failed cases, and cases for another process or for other GPUs."""
@@ -282,11 +287,12 @@ class Supervisor:
         They may use no GPU before it was looked at: what they hold would look like another's.
         """
         upcoming = self._upcoming()[len(self._warm) :]
-        slots = self._slots()
+        slots, later = self._slots()
         for work in upcoming:
-            slot = next((cards for cards in slots if len(cards) == work.cards), None)
+            fit = [*slots, *([] if work.begun else later)]
+            slot = next((cards for cards in fit if len(cards) == work.cards), None)
             if slot is not None and available_memory() > SPARE_HOST:
-                slots.remove(slot)
+                (slots if slot in slots else later).remove(slot)
                 child = self._spawn(work, slot)
                 self._warm[slot] = work.job["source"], child
                 if self._looked:
@@ -311,14 +317,19 @@ class Supervisor:
         split += [work for work in fresh if work.cards for _ in work.job["cases"][1:]]
         return fresh + split
 
-    def _slots(self) -> list[tuple[str, ...]]:
-        """GPUs that have no process waiting: idle ones, and those whose session has taken its job's last case."""
-        ending = [cards for cards, work in self._sessions.values() if not work.waiting]
+    def _slots(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+        """GPUs that have no process waiting: those that may be next, and those that are at work on their job.
+
+        The first are idle ones, and those whose session has taken its job's last case. The others will take a job that
+        nobody has begun; to import takes longer than a short call, so its process starts as soon as a model is loaded.
+        """
         now = time.monotonic()
         idle = [(name,) for name in self._cards.idle if now - self._idle_since.get(name, now) < IDLE_S]
         cpu = [] if any(not cards for cards, _ in self._sessions.values()) else [()]
+        ending = [cards for cards, work in self._sessions.values() if not work.waiting]
         slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]
-        return [cards for cards in slots if cards not in self._warm]
+        later = [cards for cards, work in self._sessions.values() if cards and cards in self._calling and work.waiting]
+        return [cards for cards in slots if cards not in self._warm], [each for each in later if each not in self._warm]
 
     def _room(self, cards: tuple[str, ...]) -> bool:
         """Whether a second process may make its context on these GPUs, beside the one that is there."""
