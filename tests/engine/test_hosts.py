@@ -90,6 +90,7 @@ def test_jobs_run_on_the_host_and_come_back_and_are_not_sent_again(other: str, v
     assert first["run"]["started"] <= host["started"] <= host["ended"] <= first["run"]["ended"]
     assert first["run"]["made"] == ["mine"]
     assert f"[{name} smoke-tiny--fluxpipeline-cpu] " in called.err  # every line says host and job
+    assert len(called.err.splitlines()) < 250  # and none what the nested call says of itself
 
     again, called = store.generate(*arguments, output="again")
     assert (again["run"]["made"], again["run"]["hosts"]) == ([], [])
