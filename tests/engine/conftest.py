@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -126,6 +127,11 @@ class Volume:
 def volume(call: Call, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Volume]:
     """A new, empty result store."""
     return lambda: Volume(call, tmp_path_factory.mktemp("engine"), f"gt-test-{uuid.uuid4().hex}")
+
+
+def options_in(text: str) -> set[str]:
+    """The options that a help lists: it puts a dash before a number, which the CLI takes with and without."""
+    return {re.sub(r"-(?=\d)", "", name) for name in re.findall(r"^ +(--[a-z\d-]+)", text, re.MULTILINE)}
 
 
 def written(folder: str | None, since: Path, text: str) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import ROOT, Gt
-from tests.engine.conftest import Call, Called, call_of, core
+from tests.engine.conftest import Call, Called, call_of, core, options_in
 from tests.support.interface import functions
 
 
@@ -22,7 +22,7 @@ def test_the_engine_lists_the_functions_that_the_documents_are_checked_against_w
     assert "-" not in rows.values()  # what the CLI shows where nothing is documented
     lines = help_of("generate").split("ARGUMENTS")[-1].splitlines()
     options = [number for number, line in enumerate(lines) if line.strip().startswith("--")]
-    assert set(re.findall(r"^ +(--[a-z-]+)", help_of("generate"), re.MULTILINE)) >= functions()["generate"].keys()
+    assert options_in(help_of("generate")) >= functions()["generate"].keys()
     assert len(options) > 10
     assert all(any(following.strip() for following in lines[at + 1 : at + 3]) for at in options)
 
