@@ -182,6 +182,21 @@ def test_the_transformers_weights_have_the_dtype_that_the_case_says(
     assert {parameter.dtype for parameter in model.model.parameters()} == {dtype}
 
 
+def test_loading_draws_no_weights_that_the_checkpoint_replaces(
+    fetched: Fetched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[torch.Tensor] = []
+
+    def draw(weight: torch.Tensor, *_: float) -> torch.Tensor:
+        drawn.append(weight)
+        return weight
+
+    for name in ("normal_", "uniform_"):
+        monkeypatch.setattr(torch.Tensor, name, draw)
+    wan22.load(make(), fetched, "cuda")
+    assert drawn == []
+
+
 def test_a_text_encoder_on_the_cpu_is_of_the_same_text(fetched: Fetched, loaded: LoadedWan) -> None:
     on_cpu = wan22.load(make(runtime={"t5_cpu": True}), fetched, "cuda")
     assert np.array_equal(run(on_cpu, make()).frames, run(loaded, make()).frames)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .hooks import finite, replaced, reported
 from .varlen_sdpa import in_place_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
@@ -42,6 +43,7 @@ ARGUMENTS = {
     "seed": "seed",
 }
 SIZE, AREA = ("width", "height"), ("max_area",)
+DRAWS = ("normal_", "uniform_", "xavier_uniform_", "kaiming_uniform_")  # of torch.nn.init, with which new weights start
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def load(release: Release, case: Case, fetched: Fetched, device: str) -> LoadedW
     module = import_official(release.module, case, fetched)
     attention = import_official("wan.modules.attention", case, fetched)
     _check_attention(release, runtime["attention"], attention)
-    with replaced(torch.nn.Module, "to", onto_gpu.to):
+    with replaced(torch.nn.Module, "to", onto_gpu.to), _undrawn():
         model = getattr(module, release.pipeline)(
             config=_config(release, case, configs.WAN_CONFIGS),
             checkpoint_dir=fetched["repositories"][case["model"]["repo"]]["path"],
@@ -72,6 +74,15 @@ def load(release: Release, case: Case, fetched: Fetched, device: str) -> LoadedW
             **{name: runtime.get(name, False) for name in release.options},
         )
     return LoadedWan(release, model, module, attention)
+
+
+@contextmanager
+def _undrawn() -> Iterator[None]:
+    """While open, no new weights are drawn: the checkpoint replaces all, and those of T5 alone take a CPU a minute."""
+    with ExitStack() as stack:
+        for name in DRAWS:
+            stack.enter_context(replaced(torch.nn.init, name, lambda tensor, *_, **__: tensor))
+        yield
 
 
 def _config(release: Release, case: Case, configs: dict[str, Any]) -> Any:
