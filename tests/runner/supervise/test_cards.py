@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from gt_runner.supervise.supervisor import SOON_S, Supervisor
 from tests.support.runs import Runner, faulty_case, outcomes
+
+if TYPE_CHECKING:
+    from gt_runner.tasks import Run
 
 Call = tuple[str, str, float, float]  # case, GPUs, start, end
 
@@ -93,6 +99,23 @@ def test_each_job_has_a_gpu_and_one_that_needs_two_has_both(runner: Runner, card
     assert not overlap(made["pair"], made["one"])
     assert not overlap(made["pair"], made["two"])
     assert all(made[name][1] in cards for name in ("one", "two"))
+
+
+def test_the_longest_job_comes_first_if_it_is_ready_soon(runner: Runner, cards: list[str]) -> None:
+    """One that has been fetched for long does not keep a GPU from a shorter one."""
+    supervisor = Supervisor(
+        cast("Run", runner.on_cards(cards[:1], [faulty_case("long")], [faulty_case("short")])), print
+    )
+    long, short = supervisor._works
+    for work, over in ((long, False), (short, True)):
+        ready = [{"case": case, "key": "", "fetched": {}, "fetch_seconds": 0.0} for case in work.job["cases"]]
+        work.fetching = cast("Any", SimpleNamespace(over=over, ready=ready))
+        supervisor._fetching_since[work.job["name"]] = time.monotonic()
+    assert supervisor._following() == (True, [])
+    supervisor._fetching_since[long.job["name"]] -= SOON_S
+    assert supervisor._following() == (True, [short])
+    cast("Any", long.fetching).over = True
+    assert supervisor._following() == (True, [long, short])
 
 
 def test_two_runs_at_once_take_turns_on_each_gpu(runner: Runner, cards: list[str], tmp_path: Path) -> None:

@@ -129,9 +129,8 @@ class Supervisor:
         """Start one session, if there are GPUs and cases for it."""
         if not self._looked:
             return False
-        ready = [work for work in self._works if len(work.waiting) > work.loading]
-        fresh = [work for work in ready if not work.sessions]
-        for work in fresh or ([] if self._more_to_come() else sorted(ready, key=lambda each: -each.minutes)):
+        fresh, following = self._following()
+        for work in following:
             if work.cards == 0:
                 if not any(each.sessions for each in self._works if each.cards == 0):
                     self._start(work, ())
@@ -145,17 +144,29 @@ class Supervisor:
             if cards is not None:
                 self._start(work, cards)
                 return True
-            if work in fresh:  # nobody else takes the GPUs that it waits for
+            if fresh:  # nobody else takes the GPUs that it waits for
                 self._say_waiting()
                 return False
         return False
 
-    def _more_to_come(self) -> bool:
-        """Whether a job that is not ready yet may be so any moment."""
+    def _following(self) -> tuple[bool, list[Work]]:
+        """The jobs that are next, the longest first, and whether they are ones that nobody makes yet.
+
+        None while a longer one may be ready any moment: the processes are still importing then.
+        """
+        ready = [work for work in self._works if len(work.waiting) > work.loading]
+        fresh = [work for work in ready if not work.sessions]
+        before = self._works[: self._works.index(fresh[0])] if fresh else self._works
+        if self._more_to_come(before):
+            return bool(fresh), []
+        return bool(fresh), fresh or sorted(ready, key=lambda each: -each.minutes)
+
+    def _more_to_come(self, works: Sequence[Work]) -> bool:
+        """Whether one of these jobs is not ready yet and may be so any moment."""
         soon = time.monotonic() - SOON_S
         return any(
             work.fetching is not None and not work.fetching.over and self._fetching_since[work.job["name"]] > soon
-            for work in self._works
+            for work in works
         )
 
     def _too_few(self, work: Work) -> None:
