@@ -143,10 +143,12 @@ class Lora(Repository):
 
 
 class TinyModel(Strict):
-    """A pipeline with tiny random weights, built on the spot."""
+    """A tiny pipeline: trained to draw shapes, or with random weights, which are built on the spot."""
 
     tiny: str = Field(description="Class name of a Diffusers pipeline.")
-    seed: Seed = Field(0, description="Seed of the weights.")
+    seed: Seed | None = Field(
+        None, description="Seed of random weights. Left out, the weights are those that draw shapes."
+    )
 
 
 class Code(Strict):

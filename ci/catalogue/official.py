@@ -118,9 +118,9 @@ class DiffusersCase(OfficialCase):
 
 
 class SmokeCase(DiffusersCase):
-    """A case for trying out: a real Diffusers class, tiny random weights, no download."""
+    """A case for trying out: a real Diffusers class, tiny weights, no download."""
 
-    model: TinyModel  # type: ignore[assignment]  # a smoke model is built, not fetched
+    model: TinyModel  # type: ignore[assignment]  # a smoke model is here already, not fetched
 
 
 class WanCall(Strict):

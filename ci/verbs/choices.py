@@ -23,7 +23,7 @@ class Source(enum.Enum):
     """The LTX-2 repository."""
 
     SMOKE = "smoke"
-    """Tiny random weights, for trying out."""
+    """Tiny models that draw shapes, for trying out."""
 
 
 class PublishWay(enum.Enum):

@@ -90,7 +90,9 @@ def runners(act: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
     repository = snapshot(folder / "repository")
     smoke = (ROOT / "cases" / "smoke.yaml").read_text()
     failing = yaml.safe_load(smoke)
-    failing["cases"]["smoke_ti2i"]["call"]["extra"] = {"text_encoder_out_layers": [99]}  # there is no such layer
+    failing["cases"]["smoke_ti2i"]["call"]["extra"] = {
+        "max_sequence_length": 1024
+    }  # the pipeline refuses more than 512
     spoilt = yaml.safe_dump(failing)
     for name, text in (("own", smoke), ("spoilt", spoilt)):
         shutil.copytree(ROOT / "cases" / "inputs", repository / name / "inputs")
@@ -206,7 +208,7 @@ def test_a_case_that_fails_and_a_job_that_dies_take_no_other_along(runners: Runn
     assert {name: case["status"] for name, case in cases.items()} == dict.fromkeys(SMOKE, "failed") | {
         "smoke_t2i": "ok"
     }
-    assert "IndexError" in cases["smoke_ti2i"]["reason"]
+    assert "ValueError" in cases["smoke_ti2i"]["reason"]
     assert cases["smoke_t2v"]["reason"] == ABSENT
     steps = load(MAKE)["jobs"]["collect"]["steps"]
     results = {step["name"]: ran.result(step.get("id", str(at))) for at, step in enumerate(steps)}

@@ -188,10 +188,10 @@ def test_a_file_name_with_control_characters_is_shown_without_them(sound: Path) 
     ]
 
 
-def test_the_smoke_cases_blobs_are_not_asked_for_detail(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["smoke", "diffusers"])
+def test_a_blob_is_refused_whatever_made_it(tmp_path: Path, source: str) -> None:
     blob = {ONE: pictures.blurred(12)(scene(1))}
-    assert judged(pictures.artifact(tmp_path / "smoke", blob, source="smoke"))["ok"]
-    assert not judged(pictures.artifact(tmp_path / "official", blob))["ok"]
+    assert not judged(pictures.artifact(tmp_path / "gt", blob, source=source))["ok"]
 
 
 @pytest.mark.parametrize(

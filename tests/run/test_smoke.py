@@ -25,8 +25,8 @@ from tests.support.factory import RUNTIME, write_cases
 TOKEN = "hf_planted_in_the_environment"
 CASES = ["smoke_t2i", "smoke_ti2i", "smoke_t2v"]
 FILES = {
-    "smoke_t2i_1gpu.jpg": (256, 256),
-    "smoke_ti2i_1gpu.jpg": (288, 192),
+    "smoke_t2i_1gpu.jpg": (128, 128),
+    "smoke_ti2i_1gpu.jpg": (128, 128),
     "smoke_t2v_1gpu_frame_0.png": (192, 128),
     "smoke_t2v_1gpu_frame_mid.png": (192, 128),
     "smoke_t2v_1gpu_frame_last.png": (192, 128),

@@ -37,7 +37,7 @@ def test_a_trace_is_made_anew_beside_the_artifact_and_its_images_are_the_stores(
     file = tmp_path / "traces" / entry["file"]
     assert hashlib.sha256(file.read_bytes()).hexdigest() == entry["sha256"]
     assert load_file(file).keys() == entry["stages"].keys()
-    assert entry["steps"] == 4
+    assert entry["steps"] == 8
     again = gt("generate", *SMOKE, "-o", "later")
     assert "0 made now" in again.stderr
     [image] = [name for name in before if name != "manifest.json"]

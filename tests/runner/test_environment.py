@@ -22,6 +22,7 @@ DECIDES = [
     "sources/diffusers.py",
     "sources/frames.py",
     "sources/ltx.py",
+    "sources/shapes/model_index.json",
     "sources/tiny/weights.py",
     "sources/variables.py",
     "sources/wan.py",

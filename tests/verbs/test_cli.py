@@ -116,7 +116,7 @@ def test_our_own_case_files_are_valid(gt: Command, catalogue: Catalogue) -> None
 
 def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(gt: Command, tmp_path: Path) -> None:
     text = (CASES / "smoke.yaml").read_text()
-    wrong = text.replace("height: 256", "heigth: 256").replace("num_frames: 9", "num_frames: nine")
+    wrong = text.replace("height: 128", "heigth: 128", 1).replace("num_frames: 9", "num_frames: nine")
     (tmp_path / "smoke.yaml").write_text(wrong)
     said = gt("cases", "validate", "--cases", tmp_path)
     assert said.status == 2

@@ -98,9 +98,9 @@ def test_all_that_cannot_be_had_is_named_at_once(catalogue: Catalogue, tmp_path:
     elsewhere = replace(OURS, inputs=tmp_path)
     with pytest.raises(ReproduceError) as refused:
         again(of(one, mode="smoke"), [], elsewhere)
-    assert f"input inputs/house.png is not in {tmp_path}; --cases names" in str(refused.value)
+    assert f"input inputs/shapes.png is not in {tmp_path}; --cases names" in str(refused.value)
     assert "owner/local was a local folder" in str(refused.value)
-    with pytest.raises(ReproduceError, match=r"inputs/house\.png in .* is another file"):
+    with pytest.raises(ReproduceError, match=r"inputs/shapes\.png in .* is another file"):
         again(of(one, mode="smoke"), [], OURS)
 
 

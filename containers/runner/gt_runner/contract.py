@@ -183,7 +183,7 @@ def repositories(case: Case) -> Iterator[Repository]:
     """Every hub repository that is fetched for a case, the model's first; none for a serving engine, which fetches."""
     if "engine" in case:
         return
-    if "repo" in case["model"]:  # a smoke model is built, not fetched
+    if "repo" in case["model"]:  # a smoke model is here already
         yield case["model"]
     if "text_encoder" in case:
         yield case["text_encoder"]

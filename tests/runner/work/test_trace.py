@@ -128,8 +128,9 @@ def test_the_stages_are_those_of_the_run_in_its_order(name: str, made: dict[str,
     entry = made[name].entry
     steps = [f"{stage}.{step}" for step in range(STEPS) for stage in ("latents", "model_output")]
     conditions = [f"condition.{number}" for number in range(len(ALL[name].get("inputs", [])))]
-    prompts = ["prompt_embeds", *(["prompt_embeds.pooled"] if made[name].pipeline == "FluxPipeline" else [])]
-    negative = ["negative_prompt_embeds"] if name in NEGATIVE else []
+    kinds = ["", ".pooled"] if made[name].pipeline in ("FluxPipeline", "FluxKontextPipeline") else [""]
+    prompts = [f"prompt_embeds{kind}" for kind in kinds]
+    negative = [f"negative_prompt_embeds{kind}" for kind in kinds] if name in NEGATIVE else []
     loop = ["timesteps", "sigmas", *steps, "latents.final", "decoded"]
     before = list(entry["stages"])[: -len(loop)]
     assert list(entry["stages"])[-len(loop) :] == loop

@@ -42,14 +42,14 @@ class Spy(importlib.abc.MetaPathFinder):
 
 
 def _spy_on(module: Any) -> None:
-    load = module.DiffusionPipeline.from_pretrained
+    load = module.DiffusionPipeline.from_pretrained.__func__
 
-    def loaded(*args: Any, **options: Any) -> Any:
-        pipeline = load(*args, **options)
+    def loaded(kind: type, *args: Any, **options: Any) -> Any:
+        pipeline = load(kind, *args, **options)
         _record_calls(type(pipeline))
         return pipeline
 
-    module.DiffusionPipeline.from_pretrained = loaded
+    module.DiffusionPipeline.from_pretrained = classmethod(loaded)  # of a pipeline's own class too
 
 
 def _record_calls(pipeline: Any) -> None:

@@ -40,7 +40,7 @@ def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
     _find_swaps(examined, published)
     files: dict[str, Any] = {}
     for image in examined:
-        rules = gate.problems(image.placement.metrics, image.file.source, image.placement.words)
+        rules = gate.problems(image.placement.metrics, image.placement.words)
         files[image.file.name] = _as_json(image, [*image.problems, *rules])
     for name, problem in _misplaced(artifact):
         files.setdefault(name, {"problems": []})["problems"].append(problem)
@@ -128,7 +128,7 @@ def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
     except PictureError as error:
         image.reference = Reference(None, f"the published one is {error}")
         return
-    doubts = _doubts(published, image.file)
+    doubts = _doubts(published)
     if doubts:
         image.reference = Reference(None, f"the published one does not pass the gate: {doubts[0]}")
         return
@@ -142,11 +142,11 @@ def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
     image.placement.words |= placed.words
 
 
-def _doubts(published: Picture, file: File) -> list[str]:
+def _doubts(published: Picture) -> list[str]:
     gate = limits.gate()
     if min(published.size) < gate.least_side:
         return ["too small"]
-    return gate.problems(quality.measure(published), file.source, {})
+    return gate.problems(quality.measure(published), {})
 
 
 def _find_swaps(examined: list[Examined], published: Published | None) -> None:

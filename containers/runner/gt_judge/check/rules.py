@@ -56,7 +56,6 @@ class Rule(Data):
     """A reason to refuse an image."""
 
     name: str
-    not_for: list[str] = Field(default_factory=list, description="Sources that are not asked for this.")
     all: Annotated[list[Condition], Field(min_length=1)]
     any: list[Condition] = Field(default_factory=list)
 
@@ -95,11 +94,11 @@ class Gate(Data):
         """The colour modes that an image of this source may have."""
         return next(line.modes for line in self.modes if "*" in line.sources or source in line.sources)
 
-    def problems(self, values: Mapping[str, float], source: str | None, words: Mapping[str, str]) -> list[str]:
+    def problems(self, values: Mapping[str, float], words: Mapping[str, str]) -> list[str]:
         """What is wrong, a clause for each rule; `words` describe a finding, by rule."""
         lines = []
         for rule in self.rules:
-            broken = [] if source in rule.not_for else rule.broken(values)
+            broken = rule.broken(values)
             if broken:
                 name = f"{rule.name} {words[rule.name]}" if rule.name in words else rule.name
                 lines.append(f"{name}: {', '.join(condition.text(values) for condition in broken)}")

@@ -37,13 +37,15 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
     return from_folder(Path(fetched["repositories"][case["model"]["repo"]]["path"]), case, fetched, device)
 
 
-def from_folder(folder: Path, case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
-    """Load the pipeline that lies in a folder."""
+def from_folder(
+    folder: Path, case: Case, fetched: Fetched, device: str, pipeline_class: Any = DiffusionPipeline
+) -> LoadedDiffusers:
+    """Load the pipeline that lies in a folder: as the class that the folder names, or as another one of its parts."""
     dtype, variant = _dtype(case["runtime"]["dtype"]), case["model"].get("variant")
     if modular.alone(folder):
         pipeline = modular.load(folder, dtype, variant)
     else:
-        pipeline = DiffusionPipeline.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
+        pipeline = pipeline_class.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
     _check_components(pipeline, case["runtime"]["dtype"])
     name, expected = type(pipeline).__name__, case.get("pipeline")
     if expected and name != expected:

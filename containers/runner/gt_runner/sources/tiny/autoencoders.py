@@ -50,4 +50,4 @@ def wan(seed: int) -> Any:
         latents_mean=[0.0] * LATENT_CHANNELS,
         latents_std=[1.0] * LATENT_CHANNELS,
     )
-    return fill(model, seed, SOFT | {"decoder.conv_out": 2.0})  # else its pictures are pale
+    return fill(model, seed, SOFT | {"decoder.conv_out": 24.0})  # far beyond black and white: spots with sharp edges
