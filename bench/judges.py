@@ -110,7 +110,7 @@ def _judged(setting: Setting, name: str, found: Mapping[str, object], new: Pictu
     measured = similarity.measure(new, original)
     bounds = serving_thresholds().defaults["image"].bounds()
     values = {measure: float("inf") if (value := measured[measure]) is None else value for measure in MEASURES}
-    alone = rules.gate().problems(quality.measure(new), None, {})
+    alone = rules.gate().problems(quality.measure(new), {})
     refused = {GATE_ALONE: bool(alone), GATE: bool(found["problems"])}
     refused |= {measure: _beyond(measure, values[measure], bounds[measure]) for measure in MEASURES}
     own = {metric: metrics[metric] for metric, *_ in OURS if metric in metrics}
