@@ -160,7 +160,9 @@ class GitHub:
 
     def _actions(self) -> dict[str, Path]:
         """A folder for each `uses:` of the workflows and of our action; one that nothing stands in for is an error."""
-        files = [*(self.folder / "origin" / ".github" / "workflows").glob("*.yml"), self.repository / "action.yml"]
+        workflows = (self.folder / "origin" / ".github" / "workflows").glob("*.yml")
+        run = [path for path in workflows if path.name != "docs.yml"]  # nothing stands in for GitHub Pages
+        files = [*run, self.repository / "action.yml"]
         folders: dict[str, Path] = {}
         for step in (step for file in files if file.exists() for step in steps(load(file))):
             uses = step.get("uses", "./")

@@ -30,7 +30,8 @@ def main() -> int:
         print(f"dagger {os.environ['GT_DAGGER_VERSION']} (docker-image://…) linux/amd64")  # noqa: T201
         return 0
     head, verb, options = words[:3], words[3], words[4:]
-    assert head == ["call", "-m", os.environ.get("GT_MODULE") or os.environ["GITHUB_ACTION_PATH"]], head
+    module = os.environ.get("GT_MODULE") or os.environ["GITHUB_ACTION_PATH"]
+    assert head == ["call", "-m", module.rstrip("/.")], head
     with (HERE / "calls.jsonl").open("a") as log:
         log.write(json.dumps({"verb": verb, "options": options, "env": dict(os.environ)}) + "\n")
     value_of = dict(option.removeprefix("--").split("=", 1) for option in options)
