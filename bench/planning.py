@@ -64,7 +64,7 @@ def bodies(count: int) -> dict[str, dict[str, Any]]:
         f"case_{number}": {
             **body,
             "model": {"repo": f"owner/model-{number // CASES_PER_MODEL}"},
-            "needs": {**body["needs"], "gpu": GPU_KINDS[number % len(GPU_KINDS)]},
+            "needs": {"gpu": GPU_KINDS[number % len(GPU_KINDS)], "minutes": body["needs"]["minutes"]},
         }
         for number in range(count)
     }
