@@ -21,8 +21,26 @@ from ci import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gt_runner.contract import Fetched
+    from gt_runner.contract import Case, Fetched
 
+CALL = {
+    "prompt": "a raccoon",
+    "negative_prompt": "blurry",
+    "num_frames": 6,
+    "num_inference_steps": 3,
+    "guidance_scale": 3.5,
+    "flow_shift": 2.5,
+    "sample_solver": "dpm++",
+    "seed": 42,
+}
+RUNTIME = {
+    "dtype": "bf16",
+    "generator_device": "cuda",
+    "attention": "sdpa",
+    "quantization": "none",
+    "offload": "none",
+    "t5_cpu": False,
+}
 STAND_IN = ROOT / "tests" / "support" / "wan_stand_in"
 CACHE = Path(os.environ.get("GT_CACHE") or platformdirs.user_cache_path("diffusion-gt"))
 
@@ -34,8 +52,15 @@ def checkout(variable: str, repo: str, pin: str) -> tuple[Path, pytest.MarkDecor
     return folder, pytest.mark.skipif(not folder.is_dir(), reason=reason)
 
 
-def merged(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    """A part of a case with a change; None takes a key away."""
+def changed(parts: dict[str, Any], changes: dict[str, Any]) -> Case:
+    """A case of these parts; a change is merged into the part that it names, and None takes a key away."""
+    case = {"id": "tiny", "model": {"repo": "tiny/wan"}, **parts}
+    for name, change in changes.items():
+        case[name] = _merged(case.get(name, {}), change) if isinstance(change, dict) else change
+    return cast("Case", case)
+
+
+def _merged(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in (part | change).items() if value is not None}
 
 

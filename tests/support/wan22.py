@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from tests.support.wan import checkout, merged
+from tests.support.wan import CALL, RUNTIME, changed, checkout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,44 +16,20 @@ if TYPE_CHECKING:
 
 PIN = "42bf4cfaa384bc21833865abc2f9e6c0e67233dc"
 CHECKOUT, with_checkout = checkout("GT_WAN22_CHECKOUT", "Wan-Video/Wan2.2", PIN)
-
-CALL = {
-    "prompt": "a raccoon",
-    "negative_prompt": "blurry",
-    "num_frames": 6,
-    "num_inference_steps": 3,
-    "guidance_scale": 3.5,
-    "flow_shift": 2.5,
-    "sample_solver": "dpm++",
-    "seed": 42,
-}
 SIZE, AREA = {"width": 64, "height": 32}, {"max_area": 2048}
-RUNTIME = {
-    "dtype": "bf16",
-    "generator_device": "cuda",
-    "attention": "sdpa",
-    "quantization": "none",
-    "offload": "none",
-    "t5_cpu": False,
-    "convert_model_dtype": False,
-}
 
 
 def make(*, image: bool = False, **changes: Any) -> Case:
-    """Build a case; a change is merged into the part that it names, and None takes a key away."""
-    parts: dict[str, Any] = {
-        "id": "tiny",
+    """A case of text to video, or of an image."""
+    parts = {
         "source": "wan22",
-        "model": {"repo": "tiny/wan"},
         "config": "ti2v-5B",
         "code": {"repo": "Wan-Video/Wan2.2", "commit": PIN, "paths": ["."]},
         "inputs": [{"path": "picture.png"}] if image else [],
         "call": CALL | (AREA if image else SIZE),
-        "runtime": RUNTIME,
+        "runtime": RUNTIME | {"convert_model_dtype": False},
     }
-    for name, change in changes.items():
-        parts[name] = merged(parts.get(name, {}), change) if isinstance(change, dict) else change
-    return cast("Case", parts)
+    return changed(parts, changes)
 
 
 def picture(path: Path, size: tuple[int, int], *, mode: str = "RGB", seed: int = 3) -> Path:
