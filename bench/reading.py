@@ -43,19 +43,13 @@ def measure(files: Sequence[Path]) -> Reading:
     """Read the files cold, then warm."""
     size = sum(path.stat().st_size for path in files)
     forget(files)
-    seconds = []
-    for _ in ("cold", "warm"):
-        started = time.perf_counter()
-        _read(files)
-        seconds.append(time.perf_counter() - started)
-    cold, warm = seconds
+    (_, cold), (_, warm) = _read(files), _read(files)
     return Reading(size, round(cold, 4), round(warm, 4), rate(size, cold), rate(size, warm))
 
 
 def plain(files: Sequence[Path], size: int) -> float:
     """GB/s of reading so many bytes once, or all there are, one file after the other."""
-    started = time.perf_counter()
-    return rate(_read(files, size), time.perf_counter() - started)
+    return rate(*_read(files, size))
 
 
 def rate(size: int, seconds: float) -> float:
@@ -63,11 +57,12 @@ def rate(size: int, seconds: float) -> float:
     return round(size / seconds / 1e9, 3)
 
 
-def _read(files: Sequence[Path], limit: float = math.inf) -> int:
-    """Returns how many bytes were read."""
+def _read(files: Sequence[Path], limit: float = math.inf) -> tuple[int, float]:
+    """Returns how many bytes were read, and in how many seconds."""
     block, total = memoryview(bytearray(_BLOCK)), 0
+    started = time.perf_counter()
     for path in files:
         with path.open("rb", buffering=0) as file:
             while total < limit and (count := file.readinto(block)):
                 total += count
-    return total
+    return total, time.perf_counter() - started

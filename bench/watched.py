@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import threading
 import time
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ci import ROOT
+from gt_runner.events import ON_STDERR, marked
 
 from .process import EVERY_MS, environment
 from .runs import GT
 
-MARK = "gt-event "  # of the runner's events among the lines for people
 FIELDS = ("index", "utilization.gpu", "memory.used")  # of a sample
 Notice = Callable[[Mapping[str, Any]], None]
 
@@ -37,14 +36,13 @@ class Watched:
 def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: Notice = lambda _: None) -> Watched:
     """One `gt generate --official`; `notice` gets each event when it arrives, `cards` are the numbers to sample."""
     command = [*GT, "generate", "--official", *options]
-    env = environment({"GT_CACHE": str(cache), "GT_EVENTS_ON_STDERR": "1"})
+    env = environment({"GT_CACHE": str(cache), ON_STDERR: "1"})
     watched, since = Watched(), time.perf_counter()
     with _sampled(watched.samples, since, cards):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
         for line in process.stderr or ():
-            _, marked, text = line.partition(MARK)
-            if marked:
-                event = json.loads(text)
+            event = marked(line)
+            if event is not None:
                 if event["event"] != "step":  # fifty for each case, and no figure is made of them
                     watched.events.append((round(time.perf_counter() - since, 3), event))
                 notice(event)
