@@ -20,11 +20,11 @@ from ..contract import Case, Fetched, Lora
 from ..errors import SourceError
 from . import Generated, Step, modular, onto_gpu
 from .conditioning import condition, described
+from .dtypes import DTYPES
 from .frames import to_frames
 from .hooks import finite, replaced
 
 BLOCKED = "the pipeline's safety check blocked the output, so there is no image; change the prompt or the input"
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def import_pipeline(name: str) -> None:

@@ -15,6 +15,7 @@ from ..errors import SourceError
 from . import Generated, onto_gpu, refusals
 from .checkout import import_official
 from .conditioning import described
+from .dtypes import DTYPES
 from .hooks import finite, replaced, reported
 from .varlen_sdpa import in_place_of
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
     from ..contract import Case, Fetched
     from . import Step
-
-DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 # Our names of the arguments, and those of `generate`. Width and height go in as `size`; with an image, `max_area` does.
 ARGUMENTS = {
