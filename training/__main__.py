@@ -75,14 +75,14 @@ def options() -> argparse.Namespace:
 
 def main() -> None:
     """Train, measure, save."""
-    given, started = options(), time.monotonic()
+    arguments, started = options(), time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(SEED)
     torch.backends.cudnn.benchmark = True
     torch.set_float32_matmul_precision("high")  # TF32; in bfloat16 the backward pass of attention failed here
     parts = models.untrained()
-    settings = Settings(**{key: vars(given)[key] for key in asdict(Settings())})
-    pictures, output = Pictures(parts, device, settings), Output(given.out, parts)
+    settings = Settings(**{key: vars(arguments)[key] for key in asdict(Settings())})
+    pictures, output = Pictures(parts, device, settings), Output(arguments.out, parts)
     output.figures = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "versions": {each.__name__: each.__version__ for each in (torch, diffusers, transformers)},
@@ -90,11 +90,11 @@ def main() -> None:
         "settings": asdict(settings),
         "parameters": {key: sum(each.numel() for each in model.parameters()) for key, model in parts.items()},
     }
-    if given.autoencoder:
-        models.take_over(given.autoencoder, {"vae": parts["vae"]})
+    if arguments.autoencoder:
+        models.take_over(arguments.autoencoder, {"vae": parts["vae"]})
     else:
-        pictures.train_autoencoder(given.autoencoder_steps, given.autoencoder_seconds)
-    output.save(autoencoder=pictures.through_autoencoder(given.measured))
+        pictures.train_autoencoder(arguments.autoencoder_steps, arguments.autoencoder_seconds)
+    output.save(autoencoder=pictures.through_autoencoder(arguments.measured))
     print(json.dumps(output.figures), flush=True)
     progress: list[Any] = []
 
@@ -103,13 +103,13 @@ def main() -> None:
         print(json.dumps(progress[-1]), flush=True)
         output.save(progress=progress)
 
-    pictures.train_transformer(given.steps, given.seconds - (time.monotonic() - started), report)
+    pictures.train_transformer(arguments.steps, arguments.seconds - (time.monotonic() - started), report)
     output.save(trained=round(time.monotonic() - started, 1))
     for steps, scale in ((STEPS, 1.0), (2 * STEPS, 1.0), (STEPS, GUIDANCE)):
-        found = pictures.measure(given.measured, steps, scale)
+        found = pictures.measure(arguments.measured, steps, scale)
         print(f"{steps} steps, guidance {scale:g}: {json.dumps(found)}", flush=True)
         output.save(**{f"{steps} steps, guidance {scale:g}": found})
-    shown, asked = pictures.examples(min(16, given.measured), STEPS, GUIDANCE)
+    shown, asked = pictures.examples(min(16, arguments.measured), STEPS, GUIDANCE)
     output.show(shown, len(asked) // 2)
     output.save(asked=asked, whole=round(time.monotonic() - started, 1))
 

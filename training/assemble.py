@@ -51,5 +51,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m training.assemble", description=__doc__)
     parser.add_argument("trained", type=Path, help="what the training wrote")
     parser.add_argument("folder", type=Path)
-    given = parser.parse_args()
-    assemble(given.trained, given.folder)
+    arguments = parser.parse_args()
+    assemble(arguments.trained, arguments.folder)
