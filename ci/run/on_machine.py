@@ -281,8 +281,9 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
     stop = process.stdin
     handlers = {sign: signal.signal(sign, lambda *_: stop.close()) for sign in stops()}
     try:
-        stop.write(json.dumps(spec) + "\n")
-        stop.flush()
+        with suppress(BrokenPipeError):  # it ended before it read: it has no events either
+            stop.write(json.dumps(spec) + "\n")
+            stop.flush()
         yield (json.loads(line) for line in process.stdout)
     finally:
         with suppress(BrokenPipeError):  # it ended by itself

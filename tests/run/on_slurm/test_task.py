@@ -30,7 +30,8 @@ def program(folder: Path, name: str, script: str) -> None:
 def run(folder: Path, **asked: Any) -> tuple[int, list[dict[str, Any]]]:
     """Run a task of one case; returns its exit status and its events."""
     places = {"store": str(folder / "store"), "cache": str(folder), "models": None, "previous": None}
-    job = {"name": "job", "source": "smoke", "gpus": 1, "cases": [{"id": "one", "base": str(folder / "cases")}]}
+    case = {"id": "one", "base": str(folder / "cases"), "prompt": "x" * 100_000}  # more than a pipe holds
+    job = {"name": "job", "source": "smoke", "gpus": 1, "cases": [case]}
     spec = {"gpu": "h100", "gpus": 1, "container": "apptainer", "image": IMAGE, **asked}
     array = folder / "slurm" / "array"
     array.mkdir(parents=True)
@@ -84,9 +85,12 @@ def test_what_the_node_does_not_have_fails_the_cases_in_words(
     assert re.search(said, failed["reason"])
 
 
-def test_a_container_that_does_not_start_ends_the_task_with_a_status_that_slurm_calls_a_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "sleep 0.5;", "head -n 1 >/dev/null;"])
+def test_a_container_that_does_not_start_ends_the_task_with_a_status_that_slurm_calls_a_failure(
+    tmp_path: Path, before: str
+) -> None:
     program(tmp_path, "nvidia-smi", f"echo '{H100}'")
-    program(tmp_path, "apptainer", "exit 255")
+    program(tmp_path, "apptainer", f"{before} exit 255")
     status, (node,) = run(tmp_path)
     assert (status, node["event"]) == (1, "node")
 
