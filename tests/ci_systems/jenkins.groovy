@@ -3,6 +3,7 @@
 // FOLDER gets a workspace for each node and archive/; what fails ends in exit status 1. A step or an argument that Jenkins
 // does not have is an error.
 import groovy.json.JsonSlurper
+import java.util.concurrent.Semaphore
 
 class Failed extends Exception {
     Failed(String what) { super(what) }
@@ -13,6 +14,7 @@ abstract class Pipeline extends Script {
     static Map given, credentials
     static Map defaults = [:], stashes = [:]
     static String result = 'SUCCESS'
+    static final turn = new Semaphore(1) // Jenkins too executes Groovy in one thread, and only scripts side by side
     static ThreadLocal<Map> here = ThreadLocal.withInitial { [env: [:], folder: null] }
 
     static void named(Map got, List needed, List possible = []) {
@@ -47,12 +49,20 @@ abstract class Pipeline extends Script {
         new File(base, 'labels') << "$label\n"
         within(folder: folder, body)
     }
+    def aside(Closure wait) {
+        turn.release()
+        try { wait() } finally { turn.acquire() }
+    }
     def parallel(Map branches) {
-        def errors = Collections.synchronizedList([])
+        def errors = []
         def outside = here.get()
         branches.collect { name, body ->
-            Thread.start { here.set(outside); try { body() } catch (Throwable error) { errors << error } }
-        }*.join()
+            Thread.start {
+                turn.acquire()
+                here.set(outside)
+                try { body() } catch (Throwable error) { errors << error } finally { turn.release() }
+            }
+        }.each { branch -> aside { branch.join() } }
         if (errors) throw errors[0]
     }
     def catchError(Map it, Closure body) {
@@ -72,7 +82,7 @@ abstract class Pipeline extends Script {
         def builder = new ProcessBuilder('sh', '-xe', '-c', script.toString()).directory(workspace()).inheritIO()
         environment.each { builder.environment()[it.key] = it.value.toString() }
         def process = builder.start()
-        if (process.waitFor()) throw new Failed('script returned exit code ' + process.exitValue())
+        if (aside { process.waitFor() }) throw new Failed('script returned exit code ' + process.exitValue())
     }
     def deleteDir() { workspace().deleteDir(); workspace().mkdirs() }
     def readJSON(Map it) { named(it, ['file']); new JsonSlurper().parse(new File(workspace(), it.file)) }
@@ -80,7 +90,7 @@ abstract class Pipeline extends Script {
         named(it, ['name', 'includes'])
         def kept = new File(base, "stashes/${it.name}")
         copy(workspace(), kept, it.includes)
-        synchronized (stashes) { stashes[it.name] = kept }
+        stashes[it.name] = kept
     }
     def unstash(String name) {
         if (!stashes[name]) throw new Failed("no stash $name")
@@ -99,6 +109,7 @@ System.setProperty('folder', folder)
 Pipeline.given = new JsonSlurper().parse(new File(given))
 Pipeline.credentials = new JsonSlurper().parse(new File(credentials))
 def configuration = new org.codehaus.groovy.control.CompilerConfiguration(scriptBaseClass: Pipeline.name)
+Pipeline.turn.acquire()
 try {
     new GroovyShell(this.class.classLoader, new Binding(), configuration).evaluate(new File(file))
 } catch (Failed error) {

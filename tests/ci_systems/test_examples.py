@@ -150,7 +150,8 @@ def test_it_generates_judges_and_ends_in_a_verdict(machine: Machine, run: Run) -
 
 @with_matrix
 def test_each_job_of_the_matrix_generates_its_own_cases_and_all_are_collected(machine: Machine, run: Run) -> None:
-    assert run(machine).green
+    ended = run(machine)
+    assert ended.green, ended.output
     selections = [next(o for o in options if o.startswith("--case-ids=")) for options in machine.options("generate")]
     assert sorted(selections) == sorted(f"--case-ids={case}" for case in CASES)
     assert machine.verbs.index("collect") == 4
