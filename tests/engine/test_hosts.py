@@ -80,10 +80,13 @@ def test_the_question_to_a_hosts_driver_reaches_it_as_it_was_asked(engine: str) 
     assert json.loads(called.out) == list(QUERY)
 
 
-def test_jobs_run_on_the_host_and_come_back_and_are_not_sent_again(other: str, volume: Callable[[], Volume]) -> None:
+def test_jobs_run_on_the_host_that_answers_and_come_back_and_are_not_sent_again(
+    other: str, volume: Callable[[], Volume]
+) -> None:
     store = volume()
-    arguments = (*cases_of(store.folder / "cases", "mine"), "--host", f"any={other}", "--insecure-hosts")
-    first, called = store.generate(*arguments)
+    arguments = (*cases_of(store.folder / "cases", "mine"), "--insecure-hosts", "--host")
+    first, called = store.generate(*arguments, f"any={NOWHERE},any={other}")
+    assert "host 192.0.2.1:9 is left out: no answer within 30 s" in called.err
     name = other.removeprefix("tcp://")
     assert [(host["name"], host["cases"]) for host in first["run"]["hosts"]] == [(name, ["mine"])]
     (host,) = first["run"]["hosts"]
@@ -92,31 +95,19 @@ def test_jobs_run_on_the_host_and_come_back_and_are_not_sent_again(other: str, v
     assert f"[{name} smoke-tiny--fluxpipeline-cpu] " in called.err  # every line says host and job
     assert len(called.err.splitlines()) < 250  # and none what the nested call says of itself
 
-    again, called = store.generate(*arguments, output="again")
+    again, called = store.generate(*arguments, f"any={other}", output="again")
     assert (again["run"]["made"], again["run"]["hosts"]) == ([], [])
     assert f"[{name} " not in called.err
     assert (processes(again), sums(again)) == (processes(first), sums(first))
 
 
-def test_a_host_that_does_not_answer_is_said_and_left_out_if_another_is_there(
-    other: str, volume: Callable[[], Volume]
-) -> None:
-    store = volume()
-    arguments = (*cases_of(store.folder / "cases", "mine"), "--insecure-hosts", "--host")
-    manifest, called = store.generate(*arguments, f"any={NOWHERE},any={other}")
-    assert manifest["cases"]["mine"]["status"] == "ok"
-    assert "host 192.0.2.1:9 is left out: no answer within 30 s" in called.err
-
-
-def test_without_a_host_for_a_case_nothing_starts_and_each_host_is_said(other: str, call: Call) -> None:
-    hosts = f"h100={other},h200={NOWHERE}"
+def test_without_a_host_for_a_case_nothing_starts_and_the_host_is_said(other: str, call: Call) -> None:
     called = call(
         *("generate", "--official", "--case-ids", "flux_image_t2i", "--skip-preflight"),
-        *("--host", hosts, "--insecure-hosts", "-o", "/nowhere/gt"),
+        *("--host", f"h100={other}", "--insecure-hosts", "-o", "/nowhere/gt"),
     )
     assert called.status == 1
     assert f"host {other.removeprefix('tcp://')} is left out: it is named as h100, and has no GPU" in called.message
-    assert "host 192.0.2.1:9 is left out: no answer within 30 s" in called.message
     assert "flux_image_t2i needs 1 x h100" in called.message
 
 
