@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import sys
 import threading
@@ -76,3 +77,11 @@ def test_a_source_that_cannot_be_imported_is_left_to_the_first_case(used: Used) 
     used.on_import = missing
     warm.prepare("a", "", lambda: True)
     assert used.said == ["context"]
+
+
+def test_imports_are_not_collected_while_they_run_and_garbage_is_afterwards(used: Used) -> None:
+    during = list[bool]()
+    used.on_import = lambda: during.append(gc.isenabled())
+    warm.prepare("a", "", lambda: False)
+    assert (during, gc.isenabled(), gc.get_freeze_count() > 0) == ([False], True, True)
+    gc.unfreeze()

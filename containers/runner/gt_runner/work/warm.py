@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
 import importlib
 import importlib.metadata
 import sys
@@ -27,10 +28,13 @@ def prepare(source: str, pipeline: str, may_use_gpu: Callable[[], bool]) -> None
     imported = threading.Event()
     beside = threading.Thread(target=_use_gpu, args=(may_use_gpu, imported), daemon=True)
     beside.start()
+    gc.disable()  # it walks all that is imported again and again, finds nothing, and takes a quarter of the time
     # diffusers and transformers both call it, 0.9 s each time where 250 packages are installed
     importlib.metadata.packages_distributions = functools.cache(importlib.metadata.packages_distributions)
     with contextlib.suppress(ImportError, RunnerError, AttributeError, RuntimeError):  # loading says what is missing
         getattr(implementation(source), "import_pipeline", lambda _: None)(pipeline)
+    gc.freeze()
+    gc.enable()
     imported.set()
     beside.join()
 
