@@ -72,9 +72,9 @@ def engine() -> str:
 
 @pytest.fixture
 def long() -> None:
-    """For a test of several minutes: CI has 20 for all of them."""
+    """For a test that takes minutes, or shows once more on an engine what others show: CI has 25 minutes for all."""
     if "GT_LONG_TESTS" not in os.environ:
-        pytest.skip("takes minutes; GT_LONG_TESTS=1 runs it")
+        pytest.skip("takes long; GT_LONG_TESTS=1 runs it")
 
 
 @pytest.fixture(scope="session")

@@ -75,6 +75,7 @@ def test_a_case_that_fails_makes_it_red_once_the_artifact_is_whole(github: GitHu
     assert "NoSuchPipeline" in ran.summary
 
 
+@pytest.mark.usefixtures("long")
 def test_hostile_ids_are_refused_by_name_and_never_run(github: GitHub, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     ran = act(github, case_ids="\n".join(HOSTILE).format(canary=canary))
