@@ -29,17 +29,26 @@ settings.register_profile(
     "any machine", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+GROUPS = ("engine", "slurm")  # rooms of tests that share what they run on
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a file share its fixtures, so a process runs them all; those of the engine, and of Slurm, share that."""
+    """Tests of a file share its fixtures, so a process runs them all; those of the engine, and of Slurm, share that.
+
+    These two come first: they take longest, and would keep one process busy when the others are through.
+    """
     for item in items:
-        engine, slurm = (ROOT / "tests" / name in item.path.parents for name in ("engine", "slurm"))
-        item.add_marker(pytest.mark.xdist_group("engine" if engine else "slurm" if slurm else str(item.path)))
-        if engine:
+        room = _room(item)
+        item.add_marker(pytest.mark.xdist_group(room if room in GROUPS else str(item.path)))
+        if room == "engine":
             item.add_marker(pytest.mark.engine)
+    items.sort(key=lambda item: _room(item) not in GROUPS)
+
+
+def _room(item: pytest.Item) -> str:
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 @pytest.fixture(autouse=True)
