@@ -228,9 +228,9 @@ def test_hostile_text_in_any_input_is_refused_or_one_word_and_never_run(machine:
     assert outputs["case-count"] != "pwned"
 
 
-def test_hostile_ids_fail_before_anything_is_generated(machine: Machine) -> None:
-    hostile = "\n".join(HOSTILE).format(canary=machine.folder / "canary")
-    acted = machine.run(source_group="smoke", case_ids=hostile)
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_ids_and_groups_fail_before_anything_is_generated(machine: Machine, text: str) -> None:
+    acted = machine.run(source_group="smoke", case_ids=text.format(canary=machine.folder / "canary"))
     assert acted.result == "failure"
     assert acted.verbs == ["generate"]
     assert "no case is named" in acted.ran.log("gt", "generate")

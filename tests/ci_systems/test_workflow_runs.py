@@ -28,8 +28,8 @@ VERSION = json.loads((ROOT / "dagger.json").read_text())["engineVersion"]
 HF_TOKEN, PUBLISH_TOKEN = "hf_of_this_test", "gt_planted_secret"
 SMOKE = ("smoke_t2i", "smoke_ti2i", "smoke_t2v")
 GIVEN = {"run_official_cases": "true", "official_source_group": "smoke", "output_name": "out"}
-HOSTILE = 'x"; touch {canary}; #\n$(touch {canary})\ntouch {canary}\nmatrix=pwned\n--official=false'
-NO_NAMES = ("../out", "a/b", "-out", ".out", "out\nb", "o" * 101, HOSTILE)
+HOSTILE = ('x"; touch {canary}; #', "$(touch {canary})", "x\ntouch {canary}\nmatrix=pwned", "--official=false")
+NO_NAMES = ("../out", "a/b", "-out", ".out", "out\nb", "o" * 101, *HOSTILE)
 
 
 @dataclass
@@ -237,9 +237,7 @@ def test_what_was_finished_is_published_though_another_case_failed(runners: Runn
     for frame in half.glob("smoke_t2v*"):
         frame.unlink()
     settings = {"publish": "true", "publish_via": "git", "bare": "true", "attest": "true"}
-    ran = runners.run(
-        rest(half), **settings, publish_target_dir="gt/half", reason=HOSTILE.splitlines()[0], accept="smoke_t2i"
-    )
+    ran = runners.run(rest(half), **settings, publish_target_dir="gt/half", reason=HOSTILE[0], accept="smoke_t2i")
     assert ran.jobs == {"make": "failure", "publish": "success", "attest": "success"}
     held = runners.server.git("ls-tree", "--name-only", "main:gt/half").splitlines()
     assert set(held) == {"manifest.json", "smoke_t2i_1gpu.jpg", "smoke_ti2i_1gpu.jpg"}
@@ -256,8 +254,9 @@ def test_an_output_name_that_is_no_part_of_a_file_name_is_refused_before_anythin
 
 
 @pytest.mark.parametrize("name", ["official_case_ids", "official_source_group", "cases"])
-def test_a_hostile_input_is_refused_by_the_plan_and_never_run(runners: Runners, name: str) -> None:
-    ran = runners.make(**{name: HOSTILE})
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_inputs_are_refused_by_the_plan_and_never_run(runners: Runners, name: str, text: str) -> None:
+    ran = runners.make(**{name: text})
     assert ran.jobs == {"plan": "failure"}
     assert [call["verb"] for call in runners.calls] == ["matrix"]
     assert all(re.fullmatch("--[a-z-]+=.*", option, re.DOTALL) for option in runners.calls[0]["options"])

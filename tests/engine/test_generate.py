@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -127,15 +128,55 @@ def test_a_case_that_fails_is_delivered_as_failed_and_runs_again_while_the_other
     assert not any("withMountedCache" in line or "GT_NONCE" in line for line in shown)  # the engine's own is folded
 
 
-def test_bad_input_gets_one_message_with_all_mistakes_and_starts_nothing(call: Call, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("long")
+def test_of_a_grown_list_only_the_case_that_was_added_is_made(volume: Callable[[], Volume]) -> None:
+    store = volume()
+    one = smoke_cases(store.folder / "cases", mine_one={})
+    first, _ = store.generate(*SMOKE, "--cases", str(one))
+    other = {"call": {"prompt": "a cat", "width": 128, "height": 128, "num_inference_steps": 2, "seed": 1}}
+    two = smoke_cases(store.folder / "cases", mine_one={}, mine_two=other)
+    grown, _ = store.generate(*SMOKE, "--cases", str(two), output="grown")
+    assert grown["run"]["made"] == ["mine_two"]
+    assert processes(grown)["mine_one"] == processes(first)["mine_one"]
+
+
+@pytest.mark.usefixtures("long")
+def test_an_artifact_that_was_changed_does_not_pass(first: tuple[Volume, dict[str, Any]], call: Call) -> None:
+    store, _ = first
+    spoiled = Path(shutil.copytree(store.folder / "gt", store.folder / "spoiled"))
+    image = next(spoiled.glob("*.png"))
+    image.write_bytes(image.read_bytes() + b" ")
+    assert f"{image.name}: changed" in call("verdict", "--artifact", str(spoiled)).message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(
+            ("--official", "--case-ids", "flux_imag_t2i"),
+            "no case is named 'flux_imag_t2i'; did you mean flux_image_t2i",
+            marks=pytest.mark.usefixtures("long"),
+        ),
+        (("--source-group", "smoke", "--images", "smoke=python:3.11"), "write SOURCE=REFERENCE@sha256:DIGEST"),
+    ],
+)
+def test_bad_input_gets_one_clear_message_and_starts_nothing(
+    call: Call, arguments: tuple[str, ...], message: str
+) -> None:
+    called = call("generate", *arguments, "-o", "/nowhere/gt")
+    assert called.status == 1
+    assert message in called.message
+    assert "Traceback" not in called.err
+    assert "gt_runner" not in called.err  # no runner was started
+
+
+def test_a_cases_directory_with_mistakes_gets_all_of_them(call: Call, tmp_path: Path) -> None:
     cases = smoke_cases(tmp_path / "cases", one={"needs": {"gpu": "h1000", "minutes": 1}}, two={"outptu": 1})
-    called = call("generate", "--cases", str(cases), *SMOKE, "-o", "/nowhere/gt")
+    called = call("matrix", "--cases", str(cases), *SMOKE)
     assert called.status == 1
     assert "smoke.yaml:" in called.message
     assert "one needs.gpu: expected a GPU kind, or any" in called.message
     assert "two outptu: unknown key 'outptu'; did you mean output" in called.message
-    assert "Traceback" not in called.err
-    assert "gt_runner" not in called.err  # no runner was started
 
 
 def test_without_gpu_support_the_cases_and_what_to_do_are_said(call: Call) -> None:

@@ -87,6 +87,7 @@ def test_jobs_run_on_the_host_that_answers_and_come_back_and_are_not_sent_again(
     arguments = (*cases_of(store.folder / "cases", "mine"), "--insecure-hosts", "--host")
     first, called = store.generate(*arguments, f"any={NOWHERE},any={other}")
     assert "host 192.0.2.1:9 is left out: no answer within 30 s" in called.err
+    assert first["cases"]["mine"]["status"] == "ok"
     name = other.removeprefix("tcp://")
     assert [(host["name"], host["cases"]) for host in first["run"]["hosts"]] == [(name, ["mine"])]
     (host,) = first["run"]["hosts"]
@@ -101,13 +102,15 @@ def test_jobs_run_on_the_host_that_answers_and_come_back_and_are_not_sent_again(
     assert (processes(again), sums(again)) == (processes(first), sums(first))
 
 
-def test_without_a_host_for_a_case_nothing_starts_and_the_host_is_said(other: str, call: Call) -> None:
+def test_without_a_host_for_a_case_nothing_starts_and_each_host_is_said(other: str, call: Call) -> None:
+    hosts = f"h100={other},h200={NOWHERE}"
     called = call(
         *("generate", "--official", "--case-ids", "flux_image_t2i", "--skip-preflight"),
-        *("--host", f"h100={other}", "--insecure-hosts", "-o", "/nowhere/gt"),
+        *("--host", hosts, "--insecure-hosts", "-o", "/nowhere/gt"),
     )
     assert called.status == 1
     assert f"host {other.removeprefix('tcp://')} is left out: it is named as h100, and has no GPU" in called.message
+    assert "host 192.0.2.1:9 is left out: no answer within 30 s" in called.message
     assert "flux_image_t2i needs 1 x h100" in called.message
 
 
