@@ -14,6 +14,7 @@ from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersRuntime, Wan22Case
 from ci.catalogue.selection import Selection, select
 from tests.support.checkout import sglang_checkout
+from tests.support.factory import merged
 
 H200 = {
     "flux_2_image_t2i",
@@ -203,7 +204,7 @@ def test_a_video_of_wan22_is_sized_by_the_image_or_by_the_case(
     name: str, change: dict[str, int | None], expected: str, catalogue: Catalogue
 ) -> None:
     data = catalogue.cases[name].spec.model_dump(mode="json", exclude_unset=True)
-    data["call"] = {key: value for key, value in (data["call"] | change).items() if value is not None}
+    data["call"] = merged(data["call"], change)
     with pytest.raises(ValidationError, match=expected):
         Wan22Case.model_validate(data)
 

@@ -11,6 +11,7 @@ from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersCase
 
 RUNTIME = {"dtype": "fp32", "generator_device": "cpu", "attention": "sdpa", "quantization": "none", "offload": "none"}
+OF_REPOSITORIES = RUNTIME | {"dtype": "bf16", "generator_device": "cuda"}  # as the repositories of Wan and LTX run
 
 
 def body(repo: str = "owner/model", gpu: str = "any", gpus: int = 1, **changes: Any) -> dict[str, Any]:
@@ -39,3 +40,8 @@ def write_cases(folder: Path, cases: dict[str, Any], source: str = "diffusers", 
     text = yaml.safe_dump({"version": 1, "source": source, "cases": cases, **header}, sort_keys=False)
     (folder / f"{source}.yaml").write_text(text)
     return folder
+
+
+def merged(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """A part of a case with a change; None takes a key away."""
+    return {key: value for key, value in (part | change).items() if value is not None}

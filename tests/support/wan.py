@@ -17,6 +17,7 @@ import platformdirs
 import pytest
 
 from ci import ROOT
+from tests.support.factory import OF_REPOSITORIES, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +34,7 @@ CALL = {
     "sample_solver": "dpm++",
     "seed": 42,
 }
-RUNTIME = {
-    "dtype": "bf16",
-    "generator_device": "cuda",
-    "attention": "sdpa",
-    "quantization": "none",
-    "offload": "none",
-    "t5_cpu": False,
-}
+RUNTIME = OF_REPOSITORIES | {"t5_cpu": False}
 STAND_IN = ROOT / "tests" / "support" / "wan_stand_in"
 CACHE = Path(os.environ.get("GT_CACHE") or platformdirs.user_cache_path("diffusion-gt"))
 
@@ -56,12 +50,8 @@ def changed(parts: dict[str, Any], changes: dict[str, Any]) -> Case:
     """A case of these parts; a change is merged into the part that it names, and None takes a key away."""
     case = {"id": "tiny", "model": {"repo": "tiny/wan"}, **parts}
     for name, change in changes.items():
-        case[name] = _merged(case.get(name, {}), change) if isinstance(change, dict) else change
+        case[name] = merged(case.get(name, {}), change) if isinstance(change, dict) else change
     return cast("Case", case)
-
-
-def _merged(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in (part | change).items() if value is not None}
 
 
 def found(code: Path | None = STAND_IN, weights: Path = Path("/weights/wan")) -> Fetched:

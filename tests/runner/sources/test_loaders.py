@@ -17,8 +17,8 @@ from gt_runner.contract import Case
 from gt_runner.errors import SourceError
 from gt_runner.sources import diffusers
 from gt_runner.sources.tiny import flux
+from tests.support.factory import RUNTIME
 
-RUNTIME = {"dtype": "fp32", "generator_device": "cpu", "attention": "sdpa", "offload": "none"}
 CALL = {"prompt": "a cat", "width": 32, "height": 32, "num_inference_steps": 1, "seed": 1}
 
 

@@ -29,6 +29,7 @@ from gt_runner.work.given_latents import given_latents
 from gt_runner.work.noise import first_noise
 from gt_runner.work.trace.tracing import traced
 from tests.support import tiny_ltx
+from tests.support.factory import OF_REPOSITORIES, merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,12 +72,7 @@ CALL = {
     "max_batch_size": 1,
     "enhance_prompt": False,
 }
-RUNTIME = {
-    "dtype": "bf16",
-    "generator_device": "cuda",
-    "attention": "sdpa",
-    "quantization": "none",
-    "offload": "none",
+RUNTIME = OF_REPOSITORIES | {
     "sdp_backends": {"cudnn": True, "flash": True, "mem_efficient": True, "math": False},
     "decode_audio": CODE is None,  # the release on PyPI cannot leave it out
 }
@@ -113,13 +109,9 @@ def make(pipeline: str, **changes: dict[str, Any]) -> Case:
         checkpoint |= {"distilled_lora": tiny_ltx.DISTILLED_LORA, "spatial_upsampler": tiny_ltx.UPSAMPLER}
         checkpoint["distilled_lora_strengths"] = [0.25, 0.5] if pipeline == HQ else [1.0]
     parts: dict[str, dict[str, Any]] = {"checkpoint": checkpoint, "call": call, "runtime": RUNTIME}
-    merged = {name: _merge(part, changes.get(name, {})) for name, part in parts.items()}
+    changed = {name: merged(part, changes.get(name, {})) for name, part in parts.items()}
     model = {"model": {"repo": "tiny/ltx"}, "text_encoder": {"repo": "tiny/gemma"}}
-    return cast("Case", {"id": "tiny", "source": "ltx", "pipeline": pipeline, **model, **merged})
-
-
-def _merge(part: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in (part | change).items() if value is not None}
+    return cast("Case", {"id": "tiny", "source": "ltx", "pipeline": pipeline, **model, **changed})
 
 
 def found(tiny: tiny_ltx.TinyLtx) -> Fetched:
