@@ -29,6 +29,7 @@ settings.register_profile(
     "any machine", deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+LONG = "GT_LONG_TESTS" in os.environ  # run the tests that CI has no time for, and the others for longer
 GROUPS = ("engine", "slurm")  # rooms of tests that share what they run on
 Gt = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(room if room in GROUPS else str(item.path)))
         if room == "engine":
             item.add_marker(pytest.mark.engine)
+        if item.get_closest_marker("long") and not LONG:
+            item.add_marker(pytest.mark.skip(reason="takes long; GT_LONG_TESTS=1 runs it"))
     items.sort(key=lambda item: _room(item) not in GROUPS)
 
 

@@ -70,13 +70,6 @@ def engine() -> str:
     return answered.out.strip()
 
 
-@pytest.fixture
-def long() -> None:
-    """For a test that takes minutes, or shows once more on an engine what others show: CI has 25 minutes for all."""
-    if "GT_LONG_TESTS" not in os.environ:
-        pytest.skip("takes long; GT_LONG_TESTS=1 runs it")
-
-
 @pytest.fixture(scope="session")
 def address() -> str:
     """Of this machine, as a container of the engine reaches it: where the tests' servers listen."""

@@ -60,7 +60,7 @@ def test_the_action_gives_a_whole_artifact_its_counts_and_a_table(github: GitHub
     assert all(name.replace("_", r"\_") in ran.summary for name in files)
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_case_that_fails_makes_it_red_once_the_artifact_is_whole(github: GitHub, tmp_path: Path) -> None:
     cases = smoke_cases(tmp_path / "cases", mine_good={}, mine_broken={"model": {"tiny": "NoSuchPipeline"}})
     ran = act(github, artifact_name="smoke", cases=str(cases))
@@ -75,7 +75,7 @@ def test_a_case_that_fails_makes_it_red_once_the_artifact_is_whole(github: GitHu
     assert "NoSuchPipeline" in ran.summary
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_hostile_ids_are_refused_by_name_and_never_run(github: GitHub, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     ran = act(github, case_ids="\n".join(HOSTILE).format(canary=canary))

@@ -34,7 +34,7 @@ def test_diverge_gives_the_stage_a_table_and_a_picture(call: Call, two_traces: t
     assert sorted(path.name for path in out.iterdir()) == ["case.svg", "diverge.json", "diverge.txt"]
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_compare_shows_two_traces_beside_the_images(call: Call, two_traces: tuple[str, str], tmp_path: Path) -> None:
     out, (reference, other) = tmp_path / "comparison", two_traces
     artifact = str(pictures.artifact(tmp_path / "gt", {FILE: pictures.scene(1)}))

@@ -12,7 +12,7 @@ from tests.engine.conftest import Call
 from tests.support import sglang_definitions as stand_in
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_the_module_tells_what_the_local_command_tells(call: Call, gt: Gt, tmp_path: Path) -> None:
     ours = stand_in.write_ours(tmp_path / "cases")
     engine = stand_in.write(tmp_path / "engine", {stand_in.SERVER / "gpu_cases.py": ('"fox_t2i"', '"wolf_t2i"')})

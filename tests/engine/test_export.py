@@ -11,7 +11,7 @@ from ci.run.on_slurm.container import image_record
 from tests.engine.conftest import Call
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_runner_image_comes_as_an_oci_archive_that_names_its_digest(call: Call, tmp_path: Path) -> None:
     archive = tmp_path / "smoke.tar"
     called = call("export", "--source", "smoke", "-o", str(archive))

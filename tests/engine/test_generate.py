@@ -74,7 +74,7 @@ def test_fresh_makes_every_case_again_in_a_new_process_with_the_same_bytes(
     assert sums(again) == sums(manifest)
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_previous_stands_in_for_a_store_that_is_gone(
     first: tuple[Volume, dict[str, Any]], volume: Callable[[], Volume]
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_case_that_fails_is_delivered_as_failed_and_runs_again_while_the_other
     assert not any("withMountedCache" in line or "GT_NONCE" in line for line in shown)  # the engine's own is folded
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_of_a_grown_list_only_the_case_that_was_added_is_made(volume: Callable[[], Volume]) -> None:
     store = volume()
     one = smoke_cases(store.folder / "cases", mine_one={})
@@ -140,7 +140,7 @@ def test_of_a_grown_list_only_the_case_that_was_added_is_made(volume: Callable[[
     assert processes(grown)["mine_one"] == processes(first)["mine_one"]
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_an_artifact_that_was_changed_does_not_pass(first: tuple[Volume, dict[str, Any]], call: Call) -> None:
     store, _ = first
     spoiled = Path(shutil.copytree(store.folder / "gt", store.folder / "spoiled"))
@@ -155,7 +155,7 @@ def test_an_artifact_that_was_changed_does_not_pass(first: tuple[Volume, dict[st
         pytest.param(
             ("--official", "--case-ids", "flux_imag_t2i"),
             "no case is named 'flux_imag_t2i'; did you mean flux_image_t2i",
-            marks=pytest.mark.usefixtures("long"),
+            marks=pytest.mark.long,
         ),
         (("--source-group", "smoke", "--images", "smoke=python:3.11"), "write SOURCE=REFERENCE@sha256:DIGEST"),
     ],

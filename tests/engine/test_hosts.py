@@ -114,7 +114,7 @@ def test_without_a_host_for_a_case_nothing_starts_and_each_host_is_said(other: s
     assert "flux_image_t2i needs 1 x h100" in called.message
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_a_job_of_a_host_that_dies_is_moved_and_the_manifest_says_so(
     assert {host["name"] for host in manifest["run"]["hosts"]} == {other.removeprefix("tcp://")}
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_what_a_host_finished_before_it_died_is_not_made_again(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
@@ -160,7 +160,7 @@ def test_what_a_host_finished_before_it_died_is_not_made_again(
     assert processes(whole)["quick"] == processes(manifest)["quick"]
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_host_that_hangs_is_given_up_and_its_job_goes_on_elsewhere(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_host_that_hangs_is_given_up_and_its_job_goes_on_elsewhere(
     assert move["reason"].startswith("it stopped answering")
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_call_that_reaches_its_limit_delivers_what_is_finished_and_says_what_is_not(
     other: str, volume: Callable[[], Volume]
 ) -> None:
@@ -194,7 +194,7 @@ def test_a_call_that_reaches_its_limit_delivers_what_is_finished_and_says_what_i
     assert manifest["run"]["made"] == ["quick"]
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_ctrl_c_at_the_caller_ends_the_work_on_the_host_within_30_seconds(other: str, tmp_path: Path) -> None:
     if "GT_ENGINE_STATE" not in os.environ:
         pytest.skip("GT_ENGINE_STATE does not say that the engines run on this machine, where their processes show")

@@ -178,7 +178,7 @@ def test_what_is_wrong_with_each_host_is_said_in_time_and_nothing_starts(
     assert "error reading server preface: " in said["plain"]
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_client_that_the_host_does_not_know_is_refused(host: Host, call: Call, tmp_path: Path) -> None:
     said = refused(call, *new_cases(tmp_path / "cases", "mine"), "--host", f"any={host.address}", *host.client("other"))
     assert "remote error: tls: " in said[urlsplit(host.address).netloc]

@@ -53,7 +53,7 @@ def test_a_history_comes_in_as_a_file_and_back_grown_beside_the_report(call: Cal
     assert "The last 2 of 2 comparisons" in (out / "report.html").read_text()
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_learned_measures_are_taken_where_their_weights_are_given(call: Call, tmp_path: Path) -> None:
     new = pictures.artifact(tmp_path / "gt", {ONE: scene(1)})
     models, out = tiny_clip.write(tmp_path / "models"), tmp_path / "out"

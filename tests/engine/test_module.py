@@ -46,7 +46,7 @@ def test_the_runner_of_a_source_is_a_container_to_work_in(call: Call) -> None:
     assert answer.keys() == {"environment", "runner", "versions"}
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_another_module_calls_it_and_its_examples_and_finds_what_callers_rely_on(engine: str) -> None:
     called = call_of(ROOT / "tests" / "module", "all")
     assert called.status == 0, called.err[-3000:]

@@ -26,7 +26,7 @@ def cases(artifact: Path) -> dict[str, str]:
     return {name: case["status"] for name, case in manifest["cases"].items()}
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_the_script_generates_compares_and_ends_in_a_verdict(engine: str, tmp_path: Path) -> None:
     script = str(ROOT / "examples" / "shell" / "gt.sh")
     selected = ["--source-group=smoke", "--on=cpu", f"--case-ids={','.join(SELECTED)}"]
@@ -65,7 +65,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_a_gitlab_pipeline_generates_each_job_collects_and_ends_in_a_verdict(engine: str, project: Path) -> None:
     tool("rsync")
     done = run(tool("gitlab-ci-local"), "--force-shell-executor", "--shell-isolation", cwd=project)

@@ -51,7 +51,7 @@ def test_the_smoke_calls_of_the_pages_run_as_they_stand(call: Call, tmp_path: Pa
     assert {path.name for path in (tmp_path / "gt").iterdir()} >= FILES
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_the_snippet_calls_the_module_from_another_one(engine: str, tmp_path: Path) -> None:
     (snippet,) = (block.text for block in blocks("python", page=DOCS / "start" / "dagger.md"))
     subprocess.run(["git", "init", "-q"], cwd=snapshot(tmp_path), check=True)

@@ -29,7 +29,7 @@ INPUTS = {
 }
 
 
-@pytest.mark.usefixtures("long")
+@pytest.mark.long
 def test_the_jobs_make_one_artifact_and_publish_it(engine: str, address: str, tmp_path: Path) -> None:
     server = GitServer(tmp_path, address=address)
     bare(server.bare, {"README.md": b"theirs"})

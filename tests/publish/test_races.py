@@ -11,10 +11,11 @@ import pytest
 from ci.errors import PublishError
 from ci.publish.push import PublishResult
 from ci.publish.retry import Patience
+from tests.conftest import LONG
 from tests.support.git_server import Fault, git, push
 from tests.support.publishers import FOLDER, OTHERS, Place, artifact
 
-ROUNDS = int(os.environ.get("GT_RACE", "25" if "GT_LONG_TESTS" in os.environ else "8"))  # of two publishers
+ROUNDS = int(os.environ.get("GT_RACE", "25" if LONG else "8"))  # of two publishers
 
 
 def test_a_lost_answer_is_not_taken_for_a_loss_when_another_writer_came_on_top(http: Place, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import threading
@@ -135,7 +134,7 @@ def test_two_runs_at_once_of_the_same_cases_are_both_whole(user: User) -> None:
     assert user.content("first").keys() == {"one_1gpu.png"}
 
 
-@pytest.mark.skipif("GT_LONG_TESTS" not in os.environ, reason="makes a case twice; GT_LONG_TESTS=1 runs it")
+@pytest.mark.long
 @pytest.mark.usefixtures("lost")
 def test_verify_makes_each_case_in_a_second_task_and_compares_the_bytes(user: User) -> None:
     user.cases(one=case())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from gt_runner.sources.smoke import SHAPES
+from tests.conftest import LONG
 from training import measuring
 from training.drawing import draw
 from training.models import SIDE
 from training.scenes import LENGTH, Grammar, Scenes, text
 
 CPU = torch.device("cpu")
-LONG = "GT_LONG_TESTS" in os.environ
 PROMPTS, EDITS = (512, 256) if LONG else (64, 48)
 STEPS, GUIDANCE = 8, 2.0  # as the smoke cases
 ENOUGH = 0.9  # of the pictures, for colour, shape and place each

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from tests.conftest import ROOT
 TINY = {"autoencoder-steps": 1, "drawn": 2, "steps": 4, "made": 2, "edited": 2, "pool": 8, "renewed": 4, "measured": 4}
 
 
-@pytest.mark.skipif("GT_LONG_TESTS" not in os.environ, reason="a minute of training; set GT_LONG_TESTS=1")
+@pytest.mark.long
 def test_a_training_leaves_figures_and_weights_that_are_a_pipeline(tmp_path: Path) -> None:
     for command in (
         ["training", *TINY, "-o", str(tmp_path)],
