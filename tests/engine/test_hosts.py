@@ -140,7 +140,7 @@ def test_what_a_host_finished_before_it_died_is_not_made_again(
     other: str, proxy: Proxy, volume: Callable[[], Volume], tmp_path: Path
 ) -> None:
     store, artifact = volume(), tmp_path / "gt"
-    arguments = (*job_of(tmp_path / "cases", quick=2, slow=1500), "--insecure-hosts")
+    arguments = (*job_of(tmp_path / "cases", quick=2, slow=4000), "--insecure-hosts")
     host = ("--host", f"any={proxy.address}", "-o", str(artifact))
     process = started("--on", "cpu", "--results", store.name, *arguments, *host)
     assert process.stderr is not None

@@ -18,7 +18,7 @@ TINY = {"autoencoder-steps": 1, "drawn": 2, "steps": 4, "made": 2, "edited": 2, 
 @pytest.mark.long
 def test_a_training_leaves_figures_and_weights_that_are_a_pipeline(tmp_path: Path) -> None:
     for command in (
-        ["training", *TINY, "-o", str(tmp_path)],
+        ["training", *(f"--{name}={value}" for name, value in TINY.items()), "-o", str(tmp_path)],
         ["training.assemble", str(tmp_path), str(tmp_path / "p")],
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, cwd=ROOT, timeout=600)
