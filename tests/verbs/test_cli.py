@@ -6,54 +6,26 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ci import cli
 from ci.artifact import folder
 from ci.catalogue.files import CASES, Catalogue
 from ci.plan import host
 from ci.plan.host import Host
 from tests.conftest import ROOT
 from tests.support.records import manifest, results
+from tests.verbs.conftest import Command
 
 HEAVY = ["torch", "numpy", "diffusers", "transformers", "PIL", "huggingface_hub"]
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a command did."""
-
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Said]
-
-
-@pytest.fixture
-def gt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command's own entry point in this process."""
-
-    def run(*arguments: str | Path) -> Said:
-        monkeypatch.setattr(sys, "argv", ["gt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
-
-
 def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would_run(
-    gt: Command, catalogue: Catalogue
+    run_gt: Command, catalogue: Catalogue
 ) -> None:
-    said = gt("plan", "--official", "--source-group", "diffusers")
+    said = run_gt("plan", "--official", "--source-group", "diffusers")
     assert said.status == 0
     assert said.out.startswith("11 cases in 10 jobs\n")
     rows = {words[0]: words[1:] for line in said.out.splitlines() if (words := line.split())}
@@ -67,19 +39,19 @@ def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would
 @pytest.mark.parametrize("selection", [["--official"], ["--source-group", "smoke"], []])
 @pytest.mark.parametrize("columns", ["80", "20", ""])
 def test_the_plan_fits_into_80_columns(
-    gt: Command, monkeypatch: pytest.MonkeyPatch, selection: list[str], columns: str
+    run_gt: Command, monkeypatch: pytest.MonkeyPatch, selection: list[str], columns: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
-    assert max(map(len, gt("plan", *selection).out.splitlines())) <= 80
+    assert max(map(len, run_gt("plan", *selection).out.splitlines())) <= 80
 
 
-def test_the_plan_of_what_runs_anywhere_is_for_this_machine(gt: Command) -> None:
-    said = gt("plan", "--source-group", "smoke")
+def test_the_plan_of_what_runs_anywhere_is_for_this_machine(run_gt: Command) -> None:
+    said = run_gt("plan", "--source-group", "smoke")
     assert re.search(r"^any: 3 cases, .*; this machine$", said.out, re.MULTILINE)
 
 
-def test_the_matrix_is_one_json_line_with_a_job_for_each_model(gt: Command) -> None:
-    said = gt("matrix", "--official", "--source-group", "diffusers")
+def test_the_matrix_is_one_json_line_with_a_job_for_each_model(run_gt: Command) -> None:
+    said = run_gt("matrix", "--official", "--source-group", "diffusers")
     [line] = said.out.splitlines()
     jobs = json.loads(line)["include"]
     assert len(jobs) == 10
@@ -88,37 +60,37 @@ def test_the_matrix_is_one_json_line_with_a_job_for_each_model(gt: Command) -> N
     assert jobs[0]["case_ids"] == "flux_2_image_t2i flux_2_ti2i"
 
 
-def test_the_matrix_per_case_has_a_job_for_each_case(gt: Command) -> None:
-    jobs = json.loads(gt("matrix", "--official", "--source-group", "diffusers", "--per-case").out)["include"]
+def test_the_matrix_per_case_has_a_job_for_each_case(run_gt: Command) -> None:
+    jobs = json.loads(run_gt("matrix", "--official", "--source-group", "diffusers", "--per-case").out)["include"]
     assert len(jobs) == 11
     assert all(job["job"] == job["case_ids"] and job["case_count"] == 1 for job in jobs)
 
 
-def test_cases_are_listed_by_group(gt: Command, catalogue: Catalogue) -> None:
-    assert gt("cases", "list").out.split() == list(catalogue.cases)
-    assert gt("cases", "list", "--source-group", "smoke").out.split() == ["smoke_t2i", "smoke_ti2i", "smoke_t2v"]
+def test_cases_are_listed_by_group(run_gt: Command, catalogue: Catalogue) -> None:
+    assert run_gt("cases", "list").out.split() == list(catalogue.cases)
+    assert run_gt("cases", "list", "--source-group", "smoke").out.split() == ["smoke_t2i", "smoke_ti2i", "smoke_t2v"]
 
 
-def test_a_case_is_shown_as_its_file_has_it(gt: Command) -> None:
+def test_a_case_is_shown_as_its_file_has_it(run_gt: Command) -> None:
     in_file = yaml.safe_load((CASES / "diffusers.yaml").read_text())["cases"]["flux_2_ti2i"]
-    assert yaml.safe_load(gt("cases", "show", "flux_2_ti2i").out) == {
+    assert yaml.safe_load(run_gt("cases", "show", "flux_2_ti2i").out) == {
         "id": "flux_2_ti2i",
         "source": "diffusers",
         **in_file,
     }
 
 
-def test_our_own_case_files_are_valid(gt: Command, catalogue: Catalogue) -> None:
-    said = gt("cases", "validate")
+def test_our_own_case_files_are_valid(run_gt: Command, catalogue: Catalogue) -> None:
+    said = run_gt("cases", "validate")
     assert (said.status, said.err) == (0, "")
     assert said.out.startswith(f"gt: {len(catalogue.cases) + len(catalogue.native)} cases of ")
 
 
-def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(gt: Command, tmp_path: Path) -> None:
+def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(run_gt: Command, tmp_path: Path) -> None:
     text = (CASES / "smoke.yaml").read_text()
     wrong = text.replace("height: 128", "heigth: 128", 1).replace("num_frames: 9", "num_frames: nine")
     (tmp_path / "smoke.yaml").write_text(wrong)
-    said = gt("cases", "validate", "--cases", tmp_path)
+    said = run_gt("cases", "validate", "--cases", tmp_path)
     assert said.status == 2
     head, *mistakes = said.err.splitlines()
     assert head == "gt: 2 mistakes in the case files; nothing was started"
@@ -143,35 +115,37 @@ def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(gt: Comma
         (["plan", "--cases", "absent"], "gt: absent holds no case file (*.yaml); "),
     ],
 )
-def test_bad_input_is_one_line_that_says_what_to_do_next(arguments: list[str], line: str, gt: Command) -> None:
-    said = gt(*arguments)
+def test_bad_input_is_one_line_that_says_what_to_do_next(arguments: list[str], line: str, run_gt: Command) -> None:
+    said = run_gt(*arguments)
     assert (said.status, said.out) == (2, "")
     assert said.err.startswith(line)
     assert said.err.count("\n") == 1
 
 
-def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_there(gt: Command, tmp_path: Path) -> None:
+def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_there(
+    run_gt: Command, tmp_path: Path
+) -> None:
     folder.write(tmp_path / "whole", manifest({"one": "ok"}), results(tmp_path / "made", "one"))
-    assert gt("verdict", "--artifact", tmp_path / "whole").status == 0
+    assert run_gt("verdict", "--artifact", tmp_path / "whole").status == 0
     folder.write(tmp_path / "part", manifest({"one": "ok", "two": "failed"}), results(tmp_path / "made", "one"))
-    said = gt("verdict", "--artifact", tmp_path / "part")
+    said = run_gt("verdict", "--artifact", tmp_path / "part")
     assert (said.status, said.err) == (1, "gt: two: failed: broken on purpose\n")
     (tmp_path / "whole" / "one_1gpu.png").unlink()
-    assert "missing" in gt("verdict", "--artifact", tmp_path / "whole").err
+    assert "missing" in run_gt("verdict", "--artifact", tmp_path / "whole").err
 
 
-def test_the_concurrency_key_takes_the_inputs_of_the_workflow(gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_concurrency_key_takes_the_inputs_of_the_workflow(run_gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_REF", "refs/heads/main")
-    assert gt("concurrency-key", "--source-group", "ltx").out == "diffusion-ci-gt-gen-refs/heads/main-ltx\n"
-    assert gt("concurrency-key", "--ref", "r", "--official").out == "diffusion-ci-gt-gen-r-true\n"
-    one, other = (gt("concurrency-key", "--all-inputs", "--case-ids", ids).out for ids in ("a", "b"))
+    assert run_gt("concurrency-key", "--source-group", "ltx").out == "diffusion-ci-gt-gen-refs/heads/main-ltx\n"
+    assert run_gt("concurrency-key", "--ref", "r", "--official").out == "diffusion-ci-gt-gen-r-true\n"
+    one, other = (run_gt("concurrency-key", "--all-inputs", "--case-ids", ids).out for ids in ("a", "b"))
     assert one != other
 
 
-def test_the_publish_target_is_the_modes_directory_or_the_one_given(gt: Command) -> None:
-    assert gt("publish-target").out == "diffusion-ci/consistency_gt/sglang_generated\n"
-    assert gt("publish-target", "--official").out == "diffusion-ci/consistency_gt/official_generated\n"
-    assert gt("publish-target", "--official", "--publish-target-dir", "mine").out == "mine\n"
+def test_the_publish_target_is_the_modes_directory_or_the_one_given(run_gt: Command) -> None:
+    assert run_gt("publish-target").out == "diffusion-ci/consistency_gt/sglang_generated\n"
+    assert run_gt("publish-target", "--official").out == "diffusion-ci/consistency_gt/official_generated\n"
+    assert run_gt("publish-target", "--official", "--publish-target-dir", "mine").out == "mine\n"
 
 
 def test_planning_imports_nothing_heavy() -> None:
@@ -190,16 +164,20 @@ print(*(name for name in {HEAVY!r} if name in sys.modules))
 
 
 @pytest.mark.parametrize("arguments", [[], ["--on", "any"], ["--source-group", "all"]])
-def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(gt: Command, arguments: list[str]) -> None:
-    said = gt("generate", *arguments)
+def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(
+    run_gt: Command, arguments: list[str]
+) -> None:
+    said = run_gt("generate", *arguments)
     assert (said.status, said.out) == (2, "")
     assert said.err.startswith("gt: name what to make; this machine has ")
     assert all(way in said.err for way in ("--source-group smoke", "--official", "--engine DIR"))
 
 
-def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(
+    run_gt: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host, "this_host", lambda _devices: Host("cpu"))
-    said = gt("generate", "--official", "--source-group", "wan21")
+    said = run_gt("generate", "--official", "--source-group", "wan21")
     assert said.status == 2
     assert said.err.splitlines() == [
         "gt: this machine offers cpu (no GPU); what was selected needs something else:",
@@ -222,10 +200,10 @@ def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(gt: Command, monk
     ],
 )
 def test_words_are_completed_and_paths_left_to_the_shell(
-    gt: Command, monkeypatch: pytest.MonkeyPatch, words: str, expected: str
+    run_gt: Command, monkeypatch: pytest.MonkeyPatch, words: str, expected: str
 ) -> None:
     line = f"gt {words}".split()
     monkeypatch.setenv("_GT_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", " ".join(line))
     monkeypatch.setenv("COMP_CWORD", str(len(line) - 1))
-    assert sorted(gt().out.split()) == expected.split()
+    assert sorted(run_gt().out.split()) == expected.split()
