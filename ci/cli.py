@@ -80,7 +80,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command. A GtError becomes its message and its exit status; Typer makes a stop exit status 130."""
+    """Run the command. A GtError becomes its message and its exit status; Typer makes a stop exit status 130.
+
+    So does what the machine refuses where no verb looks for it: a full disk, a folder that is closed to this user.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal of another encoding shows a stand-in, and no traceback
@@ -91,3 +94,6 @@ def main() -> None:
     except GtError as error:
         say(str(error))
         sys.exit(error.status)
+    except OSError as error:
+        say(f"{error.filename or 'this machine'}: {error.strerror or error}; mend that, or name another place")
+        sys.exit(GtError.status)

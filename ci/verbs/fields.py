@@ -7,12 +7,14 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from typing_extensions import Doc
 
 from ..errors import GtError
+from .options import Folder
 
 T = TypeVar("T")
 WORDS = re.compile(r"[^\s,]+")  # of an option that takes several
@@ -51,8 +53,22 @@ def several(field: Field, typed: Iterable[str]) -> tuple[str, ...]:
     """The words that were typed, each once. Raises GtError where the option was given, and names nothing."""
     words = tuple(dict.fromkeys(WORDS.findall(" ".join(typed))))
     if not words:
-        raise GtError(f"{field.option} is empty; name something with it, or leave it out")
+        raise _empty(field, field.option)
     return words
+
+
+def check_named(field: Field, name: str, value: object) -> None:
+    """Raises GtError for an empty value of an option that must name something; `name` is how the caller writes it.
+
+    That is a required one, and a file or a folder: an empty path would be the folder in which the caller stands.
+    """
+    if value == "" and (field.default is REQUIRED or field.kind in (Folder, Path)):
+        raise _empty(field, name)
+
+
+def _empty(field: Field, name: str) -> GtError:
+    otherwise = "" if field.default is REQUIRED else ", or leave it out"
+    return GtError(f"{name} is empty; name something with it{otherwise}")
 
 
 def fields(verb: type) -> Iterator[Field]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import enum
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 from typing_extensions import Doc
 
 from ..catalogue.files import CASES
-from ..errors import printable, reading, writing
+from ..errors import GtError, printable, reading, writing
 from .choices import GpuKind
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class FromCaller:
 
 
 @dataclass(frozen=True)
+class OrRepository:
+    """Marks a folder that may be one of a git repository too, as URL#REF:PATH."""
+
+
+@dataclass(frozen=True)
 class Without:
     """Marks what of a folder the module does not need, as patterns of a .gitignore."""
 
@@ -145,12 +151,31 @@ class Answer:
 def say(line: str) -> None:
     """Tell a person, without control characters; what a program reads goes to standard output."""
     text = "\n".join(map(printable, line.split("\n")))
-    print(f"gt: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    _print(f"gt: {text}", sys.stderr)
 
 
 def print_log(line: str) -> None:
     """A line of a log that another machine writes, as it is; without control characters."""
-    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
+    _print(printable(line), sys.stderr)
+
+
+def print_text(text: str) -> None:
+    """Print for a program. One that reads no further has what it wants. Raises GtError where nothing can be written."""
+    error = _print(text, sys.stdout)
+    if error is not None and not isinstance(error, BrokenPipeError):
+        raise GtError(f"standard output cannot be written: {error.strerror}; write to another file")
+
+
+def _print(text: str, stream: TextIO | None) -> OSError | None:
+    """Print to a stream, if there is one, and return what stood in the way: a line that is lost must end no run."""
+    if stream is None:
+        return None
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python tries once more when it ends
+        return error
+    return None
 
 
 OURS = Folder(CASES)
@@ -175,7 +200,9 @@ ServingCheckout = Annotated[
     Folder | None, Doc("A checkout of the serving engine that makes the native cases; its repository if not given.")
 ]
 Published = Annotated[
-    Folder | None, Doc("Published GT of the same GPU kind: a directory, or a git repository as URL#REF:PATH.")
+    Folder | None,
+    Doc("Published GT of the same GPU kind: a directory, or a git repository as URL#REF:PATH."),
+    OrRepository(),
 ]
 ImagesOnly = Annotated[bool, Doc("Take the images as they are: the directory has no manifest.")]
 TargetDir = Annotated[str, Doc("Publish here, instead of the mode's directory.")]

@@ -12,9 +12,9 @@ import typer
 from typer.core import TyperCommand
 
 from ..artifact.manifest import NAME as MANIFEST
-from ..errors import GtError
-from .fields import REQUIRED, Field, fields, help_of, several
-from .options import Alone, Answer, Folder, OneOf, Secret, Typed, Variable, Written, say
+from ..errors import GtError, reading
+from .fields import REQUIRED, Field, check_named, fields, help_of, several
+from .options import Alone, Answer, Folder, OneOf, OrRepository, Secret, Typed, Variable, Written, print_text, say
 
 SHOWN = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
 
@@ -51,7 +51,7 @@ def command(verb: type[Verb]) -> Callable[..., None]:
         for line in answer.lines:
             say(line)
         if answer.text:
-            typer.echo(answer.text.removesuffix("\n"))
+            print_text(answer.text.removesuffix("\n"))
         raise typer.Exit(answer.status)
 
     parameters = [_parameter(field) for field in options if field.kind is not Secret]
@@ -74,7 +74,7 @@ def _parameter(field: Field) -> inspect.Parameter:
     if variable is not None:
         details["envvar"] = variable.name
     info = typer.Argument(**details) if typed.positional else typer.Option(*_names(field, typed), **details)
-    kind: Any = {Folder: str, tuple: list[str]}.get(field.kind, field.kind)
+    kind: Any = {Folder: str, Path: str, tuple: list[str]}.get(field.kind, field.kind)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -104,7 +104,7 @@ def _default(default: Any) -> Any:
 
 
 def _value(field: Field, words: Mapping[str, Any]) -> Any:
-    """A field's value from what was typed. Raises GtError for an optional folder that is not there to be read."""
+    """A field's value from what was typed. Raises GtError for an empty one that must name something."""
     if field.kind is Secret:
         variable = field.mark(Variable)
         text = os.environ.get(variable.name, "") if variable is not None else ""
@@ -112,14 +112,25 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
     value = words[field.name]
     if field.kind is tuple:  # repeated, or separated by spaces or commas
         return several(field, value) if value else ()
-    if field.kind is not Folder or value is None:
+    typed = field.mark(Typed) or Typed()
+    check_named(field, field.name.upper() if typed.positional else next(iter(typed.names), field.option), value)
+    if value is None or field.kind not in (Folder, Path):
         return value
-    if field.mark(Written) is not None or "#" in value:
+    return _folder(field, value) if field.kind is Folder else Path(value)
+
+
+def _folder(field: Field, value: str) -> Folder:
+    """Raises GtError for a path that no folder can have, and for an optional folder that is not there to be read."""
+    if field.mark(OrRepository) is not None and "#" in value:
         return Folder(value)
     path = Path(value)
-    if path.name == MANIFEST and path.is_file():  # it stands for its folder
+    with reading(path):  # the name is too long, or it lies behind a folder that is closed to this user
+        is_folder, is_file = path.is_dir(), path.is_file()
+    if field.mark(Written) is not None:
+        return Folder(value)
+    if path.name == MANIFEST and is_file:  # it stands for its folder
         return Folder(path.parent)
-    if field.optional and not path.is_dir():
-        what = "is a file; name a directory" if path.is_file() else "there is no such directory"
+    if field.optional and not is_folder:
+        what = "is a file; name a directory" if is_file else "there is no such directory"
         raise GtError(f"{field.option} {value}: {what}")
     return Folder(value)
