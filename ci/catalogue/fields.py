@@ -116,7 +116,11 @@ RepoName = Annotated[
 ]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=NAME_LENGTH)]
 Pixels = Annotated[int, Field(ge=1, le=16384)]
+# Far above any case, so that sums of minutes, and lists of steps, stay within what can be computed.
+Minutes = Annotated[float, Field(gt=0, le=365 * 24 * 60)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class Strict(BaseModel):
@@ -145,7 +149,7 @@ class Lora(Repository):
 class TinyModel(Strict):
     """A tiny pipeline: trained to draw shapes, or with random weights, which are built on the spot."""
 
-    tiny: str = Field(description="Class name of a Diffusers pipeline.")
+    tiny: ClassName = Field(description="Class name of a Diffusers pipeline.")
     seed: Seed | None = Field(
         None, description="Seed of random weights. Left out, the weights are those that draw shapes."
     )
@@ -165,9 +169,9 @@ class Needs(Strict):
     gpu: NeededGpu
     gpus: int = Field(1, ge=1, le=16, description="GPUs that the run uses, whatever the published file name says.")
     vram_gb: float | None = Field(None, gt=0, description="GPU memory in GB (1e9 bytes) below which no run is tried.")
-    minutes: float = Field(gt=0, description="Expected minutes, for planning only.")
-    limit_minutes: float = Field(
-        240, gt=0, description="After this the case is stopped as failed (240: upstream's job limit)."
+    minutes: Minutes = Field(description="Expected minutes, for planning only.")
+    limit_minutes: Minutes = Field(
+        240, description="After this the case is stopped as failed (240: upstream's job limit)."
     )
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, JsonValue
 
-from .fields import FolderPath, GroupName, Id, Line, Needs, RepoName, Repository, Strict
+from .fields import FolderPath, GroupName, Id, Line, Minutes, Needs, RepoName, Repository, Strict
 
 ASSUMED_MINUTES = 5.0  # of a native case without an estimate: upstream's 300 s
 
@@ -59,8 +59,8 @@ class ServingEngine(Strict):
 class ServingNeeds(Needs):
     """As everywhere; the minutes may be left out."""
 
-    minutes: float = Field(
-        ASSUMED_MINUTES, gt=0, description="Expected minutes, for planning only; 5 are assumed where they are left out."
+    minutes: Minutes = Field(
+        ASSUMED_MINUTES, description="Expected minutes, for planning only; 5 are assumed where they are left out."
     )
 
 

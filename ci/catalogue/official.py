@@ -18,6 +18,7 @@ from .fields import (
     Repository,
     Runtime,
     Seed,
+    Steps,
     Strict,
     TinyModel,
 )
@@ -51,7 +52,7 @@ class DiffusersCall(Strict):
     width: Pixels | None = None
     height: Pixels | None = None
     num_frames: int | None = Field(None, ge=1)
-    num_inference_steps: int = Field(ge=1)
+    num_inference_steps: Steps
     guidance_scale: float | None = None
     true_cfg_scale: float | None = None
     guidance_scale_2: float | None = None
@@ -129,7 +130,7 @@ class WanCall(Strict):
     prompt: str
     negative_prompt: str
     num_frames: int = Field(ge=1)
-    num_inference_steps: int = Field(ge=1)
+    num_inference_steps: Steps
     guidance_scale: float
     flow_shift: float
     sample_solver: Literal["unipc", "dpm++"]
@@ -247,7 +248,7 @@ class LtxCall(Strict):
     height: Pixels
     num_frames: int = Field(ge=1)
     fps: float = Field(gt=0)
-    num_inference_steps: int = Field(ge=1)
+    num_inference_steps: Steps
     stage_2_sigmas: list[float] | None = None
     video_guider: LtxGuider
     audio_guider: LtxGuider

@@ -73,10 +73,23 @@ def test_a_case_id_that_is_no_name_is_a_mistake_with_its_line(name: str, tmp_pat
         {"inputs": [{"path": "../a.png"}], "conditioning": "raw"},
         {"inputs": [{"path": "/etc/passwd"}], "conditioning": "raw"},
         {"loras": [{"repo": "owner/lora", "file": "../../x.safetensors"}]},
+        {"needs": {"gpu": "any", "minutes": 1e308}},
+        {"needs": {"gpu": "any", "minutes": 1, "limit_minutes": 1e308}},
+        {"call": {"prompt": "p", "num_inference_steps": 10**9, "seed": 1}},
     ],
 )
-def test_every_name_and_path_in_a_case_is_held_to_it(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_every_name_path_and_figure_that_a_plan_is_made_of_is_held_to_its_rule(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     write_cases(tmp_path, {"one": body(**changes)})
     with pytest.raises(CatalogueError) as error:
         files.load(tmp_path)
     assert len(error.value.mistakes) == 1
+
+
+@pytest.mark.parametrize("name", ["", "[/x]", "a b", "a\nb", "\x1b[31m", "a" * 101])
+def test_a_tiny_pipeline_that_is_no_class_name_is_a_mistake(name: str, tmp_path: Path) -> None:
+    write_cases(tmp_path, {"one": body(model={"tiny": name})}, "smoke")
+    with pytest.raises(CatalogueError) as error:
+        files.load(tmp_path)
+    assert [mistake.key for mistake in error.value.mistakes] == ["model.tiny"]

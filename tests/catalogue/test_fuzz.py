@@ -21,9 +21,12 @@ from ci.catalogue import files
 from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, Mistake, SelectionError
-from ci.plan import matrix
+from ci.plan import matrix, slurm
 from ci.plan.jobs import grouped, plan
 from ci.plan.jobs import matrix as matrix_of
+from ci.plan.tracing import Tracing
+from ci.verbs.options import Folder
+from ci.verbs.plan import PlanOnEngine
 
 fuzzed = settings(deadline=10_000, suppress_health_check=list(HealthCheck))
 
@@ -119,6 +122,7 @@ SCALARS = [
         "../x",
         "con",
         "\x1b[31m",
+        "[/x]",
         "{case}",
         "{",
         "h100",
@@ -167,6 +171,10 @@ def check_plan(known: Catalogue, selection: Selection) -> None:
         text = json.dumps(matrix_of(grouped(jobs)), allow_nan=False)
         entries = matrix.entries(text, matrix.Entry)
         assert sorted(name for entry in entries for name in entry.cases) == sorted(case.id for case in cases)
+        assert all(slurm.script(each, slurm.Site(), "", Path("folder"), ["gt"]) for each in slurm.arrays(jobs))
+    shown = PlanOnEngine(official=selection.official, source_group=selection.group, cases=Folder(cases[0].file.parent))
+    assert all(line.isprintable() for line in shown.run().text.split("\n"))
+    assert Tracing().bytes(case for case in cases if case.serving is None) >= 0
 
 
 @pytest.fixture(scope="module")
