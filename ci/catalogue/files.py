@@ -46,9 +46,10 @@ class Catalogue:
 def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     """Read every `*.yaml` of a folder; `with_inputs` looks at the inputs that lie beside them as well.
 
+    Hidden files are left out, as a shell leaves them out: editors and macOS put files of their own there.
     Raises CatalogueError with all mistakes, GtError where the folder holds no case file.
     """
-    paths = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+    paths = sorted([*folder.glob("[!.]*.yaml"), *folder.glob("[!.]*.yml")])
     if not paths:
         raise GtError(f"{folder} holds no case file (*.yaml); `--cases DIR` takes a folder of them")
     catalogue = Catalogue({}, {}, {}, {})

@@ -236,3 +236,10 @@ def test_what_a_file_says_is_what_a_case_holds_and_nothing_is_filled_in(tmp_path
     written = body()
     known = files.load(write_cases(tmp_path, {"one": written}))
     assert known.cases["one"].data() == {"id": "one", "source": "diffusers", **written}
+
+
+@pytest.mark.parametrize("name", [".#diffusers.yaml", "._diffusers.yaml", ".diffusers.yml"])
+def test_a_hidden_file_is_no_case_file(tmp_path: Path, name: str) -> None:
+    write_cases(tmp_path, {"one": body()})
+    place_dangling(tmp_path / name)
+    assert list(files.load(tmp_path).cases) == ["one"]
