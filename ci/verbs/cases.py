@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -32,16 +33,15 @@ class CasesList:
     def run(self) -> Answer:
         """An id a line. Raises SelectionError for a group that is not known."""
         catalogue = files.load(self.cases.path)
-        cases = catalogue.native if self.native else catalogue.cases
         group = self.source_group.strip() or ALL
-        groups = (catalogue.native_groups if self.native else catalogue.groups) | {c.source for c in cases.values()}
-        if group != ALL and group not in groups:
-            raise SelectionError(f"no group is named {group!r}; {near(group, groups)}")
-        return Answer(
-            "\n".join(
-                case.id for case in cases.values() if group in (ALL, case.source, *case.spec.groups, *case.suites)
-            )
-        )
+        official, native = (_by_group(cases) for cases in (catalogue.cases, catalogue.native))
+        ours, others = (native, official) if self.native else (official, native)
+        if group not in ours and group in others:
+            advice = "official cases; leave out" if self.native else "native cases; add"
+            raise SelectionError(f"group {group!r} holds {advice} --native")
+        if group not in ours:
+            raise SelectionError(f"no group is named {group!r}; {near(group, official.keys() | native.keys())}")
+        return Answer("\n".join(ours[group]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,15 @@ class CasesShow:
         """YAML. Raises SelectionError for a case that is not known."""
         case = _one(files.load(self.cases.path), self.case_id, native=self.native)
         return Answer(yaml.safe_dump(case.data(), sort_keys=False, allow_unicode=True))
+
+
+def _by_group(cases: Mapping[str, Case]) -> dict[str, list[str]]:
+    """The ids of each group; a source is one too, and so is ALL."""
+    groups: dict[str, list[str]] = {ALL: []}
+    for case in cases.values():
+        for group in dict.fromkeys((ALL, case.source, *case.spec.groups, *case.suites)):
+            groups.setdefault(group, []).append(case.id)
+    return groups
 
 
 def _one(catalogue: Catalogue, case_id: str, *, native: bool) -> Case:

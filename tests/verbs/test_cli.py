@@ -111,6 +111,12 @@ def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(run_gt: C
         ),
         (["cases", "show", "smoke_t2x"], "gt: no case is named 'smoke_t2x'; did you mean "),
         (["cases", "show", "layerwise_offload"], "gt: case 'layerwise_offload' has no official reference: "),
+        (["cases", "list", "--source-group", "1-gpu"], "gt: group '1-gpu' holds native cases; add --native"),
+        (["cases", "list", "--source-group", "sglan"], "gt: no group is named 'sglan'; did you mean sglang?"),
+        (
+            ["cases", "list", "--native", "--source-group", "ltx23"],
+            "gt: group 'ltx23' holds official cases; leave out --native",
+        ),
         (["verdict", "--artifact", "absent"], "gt: absent is no artifact: it holds no manifest.json; "),
         (["plan", "--cases", "absent"], "gt: absent holds no case file (*.yaml); "),
     ],
