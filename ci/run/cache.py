@@ -77,4 +77,5 @@ def hub_cache() -> Path:
     """huggingface_hub's cache, by its own rules; the library is part of the runner's environment, not of ours."""
     home = os.environ.get("HF_HOME", str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")))
     named = os.environ.get("HUGGINGFACE_HUB_CACHE", str(Path(home, "hub")))
-    return Path(os.path.expandvars(os.environ.get("HF_HUB_CACHE", named))).expanduser()
+    # As that library does; unlike Path.expanduser, it leaves the text where the user has no home.
+    return Path(os.path.expanduser(os.path.expandvars(os.environ.get("HF_HUB_CACHE", named))))  # noqa: PTH111

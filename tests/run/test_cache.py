@@ -122,3 +122,11 @@ print(json.dumps(found))
         for name, value in setting.items():
             monkeypatch.setenv(name, value)
         assert str(cache.hub_cache()) == expected
+
+
+def test_a_user_without_a_home_sees_the_caches_all_the_same(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("HF_HUB_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)  # whom the system does not know
+    assert f"{home / 'gt' / 'results'}\n" in Cache().run().text
