@@ -140,10 +140,10 @@ class _Checkout:
             data = self._read(path)
             try:
                 source = (data or b"").decode("utf-8")
-                parsed = ast.parse(source)
+                statements = list(_statements(ast.parse(source).body))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return None
-            self._modules[path] = _Module(path, source, list(_statements(parsed.body))) if data else None
+            self._modules[path] = _Module(path, source, statements) if data else None
         return self._modules[path]
 
 

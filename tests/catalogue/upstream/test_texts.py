@@ -142,7 +142,10 @@ def test_no_source_gives_a_traceback(text: str) -> None:
         assert definition.text
 
 
-@pytest.mark.parametrize("data", [None, b"\xff", b""])
+DEEP = b"if a: pass\n" + b"elif a: pass\n" * 1_500  # each elif lies in the one before
+
+
+@pytest.mark.parametrize("data", [None, b"\xff", b"", DEEP])
 def test_a_checkout_without_the_suites_defines_nothing(data: bytes | None) -> None:
     assert definitions(lambda _: data, {}) == {}
 
