@@ -6,6 +6,8 @@ the text is changed just where the parser says that a value stands, and then rea
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import PinError
+from ..errors import PinError, reading, writing
 from . import files
 
 Where = tuple[str | int, ...]
@@ -68,23 +70,39 @@ def written(text: str, spots: Iterable[Open], values: Mapping[str, str]) -> str:
     expected = yaml.safe_load(text)
     for spot, value in known:
         _set(expected, spot.where, value)
-    if yaml.safe_load(new) != expected:
+    try:
+        same = yaml.safe_load(new) == expected
+    except yaml.YAMLError:
+        same = False
+    if not same:
         raise PinError("the file is written in a way that cannot be changed safely; write the pins by hand")
     return new
 
 
 def pin(path: Path, find: Find, resolve: Callable[[list[str]], Mapping[str, str]]) -> list[str]:
     """Pin what is open in a file; returns a line for each value. `resolve` leaves out what cannot be resolved."""
-    text = path.read_bytes().decode("utf-8")
+    with reading(path, PinError):
+        text = path.read_bytes().decode("utf-8")
     spots = find(text)
     values = resolve(sorted({spot.what for spot in spots if spot.known is None})) if spots else {}
-    new = written(text, spots, values)
+    try:
+        new = written(text, spots, values)
+    except PinError as error:
+        raise PinError(f"{path}: {error}") from None
     if new != text:
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(new.encode())
-        partial.replace(path)
+        with writing(path, PinError, "let it be written, or write the pins by hand"):
+            _replace(path.resolve(), new)
     pins = {spot.what: spot.known or values.get(spot.what) for spot in spots}
     return [f"{path.name}: {what} is pinned to {value}" for what, value in pins.items() if value is not None]
+
+
+def _replace(path: Path, text: str) -> None:
+    """Let a text take the place of a file's, all of it at once, with the file's mode."""
+    with tempfile.TemporaryDirectory(prefix=".gt-", dir=path.parent) as folder:
+        partial = Path(folder, "new")
+        partial.write_bytes(text.encode())
+        shutil.copymode(path, partial)
+        partial.replace(path)
 
 
 def case_files(folder: Path) -> list[Path]:
@@ -112,7 +130,7 @@ def _revision(text: str, node: yaml.Node, where: Where, known: Mapping[str, str]
     end = repo.end_mark.index
     if node.flow_style:
         return Open(repo.value, at, end, end, ", revision: {}", value)
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = next((ending for ending in ("\r\n", "\n", "\r") if ending in text), "\n")
     line_end = text.find(newline, end)
     line_end = len(text) if line_end < 0 else line_end
     indent = " " * next(key.start_mark.column for key, each in node.value if each is repo)

@@ -116,6 +116,51 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
         yield hub
 
 
+def place_case(path: Path, newline: str = "\n") -> str:
+    """A case file with one open repository; its text."""
+    text = f"cases:\n  one:\n    model:\n      repo: a/b\n    text_encoder: {{repo: a/b, revision: {COMMIT}}}\n"
+    path.write_bytes(text.replace("\n", newline).encode())
+    return text
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_a_file_keeps_its_line_ends_its_mode_and_the_link_that_leads_to_it(tmp_path: Path, newline: str) -> None:
+    real, link = tmp_path / "real.yaml", tmp_path / "link.yaml"
+    text = place_case(real, newline)
+    real.chmod(0o640)
+    link.symlink_to(real.name)
+    assert pin(link, open_revisions, lambda _: {}) == [f"link.yaml: a/b is pinned to {COMMIT}"]
+    new = text.replace("repo: a/b\n", f"repo: a/b\n      revision: {COMMIT}\n", 1)
+    assert real.read_bytes().decode() == new.replace("\n", newline)
+    assert (link.is_symlink(), real.stat().st_mode & 0o777) == (True, 0o640)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_longest_name_that_a_file_can_have_is_pinned_too(tmp_path: Path) -> None:
+    place_case(tmp_path / f"{'x' * 250}.yaml")
+    assert pin(tmp_path / f"{'x' * 250}.yaml", open_revisions, lambda _: {})
+
+
+def test_a_file_that_cannot_be_written_is_named_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(target))
+
+    monkeypatch.setattr(Path, "replace", refuse)  # who runs the tests may be root, who may write anywhere
+    text = place_case(tmp_path / "a.yaml")
+    with pytest.raises(PinError, match=r"a\.yaml cannot be written: Permission denied; let it be written, or "):
+        pin(tmp_path / "a.yaml", open_revisions, lambda _: {})
+    assert [path.read_text() for path in tmp_path.iterdir()] == [text]
+
+
+@pytest.mark.parametrize("wrong", ["[", "a: b"])
+def test_a_change_that_is_refused_names_the_file(tmp_path: Path, wrong: str) -> None:
+    text = place_case(tmp_path / "a.yaml")
+    spot = Open("a/b", ("cases", "one", "model", "revision"), len(text), len(text), f"{wrong}\n")
+    with pytest.raises(PinError, match=r"a\.yaml: the file is written in a way that "):
+        pin(tmp_path / "a.yaml", lambda _: [spot], lambda _: {"a/b": COMMIT})
+    assert (tmp_path / "a.yaml").read_text() == text
+
+
 def test_the_command_asks_the_hub_and_says_what_it_could_not_resolve(hub: FakeHub, gt: Gt, tmp_path: Path) -> None:
     hub.push("owner/old", FILES)
     commit = hub.push("owner/old", {**FILES, "new": b""})
