@@ -19,12 +19,12 @@ SCHEMES = ("tls", "tcp")
 
 
 def _address(text: str) -> str:
-    parts = urlsplit(text)
     try:
-        whole = parts.scheme in SCHEMES and parts.hostname and parts.port and not (parts.path or parts.query)
+        parts = urlsplit(text)
+        whole = parts.scheme in SCHEMES and parts.hostname and parts.port and "@" not in parts.netloc
     except ValueError:
         whole = False
-    if not whole or parts.username or parts.password:
+    if not whole or text != f"{parts.scheme}://{parts.netloc}":
         raise ValueError("an address such as tls://gpu-a.example:8443")
     return text
 

@@ -95,6 +95,15 @@ def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
         checked(FleetHost("a", "tls://x:1", "h100"), FleetHost("b", "tls://x:1", "any"))
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["tls://[x", "tls://a\u2100b:1", "tls://a:1#x", "tls://a:1?", "tls://a\t:1", "tls://a:99999", "tls://u@a:1"],
+)
+def test_an_address_that_is_none_is_told_by_what_is_one(address: str) -> None:
+    with pytest.raises(HostError, match=r"after the kind, expected an address such as tls://gpu-a\.example:8443$"):
+        fleet.named([f"h100={address}"])
+
+
 @pytest.mark.parametrize("address", ["localhost:1", "127.0.0.2:1", "[::1]:1"])
 def test_every_loopback_address_is_known(address: str) -> None:
     assert FleetHost("x", f"tcp://{address}", "any").loopback
