@@ -37,6 +37,14 @@ def test_the_workflows_key_lets_two_runs_of_one_output_name_meet() -> None:
     assert concurrency_key(one, all_inputs=True) != concurrency_key(replace(one, case_ids="b"), all_inputs=True)
 
 
+@pytest.mark.parametrize("word", ["a\nkey=b", "a\r\nb", "a\u2028b", "a\x1b[31m"])
+@pytest.mark.parametrize("field", ["ref", "output_name", "case_ids", "official_case_ids", "source_group"])
+@pytest.mark.parametrize("all_inputs", [True, False])
+def test_a_key_is_one_line_whatever_was_typed(field: str, word: str, all_inputs: bool) -> None:
+    inputs = replace(WorkflowInputs(), **{field: word})  # type: ignore[arg-type]  # each of these fields is a text
+    assert concurrency_key(inputs, all_inputs=all_inputs).isprintable()
+
+
 def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
     base = "diffusion-ci/consistency_gt"
     assert publish_target(WorkflowInputs(official=True)) == f"{base}/official_generated"
