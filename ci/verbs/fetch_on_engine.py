@@ -11,6 +11,7 @@ import anyio
 import dagger
 
 from ..publish.fetch import lock as locks
+from ..publish.remotes.base import READ
 from ..run import transfer
 from .fetch import Fetch
 from .publish_on_engine import check_reached
@@ -25,7 +26,7 @@ class FetchOnEngine(Fetch):
 
     def opened(self, repository: str) -> GitReader:
         """The data repository. Raises PublishError for an address that only the caller's machine reaches."""
-        check_reached(repository, "--address", "gt fetch")
+        check_reached(repository, "--address", "gt fetch", READ)
         return super().opened(repository)
 
     async def run_on_engine(self) -> dagger.Directory:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 
 from ..errors import PublishError
 from ..judge import on_engine
-from ..publish.remotes.base import Remote
+from ..publish.remotes.address import is_path, parts_of_url
+from ..publish.remotes.base import WRITE, Remote, Right
 from ..run import transfer
 from ..run.images import Images
 from ..run.recipes import CHECK
@@ -24,9 +24,9 @@ from .publish import Publish, PublishAccess
 SCHEMES = ("https", "http", "git")
 
 
-def check_reached(url: str, option: str, local: str) -> None:
+def check_reached(url: str, option: str, local: str, right: Right = WRITE) -> None:
     """Raises PublishError for an address that only the caller's machine reaches."""
-    if urlsplit(url).scheme not in SCHEMES:
+    if is_path(url) or parts_of_url(url, right).scheme not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise PublishError(f"{option} {url}: the module takes {known}; for ssh and paths use {local}")
 

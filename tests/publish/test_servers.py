@@ -173,14 +173,6 @@ def test_a_server_that_cannot_leave_files_out_serves_as_well(server: GitServer, 
     assert http.commits()[0] == done.commit
 
 
-@pytest.mark.parametrize("url", ["https://me:secret@host/x.git", "https://secret@host/x.git"])
-def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(tmp_path: Path, url: str) -> None:
-    for way in ("git", "github-api"):
-        with pytest.raises(PublishError) as refused:
-            go(artifact(tmp_path / "gt", {"a": b"a"}), url, way=way)
-        assert "secret@" not in str(refused.value) or way == "github-api"
-
-
 @pytest.mark.parametrize("url", ["/nowhere", "nowhere", "ftp://host/x.git", "https:/host"])
 def test_what_is_no_address_is_refused_with_what_one_looks_like(tmp_path: Path, url: str) -> None:
     with pytest.raises(PublishError, match=r"is no (directory|address)"):

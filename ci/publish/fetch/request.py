@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 
@@ -53,7 +52,7 @@ class Request(Strict):
 def _is_repository(text: str) -> bool:
     """Whether this can be a repository's address: of `git@host:path` and `https://me@host/path`, a part is none."""
     if "://" in text:
-        return bool(urlsplit(text).path.strip("/"))
+        return bool(text.partition("://")[2].partition("/")[2].strip("/"))
     return "/" in text or ":" in text or Path(text).is_dir()
 
 

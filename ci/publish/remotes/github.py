@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx  # what dagger-io brings already; the few routes need no client of their own
 
 from ...errors import PublishError, printable
+from .address import is_path, parts_of_url
 from .base import CONNECT, PASSING, CommitRefusedError, Head, MovedError, PassingError, blob_id, parts_of, seconds
 
 API = "https://api.github.com"
@@ -191,8 +192,8 @@ class _Content(dict[str, Any]):
 
 
 def _repository(url: str) -> str:
-    parts = PurePosixPath(urlsplit(url).path.removesuffix(".git")).parts
-    if "://" not in url or len(parts) < 3 or urlsplit(url).username is not None:  # noqa: PLR2004  # "/", owner, name
+    parts = () if is_path(url) else PurePosixPath(parts_of_url(url).path.removesuffix(".git")).parts
+    if not url.startswith(("https://", "http://")) or len(parts) < 3:  # noqa: PLR2004  # "/", owner, name
         raise PublishError(f"{url} names no repository of GitHub; write it like https://github.com/OWNER/NAME")
     return "/".join(parts[-2:])
 

@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ...errors import PublishError, near
-from .base import Author, Remote
+from .address import sound_branch, sound_token
+from .base import READ, Author, Remote
 
 if TYPE_CHECKING:
     from .reading import GitReader
@@ -26,8 +27,9 @@ def opened(
 ) -> contextlib.AbstractContextManager[Remote]:
     """The data repository at an address; a branch that is not there begins at `base`.
 
-    Raises PublishError for an address or a way that is none.
+    Raises PublishError for an address, a way, a branch or a token that is none.
     """
+    branch, token = sound_branch(branch), sound_token(token)
     match way:
         case "git":
             from .git import GitRemote  # noqa: PLC0415  # a client takes longer to import than most commands run
@@ -44,4 +46,4 @@ def reading(url: str, token: str = "", user: str = "") -> GitReader:
     """The data repository at an address, to be read. Raises PublishError or FetchError for an address that is none."""
     from .reading import GitReader  # noqa: PLC0415  # as above
 
-    return GitReader(url, token, user)
+    return GitReader(url, sound_token(token, READ), user)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from dulwich.client import GitClient
 from dulwich.errors import GitProtocolError, NotGitRepository
@@ -18,8 +18,9 @@ from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from ...errors import FetchError, near
 from . import trees
+from .address import is_path, parts_of_url
 from .base import READ, Entry
-from .transport import TooMuchError, connect, fetch_objects, is_path, translated
+from .transport import TooMuchError, connect, fetch_objects, translated
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 ABBREVIATED = re.compile(r"[0-9a-f]{4,39}")  # at least as long as git asks for
@@ -159,10 +160,11 @@ class GitReader:
 
 
 def _path(url: str) -> Path | None:
-    """Where a repository of this machine lies; None for one of a server. Raises FetchError where there is none."""
-    if not is_path(url) and urlsplit(url).scheme != "file":
+    """Where a repository of this machine lies; None for one of a server. Raises FetchError or PublishError."""
+    parts = None if is_path(url) else parts_of_url(url, READ)
+    if parts is not None and parts.scheme != "file":
         return None
-    path = Path(url if is_path(url) else unquote(urlsplit(url).path))
+    path = Path(url if parts is None else unquote(parts.path))
     if not path.is_dir():
         raise FetchError(f"{url} is no directory; a server's address begins like https:// or ssh://")
     return path

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import dulwich.client
 import urllib3
@@ -27,12 +26,12 @@ from dulwich.protocol import Protocol
 from dulwich.refs import Ref
 
 from ...errors import PublishError, printable
+from .address import is_path, parts_of_url
 from .base import CONNECT, PASSING, WRITE, CommitRefusedError, PassingError, Right, seconds
 
 # Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
 TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
 USER = "x-access-token"  # GitHub's name for whoever has a token; other servers look at the token alone
-SCHEMES = ("https", "http", "ssh", "git", "file")
 _CUT = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)  # of a connection that there was
 _UNANSWERED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 _LASTING = ("permission denied", "does not appear to be a git", "not found", "access denied", "verification failed")
@@ -79,22 +78,13 @@ class _Answers(AuthCallbackPoolManager):
         return answer
 
 
-def is_path(url: str) -> bool:
-    """Whether an address is a path of this machine: it has no scheme, and no host before a colon."""
-    return "://" not in url and ":" not in url.split("/", maxsplit=1)[0]
-
-
 def connect(url: str, token: str, user: str, right: Right = WRITE) -> tuple[GitClient, str]:
     """A client and the path that it is to ask for. Raises PublishError for an address that cannot be one."""
     if is_path(url):
         if not Path(url).is_dir():
             raise PublishError(f"{url} is no directory; a server's address begins like https:// or ssh://")
         return SubprocessGitClient(), str(Path(url).resolve())  # git itself: it runs the repository's hooks
-    parts = urlsplit(url)
-    if ("://" in url and parts.scheme not in SCHEMES) or (parts.scheme in ("http", "https") and not parts.hostname):
-        raise PublishError(f"{url} is no address of a git server; it begins with {', '.join(SCHEMES)} or is a path")
-    if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
-        raise PublishError(f"the address holds a name or password; leave it out, and set {right.variable}")
+    parts = parts_of_url(url, right)
     config = StackedConfig.default()
     try:
         if parts.scheme not in ("http", "https"):

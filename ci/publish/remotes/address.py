@@ -1,0 +1,62 @@
+"""What a caller types for a data repository: its address, a token, a branch. Refused before anything is asked."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from ...errors import PublishError
+from .base import WRITE, Right
+
+SCHEMES = ("https", "http", "ssh", "git", "file")
+_FORM = f"it begins with {', '.join(SCHEMES)} or is a path"
+# What `git check-ref-format --branch` refuses; a name below refs/ would be one of refs/heads/refs/.
+_NO_BRANCH = re.compile(r"-|HEAD$|refs/|.*([\x00- ~^:?*\[\\\x7f]|\.\.|@\{|//|/\.|\.lock(/|$))|.*[/.]$|[/.]", re.DOTALL)
+
+
+def is_path(url: str) -> bool:
+    """Whether an address is a path of this machine: it has no scheme, and no host before a colon."""
+    return "://" not in url and ":" not in url.split("/", maxsplit=1)[0]
+
+
+def parts_of_url(url: str, right: Right = WRITE) -> SplitResult:
+    """The parts of an address that is no path. Raises PublishError for one that is none, or that holds a secret.
+
+    What may hold a secret is not repeated.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its words may be a part of the address
+        raise PublishError(f"the address is none of a git server: its host or port cannot be read; {_FORM}") from None
+    if parts.password is not None or (parts.username is not None and parts.scheme in ("http", "https")):
+        raise PublishError(f"the address holds a name or password; leave it out, and set {right.variable}")
+    if "://" in url:
+        host = parts.hostname or ""
+        known = parts.scheme in SCHEMES and bool(host or parts.scheme == "file")
+    else:  # [user@]host:path
+        before, _, path = url.partition(":")
+        host = before.rpartition("@")[2]
+        known = bool(host and path) and host not in SCHEMES
+    if not known or not url.isprintable() or re.search(r"[\s%]", host) or host.startswith("-") or port == 0:
+        raise PublishError(f"{url} is no address of a git server; {_FORM}")
+    return parts
+
+
+def sound_token(text: str, right: Right = WRITE) -> str:
+    """A token without the white space around it, such as the end of a file's line.
+
+    Raises PublishError for what cannot stand in a header: a client's own message about it would repeat the token.
+    """
+    token = text.strip()
+    if not token.isascii() or not token.isprintable():
+        raise PublishError(f"{right.variable} holds characters that no token has; set it to the token alone")
+    return token
+
+
+def sound_branch(name: str) -> str:
+    """The name of a branch, also where it is written in full. Raises PublishError for one that git does not take."""
+    branch = name.removeprefix("refs/heads/")
+    if _NO_BRANCH.match(branch) or not branch.isprintable() or (name and not branch):
+        raise PublishError(f"{name!r} is no name of a branch that git takes; name another one with --branch")
+    return branch
