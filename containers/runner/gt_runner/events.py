@@ -156,10 +156,13 @@ def mark(event: Event) -> str:
 def marked(line: str) -> dict[str, Any] | None:
     """The event of a line that `mark` made, whatever a log has put in front of it; None for any other line."""
     _, mark_found, text = line.partition(_MARK)
-    if not mark_found:
-        return None
+    return parsed(text) if mark_found else None
+
+
+def parsed(line: str | bytes) -> dict[str, Any] | None:
+    """The event of a line; None for what is none, such as a line that a killed process did not write to its end."""
     try:
-        event = json.loads(text)
+        event = json.loads(line)
     except ValueError:
         return None
-    return event if isinstance(event, dict) else None
+    return event if isinstance(event, dict) and "event" in event else None

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import queue
+import select
 import signal
 import subprocess
 import sys
@@ -16,14 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn, cast
 
-from ..events import Emit, Event
+from ..events import Emit, Event, parsed
 from . import reaper
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that makes this package importable
 GRACE = 5.0  # seconds between asking a child to end and killing it
-LOOK_S = 1.0  # between two looks at whether the caller is alive
+LOOK_S = 1.0  # between two looks at whether a process is alive
 
 
 class HungError(Exception):
@@ -49,13 +50,19 @@ class Child:
             )
         os.close(write)
         self.log = log
+        self._over = threading.Event()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(os.fdopen(read, "rb"),), daemon=True).start()
+        threading.Thread(target=self._read, args=(read,), daemon=True).start()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, with everything it started."""
+        return self._over.is_set()
 
     def send(self, value: Any) -> None:
         """Hand over the task, or what the child asked for. One that is already dead is noticed when its events end."""
         assert self.process.stdin is not None  # noqa: S101  # for the type checker
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # ValueError: closed by `end`
             self.process.stdin.write(json.dumps(value).encode() + b"\n")
             self.process.stdin.flush()
 
@@ -68,30 +75,43 @@ class Child:
             except queue.Empty:
                 raise HungError from None
             if event is None:
-                self.process.wait()
                 return
             yield event
 
     def end(self) -> None:
-        """Stop the child and everything it started."""
-        for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-            if self.process.poll() is not None:
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(patience)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # what a child that ended by itself has left running
+        """Stop the child and everything it started; not one that hangs in a driver, which no signal reaches."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            if not self.over:
+                self._signal(sign)
+                self._over.wait(GRACE)
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
-    def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            for line in pipe:
-                self._events.put(json.loads(line))
+    def _read(self, pipe: int) -> None:
+        rest = b""
+        while data := self._said(pipe):
+            *lines, rest = (rest + data).split(b"\n")
+            for event in filter(None, map(parsed, lines)):
+                self._events.put(cast("Event", event))
+        os.close(pipe)
+        self.process.wait()
+        self._signal(signal.SIGKILL)  # what it has left running; later the number may be another process's
+        self._over.set()
         self._events.put(None)
+
+    def _said(self, pipe: int) -> bytes:
+        """What it writes next; nothing once it has ended, also where something that it forked holds the pipe open."""
+        while True:
+            ended = self.process.poll() is not None  # all that it wrote is in the pipe then
+            if select.select([pipe], [], [], 0 if ended else LOOK_S)[0]:
+                return os.read(pipe, 1 << 16)
+            if ended:
+                return b""
+
+    def _signal(self, sign: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, sign)
 
 
 def ending_signals() -> list[signal.Signals]:

@@ -275,7 +275,7 @@ class Supervisor:
 
     def _process(self, work: Work, cards: tuple[str, ...]) -> tuple[Child, Path]:
         source, child = self._warm.pop(cards, ("", None))
-        if child is not None and (source != work.job["source"] or served(work.job) or child.process.poll() is not None):
+        if child is not None and (source != work.job["source"] or served(work.job) or child.over):
             child.end()
             child = None
         if child is None:
