@@ -26,6 +26,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import os_reason
 from .supervise import console, process
 
 if TYPE_CHECKING:
@@ -183,9 +184,13 @@ class Reporter:
         """Write one event."""
         from .store import Store  # noqa: PLC0415
 
-        self.missing |= event["event"] in ("failed", "skipped")
         if self._deliver and (event["event"] == "done" or event["event"] == "reused"):
-            Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
+            try:
+                Store(Path(self._store)).deliver(event["record"], Path(self._deliver))
+            except OSError as error:  # such as a full disk: the case is in the store, but not where it was asked for
+                reason = f"its files could not be delivered ({os_reason(error)})"
+                event = {"event": "failed", "case": event["case"], "phase": "save", "reason": reason}
+        self.missing |= event["event"] in ("failed", "skipped")
         if self._against and event["event"] == "done":
             from .supervise.second_run import verification  # noqa: PLC0415
 

@@ -58,7 +58,7 @@ def running(group: int) -> list[str]:
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        ("os.write(fd, b'{\"event\": \"done\", \"rec'); os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
+        ('os.write(fd, b\'{"event": "done", "rec\'); os.kill(os.getpid(), signal.SIGKILL)', -signal.SIGKILL),
         ("os.write(fd, b'Segmentation fault\\n[1]\\n{}\\n\\xff\\n'); os._exit(7)", 7),
         ("if os.fork() == 0: time.sleep(60)\nos._exit(7)", 7),  # the fork holds the pipe of the events
         ("os.close(fd); time.sleep(0.5)", 0),

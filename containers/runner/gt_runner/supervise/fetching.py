@@ -11,7 +11,7 @@ from ..contract import Prepared
 from ..environment import memory
 from ..events import Emit, Event, FailedEvent, ReusedEvent
 from ..tasks import Run, RunJob, fetch_task
-from .process import Child
+from .process import Child, ending
 
 
 class ReadAhead:
@@ -67,6 +67,7 @@ class Fetching:
         self._emit, self._ahead, self._changed = emit, ahead, changed
         self.ready: list[Prepared] = []
         self.missing = self.fetched = self.over = False  # something is to be made; all is here; and its turn has come
+        self._closed = False
         self._cases = {case["id"]: case for case in job["cases"]}
         self._settled: set[str] = set()
         self._child: Child | None = None
@@ -76,24 +77,36 @@ class Fetching:
             return
         self._child = Child("fetch", os.environ, log)
         self._child.send(fetch_task(run, job))
-        threading.Thread(target=self._follow, args=(self._child,), daemon=True).start()
 
     def close(self) -> None:
-        """Stop what is still running."""
+        """Stop what is still running; the cases that are being fetched get no outcome."""
+        self._closed = True
         self._ahead.loaded(self.job["name"])
         if self._child is not None:
             self._child.end()
 
-    def _follow(self, child: Child) -> None:
+    def follow(self) -> None:
+        """Until its process has ended."""
+        child = self._child
+        if child is None:
+            return
         for event in child.events():
             self._on(event, child)
-        said = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-        reason = ": ".join(["the fetch process ended early", *said])
+        if self._closed:
+            return
+        reason = self._reason(child)
         for name in self._cases.keys() - self._settled - {prepared["case"]["id"] for prepared in self.ready}:
             self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": reason})
         self._ahead.has_read(self.job["name"])
         self.fetched = self.over = True
         self._changed()
+
+    def _reason(self, child: Child) -> str:
+        """Why its process ended before all cases were settled; a process that is killed has no last words."""
+        if child.status < 0:
+            return f"the fetch process {ending(child.status)}"
+        said = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return ": ".join(["the fetch process ended early", *said])
 
     def _on(self, event: Event, child: Child) -> None:
         match event["event"]:

@@ -55,6 +55,11 @@ class Child:
         threading.Thread(target=self._read, args=(read,), daemon=True).start()
 
     @property
+    def status(self) -> int:
+        """Its exit status, negative where a signal killed it; 0 while it runs."""
+        return self.process.returncode or 0
+
+    @property
     def over(self) -> bool:
         """Whether it has ended, with everything it started."""
         return self._over.is_set()
@@ -112,6 +117,14 @@ class Child:
     def _signal(self, sign: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, sign)
+
+
+def ending(status: int) -> str:
+    """How a process ended, in words that follow its name."""
+    if status >= 0:
+        return f"ended with status {status}"
+    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""  # the kernel's OOM killer sends it
+    return f"was killed by signal {-status}{hint}"
 
 
 def ending_signals() -> list[signal.Signals]:

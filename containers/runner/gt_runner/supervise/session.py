@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from ..contract import Job, Prepared, served
 from ..events import Emit, Event, FailedEvent, Phase
 from ..sources.variables import ON_GPU, VARIABLES
 from ..tasks import WorkTask
-from .process import Child, HungError
+from .process import Child, HungError, ending
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH")
 
@@ -127,12 +126,15 @@ class Session:
         rest = list(self._cases.values())
         explained = ended.failed or ended.unloaded
         if not explained and not self.loaded:
-            ended.unloaded = self._model.prepared, _death(self._child.process.returncode or 0)
+            ended.unloaded = self._model.prepared, self._death()
         elif not explained and len(rest) == 1:
-            self._fail(rest.pop(), _death(self._child.process.returncode or 0), ended)
+            self._fail(rest.pop(), self._death(), ended)
         elif not explained and rest:
             ended.suspects = True
         ended.again += [each.prepared for each in rest]
+
+    def _death(self) -> str:
+        return f"its process {ending(self._child.status)} before the case was finished"
 
     def _fail(self, each: _UnderWay, reason: str, ended: Ended) -> None:
         name = each.prepared["case"]["id"]
@@ -145,13 +147,6 @@ class Session:
 
 def _too_long(each: _UnderWay) -> str:
     return f"took longer than its limit of {each.minutes:g} min"
-
-
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"its process ended with status {status} before the case was finished"
-    hint = " (often: out of memory)" if -status == signal.SIGKILL else ""  # the kernel's OOM killer sends it
-    return f"its process was killed by signal {-status}{hint}"
 
 
 def worker(job: Job, cards: Sequence[str], log: Path) -> Child:

@@ -22,7 +22,7 @@ from typing import Any
 
 from ..contract import Prepared, served
 from ..environment import available_memory
-from ..events import Emit, Event
+from ..events import ENDS, Emit, Event
 from ..store import Store
 from ..tasks import Run
 from . import scrub
@@ -80,8 +80,9 @@ class Supervisor:
         return True
 
     def _stop(self) -> None:
-        self._stopped = True
-        ending = [child.end for _, child in self._warm.values()] + [child.end for child in list(self._children)]
+        with self._changed:  # a session that begins now sees it, and starts no process that nobody would end
+            self._stopped = True
+            ending = [child.end for _, child in self._warm.values()] + [child.end for child in self._children]
         ending += [work.fetching.close for work in self._works if work.fetching is not None]
         threads = [threading.Thread(target=end) for end in ending]
         for thread in threads:
@@ -112,6 +113,7 @@ class Supervisor:
                 self._fetching_since[work.job["name"]] = time.monotonic()
                 log = self._folder / f"{work.job['name']}-fetch.log"
                 work.fetching = Fetching(self._run, work.job, log, self._emit, self._ahead, self._notify)
+                threading.Thread(target=self._guarded, args=(work.fetching.follow,), daemon=True).start()
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run in a thread; what it raises, the dispatching raises: nobody would else notice that it has ended."""
@@ -193,6 +195,8 @@ class Supervisor:
 
     def _session(self, work: Work, cards: tuple[str, ...], model: Prepared) -> None:
         with self._changed:
+            if self._stopped:
+                return
             child, log = self._process(work, cards)
         task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": model}
         task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
@@ -355,12 +359,12 @@ class Supervisor:
 
     def _emit(self, event: Event) -> None:
         with _uninterrupted(), self._lock:
-            match event["event"]:
-                case "reused" | "done":
-                    self._left.remove(event["case"])
-                case "failed" | "skipped":
-                    self._left.remove(event["case"])
-                    event = {**event, "reason": scrub.scrub(event["reason"], self._hidden)}  # type: ignore[typeddict-item]
+            if event["event"] in ENDS:
+                if event["case"] not in self._left:  # it ended while the run was being stopped: once is enough
+                    return
+                self._left.remove(event["case"])
+            if event["event"] == "failed" or event["event"] == "skipped":
+                event = {**event, "reason": scrub.scrub(event["reason"], self._hidden)}  # type: ignore[typeddict-item]
             self._forward(event)
 
 

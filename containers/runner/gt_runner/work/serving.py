@@ -21,6 +21,7 @@ from ..contract import Case, Prepared
 from ..errors import CommandError
 from ..events import Phase
 from ..supervise import reaper
+from ..supervise.process import ending
 from . import noise, output, record
 from .base import Worker
 from .saving import Save
@@ -83,8 +84,7 @@ class ServingWorker(Worker):
         folder = checkout / case["engine"].get("folder", ".")
         status = reaper.run(arguments(case, places), folder, os.environ | variables)
         if status:
-            ended = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise CommandError(f"the serving engine's command {ended}")
+            raise CommandError(f"the serving engine's command {ending(status)}")
 
 
 def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
