@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Cards:
         self._locked = locked
         self._locks: dict[str, int | None] = {}  # of the cards that are ours now
         self._used: set[str] = set()
+        self._since: dict[str, float] = {}  # when a card of ours was last put to use, or became ours
         self._left_out: set[str] = set()
 
     @classmethod
@@ -58,20 +60,31 @@ class Cards:
         return min((self._cards[name].get("memory_gb", 0.0) for name in ids), default=0.0)
 
     def take(self, count: int, never: Collection[str] = (), first: Sequence[str] = ()) -> tuple[str, ...] | None:
-        """So many idle cards, locked, those in `first` before others; None where there are too few that are free."""
+        """So many idle cards, locked, those in `first` before others; None where there are too few that are free.
+
+        None is locked then that was not: two runs that wait for two cards each would hold one each, for ever.
+        """
         order = [*(name for name in first if name in self.idle), *(name for name in self.idle if name not in first)]
         taken: list[str] = []
+        ours = set(self._locks)
         for name in order:
             if len(taken) < count and name not in never and self.lock(name):
                 taken.append(name)
         if len(taken) < count:
+            self.release(set(taken) - ours)
             return None
         self._used.update(taken)
         return tuple(taken)
 
-    def give_back(self, ids: Iterable[str]) -> None:
-        """They are idle again, and stay ours until they are released."""
+    def give_back(self, ids: Collection[str]) -> None:
+        """They are idle from now on, and stay ours until they are released."""
         self._used.difference_update(ids)
+        self._since.update(dict.fromkeys(ids, time.monotonic()))
+
+    def idle_s(self, name: str) -> float:
+        """For how many seconds nobody in this run has used an idle card."""
+        now = time.monotonic()
+        return now - self._since.get(name, now)
 
     def lock(self, name: str) -> bool:
         """Whether a card is ours now, and no other run's."""
@@ -86,6 +99,7 @@ class Cards:
             os.close(lock)
             return False
         self._locks[name] = lock
+        self._since.setdefault(name, time.monotonic())
         return True
 
     def release(self, names: Iterable[str]) -> None:

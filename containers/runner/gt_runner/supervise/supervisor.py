@@ -14,7 +14,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
 from .process import Child, ending_signals, interrupt
 from .session import Ended, Session, worker
-from .work import Work
+from .work import Work, spec
 
 FETCHING = 2  # jobs whose files are fetched at once: more would share one line
 LOOK_S = 0.5  # between two looks at the GPUs that other runs have
@@ -57,7 +57,6 @@ class Supervisor:
         self._calling: set[tuple[str, ...]] = set()  # GPUs whose session has loaded its model
         self._children: set[Child] = set()
         self._warm: dict[tuple[str, ...], tuple[str, Child]] = {}  # by GPUs: source, process that has imported it
-        self._idle_since: dict[str, float] = {}
         self._fetching_since: dict[str, float] = {}
         self._logs = count()
         self._error: Exception | None = None
@@ -135,16 +134,10 @@ class Supervisor:
         for work in following:
             if work.cards == 0:
                 if not any(each.sessions for each in self._works if each.cards == 0):
-                    self._start(work, ())
+                    self._start(work, (), work.models[0])
                     return True
                 continue
-            never = [name for name in self._cards.usable if work.first([name]) is None]
-            if len(self._cards.usable) - len(never) < work.cards:
-                self._too_few(work)
-                return True
-            cards = self._cards.take(work.cards, never, self._warmed(work.job["source"]))
-            if cards is not None:
-                self._start(work, cards)
+            if self._begin(work):
                 return True
             if fresh:  # nobody else takes the GPUs that it waits for
                 self._say_waiting()
@@ -171,10 +164,30 @@ class Supervisor:
             for work in works
         )
 
-    def _too_few(self, work: Work) -> None:
-        reason = f"needs {work.cards} GPUs, and {len(self._cards.usable)} are left"
+    def _begin(self, work: Work) -> bool:
+        """Start a session on GPUs that load one of the models, or give the job up where there can be none."""
+        usable = set(self._cards.usable)
+        fit = {spec(each): usable - work.refused(each) for each in work.models}
+        most = max(map(len, fit.values()))
+        if most < work.cards:
+            self._give_up_job(work, f"needs {work.cards} GPUs, and {most} are left that may load its model")
+            return True
+        for model in work.models:
+            cards = self._cards.take(work.cards, work.refused(model), self._warmed(work.job["source"]))
+            if cards is not None:
+                self._start(work, cards, model)
+                return True
+        return False
+
+    def _give_up_job(self, work: Work, reason: str) -> None:
         for prepared in work.give_up(work.waiting):
             self._emit({"event": "failed", "case": prepared["case"]["id"], "phase": "load", "reason": reason})
+        self._close(work)
+
+    def _close(self, work: Work) -> None:
+        """End a job that is over: what it has read ahead no longer keeps others from reading."""
+        if work.over and work.fetching is not None:
+            work.fetching.close()
 
     def _say_waiting(self) -> None:
         """Once, where nothing can start since other runs have the GPUs."""
@@ -182,9 +195,7 @@ class Supervisor:
             self._said = True
             self._emit({"event": "notice", "text": "all GPUs are used by other runs on this machine; waiting for one"})
 
-    def _start(self, work: Work, cards: tuple[str, ...]) -> None:
-        model = work.first(cards)
-        assert model is not None  # noqa: S101  # for the type checker: the caller has looked
+    def _start(self, work: Work, cards: tuple[str, ...], model: Prepared) -> None:
         work.sessions, work.loading = work.sessions + 1, work.loading + 1
         work.begun = True
         thread = threading.Thread(target=self._guarded, args=(self._session, work, cards, model), daemon=True)
@@ -206,17 +217,15 @@ class Supervisor:
         ended = session.follow()
         if not session.loaded:
             loaded()
-        trouble = self._trouble(cards) if ended.failed or ended.unloaded else None
+        found = self._troubles(cards) if ended.failed or ended.unloaded else {}
         with self._changed:
             self._children.discard(child)
             if not self._stopped:
-                self._settle(work, cards, ended, scrub.log_end(log, self._hidden), trouble)
+                self._settle(work, cards, ended, scrub.log_end(log, self._hidden), found)
             work.sessions -= 1
-            if work.over and work.fetching is not None:
-                work.fetching.close()
+            self._close(work)
             self._calling.discard(cards)
             self._cards.give_back(cards)
-            self._idle_since.update(dict.fromkeys(cards, time.monotonic()))
             self._sessions.pop(threading.current_thread())
             self._changed.notify_all()
 
@@ -235,14 +244,18 @@ class Supervisor:
             self._calling.add(cards)
             self._changed.notify_all()
 
-    def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], trouble: str | None) -> None:
-        """What is left of a session: failed cases, and cases for another process or for other GPUs."""
+    def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], found: Mapping[str, str]) -> None:
+        """What is left of a session: failed cases, and cases for another process or for other GPUs.
+
+        `found` says which of its GPUs are no good now: these did not load the model, the others may.
+        """
+        left_out = [name for name in found if self._leave_out(name, f"is left out: {found[name]}")]
         for event in ended.failed:
             self._emit({**event, "log": log})
         work.put_back(ended.again, suspect=ended.suspects)
         if ended.unloaded is not None:
             model, reason = ended.unloaded
-            given_up = work.refuse(model, cards, self._cards.usable)
+            given_up = work.refuse(model, left_out or cards, self._cards.usable)
             for prepared in given_up:
                 name = prepared["case"]["id"]
                 self._emit({"event": "failed", "case": name, "phase": "load", "reason": reason, "log": log})
@@ -250,12 +263,18 @@ class Supervisor:
                 where, reason = self._cards.name(cards), scrub.scrub(reason, self._hidden)
                 text = f"GPU {where}: the model of {model['case']['id']} did not load ({reason}); other GPUs go on"
                 self._emit({"event": "notice", "text": text})
-        if trouble is not None and self._cards.leave_out(cards[0]):
-            self._emit({"event": "notice", "text": f"GPU {self._cards.name(cards)} is left out: {trouble}"})
 
-    def _trouble(self, cards: Sequence[str]) -> str | None:
-        """Why a GPU on which something failed should not be used any more. It may be well, and the case at fault."""
-        return troubles(cards).get(cards[0]) if len(cards) == 1 and "cards" in self._run else None
+    def _troubles(self, cards: Sequence[str]) -> Mapping[str, str]:
+        """Why GPUs on which something failed should not be used any more. All may be well, and the case at fault."""
+        return troubles(cards) if cards and "cards" in self._run else {}
+
+    def _leave_out(self, name: str, text: str) -> bool:
+        """Use a GPU no more, and say so; False where it is the last one."""
+        if not self._cards.leave_out(name):
+            return False
+        self._give_up(name)
+        self._emit({"event": "notice", "text": f"GPU {self._cards.name([name])} {text}"})
+        return True
 
     def _leave_out_busy(self) -> None:
         """Name the GPUs of which other processes hold memory, and use others, unless the user named these."""
@@ -264,14 +283,13 @@ class Supervisor:
         found = troubles(ours) if "cards" in self._run else {}
         with self._changed:
             for name, trouble in found.items():
-                left_out = not self._run.get("named") and self._cards.leave_out(name)
-                end = "it is left out" if left_out else "it is used all the same"
-                self._emit({"event": "notice", "text": f"GPU {self._cards.name([name])} is busy: {trouble}; {end}"})
-                if left_out:
-                    self._give_up(name)
+                busy = f"is busy: {trouble}; it is"
+                if self._run.get("named") or not self._leave_out(name, f"{busy} left out"):
+                    text = f"GPU {self._cards.name([name])} {busy} used all the same"
+                    self._emit({"event": "notice", "text": text})
             for cards, (_, child) in self._warm.items():
                 child.send(self._room(cards))
-            self._idle_since.update(dict.fromkeys(ours, time.monotonic()))
+            self._cards.give_back(ours)  # none could be used before
             self._looked = True
             self._changed.notify_all()
 
@@ -312,15 +330,14 @@ class Supervisor:
                 self._warm[slot] = work.job["source"], child
                 if self._looked:
                     child.send(self._room(slot))
-        now = time.monotonic()
         for name in self._cards.idle:
-            if not (upcoming or self._warm) or now - self._idle_since.get(name, now) > IDLE_S:
+            if not (upcoming or self._warm) or self._cards.idle_s(name) > IDLE_S:
                 self._give_up(name)
 
     def _give_up(self, name: str) -> None:
-        """Let other runs have a GPU."""
-        if (name,) in self._warm:
-            self._warm.pop((name,))[1].end()
+        """Let other runs have a GPU, with nothing of ours on it."""
+        for cards in [each for each in self._warm if name in each]:
+            self._warm.pop(cards)[1].end()
         self._cards.release([name])
 
     def _upcoming(self) -> list[Work]:
@@ -338,8 +355,7 @@ class Supervisor:
         The first are idle ones, and those whose session has taken its job's last case. The others will take a job that
         nobody has begun; to import takes longer than a short call, so its process starts as soon as a model is loaded.
         """
-        now = time.monotonic()
-        idle = [(name,) for name in self._cards.idle if now - self._idle_since.get(name, now) < IDLE_S]
+        idle = [(name,) for name in self._cards.idle if self._cards.idle_s(name) < IDLE_S]
         cpu = [] if any(not cards for cards, _ in self._sessions.values()) else [()]
         ending = [cards for cards, work in self._sessions.values() if not work.waiting]
         slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]

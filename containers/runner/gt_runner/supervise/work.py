@@ -59,13 +59,17 @@ class Work:
         """Whether nothing is left to do, or under way."""
         return self.fetching is not None and self.fetching.over and not self.waiting and not self.sessions
 
-    def suits(self, prepared: Prepared, cards: Cards) -> bool:
-        """Whether the case's model may be loaded on these GPUs."""
-        return not self._refused.get(spec(prepared), set()) & set(cards)
+    @property
+    def models(self) -> list[Prepared]:
+        """A waiting case of each model, in the order in which new processes load them."""
+        first: dict[str, Prepared] = {}
+        for prepared in self._in_order():
+            first.setdefault(spec(prepared), prepared)
+        return list(first.values())
 
-    def first(self, cards: Cards) -> Prepared | None:
-        """The case whose model a new process on these GPUs loads; it stays where it is."""
-        return next((prepared for prepared in self._in_order() if self.suits(prepared, cards)), None)
+    def refused(self, prepared: Prepared) -> set[str]:
+        """The GPUs on which the case's model did not load."""
+        return self._refused.get(spec(prepared), set())
 
     def take(self, cards: Cards, loaded: Prepared, under_way: Collection[str]) -> tuple[bool, Prepared | None]:
         """Whether a process may have an answer now, and the next case for it, if there is one.
@@ -73,7 +77,7 @@ class Work:
         One with the model that is loaded comes first, but for suspects, which are made alone: nothing else of their
         process is under way then.
         """
-        fit = [prepared for prepared in self._in_order() if self.suits(prepared, cards)]
+        fit = [prepared for prepared in self._in_order() if self.refused(prepared).isdisjoint(cards)]
         same = (prepared for prepared in fit if spec(prepared) == spec(loaded))
         following = fit[0] if fit and self._suspect(fit[0]) else next(same, next(iter(fit), None))
         alone = following is not None and self._suspect(following)
