@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from gt_runner.contract import Case, Fetched, Job
 from gt_runner.errors import SourceError
-from gt_runner.store import case_key
+from gt_runner.store import Store, case_key
 from gt_runner.work import record
 
 CASE = cast("Case", {"id": "a", "source": "smoke", "model": {}, "base": "/x"})
@@ -45,3 +50,59 @@ def test_a_case_that_ran_on_another_card_than_its_key_names_fails() -> None:
     for name, count in ((OTHER, 132), (NAME, 114)):
         with pytest.raises(SourceError, match="planned for NVIDIA H100 80GB HBM3 with 132 multiprocessors"):
             record.gpu(job("h100", SXM), answering(name, count))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr)
+def test_a_result_that_is_not_finished_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
+    store = Store(tmp_path)
+
+    def make() -> None:
+        with store.begun() as folder:
+            (folder / "half.png").write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        make()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_artifact_that_the_disk_has_no_room_for_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, artifact = Store(tmp_path / "store"), tmp_path / "gt"
+    artifact.mkdir()
+    (artifact / "a.png").write_bytes(b"a")
+    files = [{"name": "a.png", "sha256": hashlib.sha256(b"a").hexdigest()}]
+    case = {"status": "ok", "key": "sha256:a", "files": files, "process": {"started": "2026"}}
+    (artifact / "manifest.json").write_text(json.dumps({"cases": {"a": case}}))
+
+    def copied(_source: Path, target: Path) -> None:
+        target.write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", copied)
+        with pytest.raises(OSError, match="No space left"):
+            store.adopt(artifact)
+    assert list(store.folder.iterdir()) == []
+    store.adopt(artifact)
+    assert store.find("sha256:a") == case
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, PermissionError])
+def test_a_result_that_another_run_replaces_while_it_is_looked_at_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    store = Store(tmp_path)
+    with store.begun() as folder:
+        (folder / "a.png").write_bytes(b"a")
+        file = {"name": "a.png", "sha256": hashlib.sha256(b"a").hexdigest()}
+        record = {"key": "sha256:a", "files": [file]}
+        store.finish(folder, record)
+    assert store.find("sha256:a") == record
+
+    def read_bytes(_: Path) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert store.find("sha256:a") is None

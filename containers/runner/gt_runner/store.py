@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,20 @@ class Store:
         folder = self.path(key)
         try:
             record: dict[str, Any] = json.loads((folder / RECORD).read_text())
-        except (OSError, ValueError):
+            return record if _intact(record, folder) else None
+        except (OSError, ValueError):  # another run may replace it at this moment
             return None
-        return record if _intact(record, folder) else None
 
-    def begin(self) -> Path:
-        """A fresh folder for the files of a case that is being made."""
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[Path]:
+        """A fresh folder for the files of a case that is being made; it is removed where that fails."""
         folder = self._partial()
         folder.mkdir()
-        return folder
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def finish(self, folder: Path, record: Mapping[str, Any]) -> Path:
         """Give a begun folder its key; replaces an earlier result of the same key (a fresh run is the newer truth)."""
@@ -115,9 +120,9 @@ class Store:
         manifest: Mapping[str, Any] = json.loads((artifact / "manifest.json").read_text())
         for record in manifest["cases"].values():
             if record["status"] == "ok" and _later(record, self.find(record["key"])) and _intact(record, artifact):
-                folder = self.begin()
-                _copy(record, artifact, folder)
-                self.finish(folder, record)
+                with self.begun() as folder:
+                    _copy(record, artifact, folder)
+                    self.finish(folder, record)
 
     def deliver(self, record: Mapping[str, Any], folder: Path) -> None:
         """Copy the files of a finished case into a folder that leaves the machine."""

@@ -79,10 +79,10 @@ def test_a_finished_case_needs_no_access_unless_it_is_made_afresh(fake: FakeHub,
     (case,) = job["cases"]
     store = Store(Path(run["store"]))
     key = case_key(case, identify(case, Folders(Path(run["cache"]))), job)
-    folder = store.begin()
-    (folder / "image.png").write_bytes(b"")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    store.finish(folder, {"key": key, "files": [{"name": "image.png", "sha256": empty}]})
+    with store.begun() as folder:
+        (folder / "image.png").write_bytes(b"")
+        store.finish(folder, {"key": key, "files": [{"name": "image.png", "sha256": empty}]})
     assert obstacles(run) == []
     assert len(obstacles(run | {"fresh": True})) == 1
 

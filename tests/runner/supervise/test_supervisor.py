@@ -125,6 +125,25 @@ def test_a_failure_carries_the_end_of_its_log_without_paths_of_this_machine(runn
     assert str(Path.cwd()) not in json.dumps(failed)
 
 
+def test_a_failure_is_told_though_the_disk_of_the_log_is_full(runner: Runner) -> None:
+    odd = faulty_case("odd", "fill log", width=99, height=7)  # of another size than its frames, which saving finds out
+    ended = runner.run([odd, faulty_case("good"), faulty_case("bad", "raise")], status=1)
+    assert kinds(ended) == {"odd": "failed", "good": "done", "bad": "failed"}
+    assert (ended["odd"]["phase"], ended["bad"]["phase"]) == ("save", "generate")
+    assert ended["odd"]["reason"].startswith("99 x 7 pixels were asked for")
+    assert ended["bad"]["reason"].startswith("ValueError: broken on purpose")
+    assert not [path for path in (runner.folder / "store").iterdir() if path.name.startswith(".")]
+
+
+def test_a_fetch_process_that_is_killed_is_told_as_killed(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "stamina.py").write_text(
+        "import os, sys\nprint('a warning', file=sys.stderr)\nos.kill(os.getpid(), 9)\n"
+    )
+    runner.env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(FAULTY), str(RUNNER)])
+    reason = runner.run([faulty_case("one")], status=1)["one"]["reason"]
+    assert reason == "the fetch process was killed by signal 9 (often: out of memory)"
+
+
 def test_a_fetch_process_that_cannot_start_fails_its_cases_with_its_last_words(runner: Runner, tmp_path: Path) -> None:
     (tmp_path / "stamina.py").write_text("raise ModuleNotFoundError('no package of that name is here')\n")
     runner.env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(FAULTY), str(RUNNER)])

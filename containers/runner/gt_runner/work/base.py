@@ -5,6 +5,7 @@ While a case is saved, the next one is made.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -54,9 +55,10 @@ class Worker(ABC):
         """The phase in which a case has just failed, unless it was saved."""
 
     def _failed(self, case: Case, phase: Phase, error: Exception) -> None:
-        if not isinstance(error, CommandError):
-            traceback.print_exception(error)
         self._emit({"event": "failed", "case": case["id"], "phase": phase, "reason": _reason(error)})
+        if not isinstance(error, CommandError):
+            with contextlib.suppress(OSError):  # the log's disk is full: what fails here would hide the reason
+                traceback.print_exception(error)
 
 
 def _reason(error: Exception) -> str:

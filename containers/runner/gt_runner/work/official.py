@@ -76,12 +76,13 @@ class OfficialWorker(Worker):
         clock = record.Clock()
         self._emit({"event": "phase", "case": name, "phase": "save"})
         resized = output.resized(generated.frames, generated.passed)
-        folder = self._store.begin()
-        files = output.save(generated.frames, case, folder)
-        written = record.finished(prepared, generated.passed, generated.dropped, files) | known | {"resized": resized}
-        clock.lap("save")
-        written["seconds"] |= clock.seconds
-        self._store.finish(folder, written)
+        with self._store.begun() as folder:
+            files = output.save(generated.frames, case, folder)
+            written = record.finished(prepared, generated.passed, generated.dropped, files)
+            written |= {**known, "resized": resized}
+            clock.lap("save")
+            written["seconds"] |= clock.seconds
+            self._store.finish(folder, written)
         self._emit({"event": "done", "case": name, "record": written})
 
     def load(self, prepared: Prepared) -> None:

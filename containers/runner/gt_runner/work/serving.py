@@ -44,12 +44,8 @@ class ServingWorker(Worker):
         case = prepared["case"]
         clock = record.Clock()
         self._emit({"event": "phase", "case": case["id"], "phase": "generate"})
-        out = self._store.begin()
-        try:
+        with self._store.begun() as out:
             self._command(case, Path(prepared["fetched"]["code"] or "."), out)
-        except BaseException:
-            shutil.rmtree(out, ignore_errors=True)
-            raise
         clock.lap("generate")
         seconds = {"fetch": prepared["fetch_seconds"], "load": 0.0, **clock.seconds}
         return partial(self._save, prepared, out, seconds)
@@ -60,12 +56,19 @@ class ServingWorker(Worker):
         clock = record.Clock()
         self._emit({"event": "phase", "case": case["id"], "phase": "save"})
         try:
-            folder = self._store.begin()
-            files = [_copied(out / name, folder) for name in _complete(case, out)]
+            with self._store.begun() as folder:
+                files = [_copied(out / name, folder) for name in _complete(case, out)]
+                written = self._record(prepared, files)
+                clock.lap("save")
+                written["seconds"] = {**seconds, **clock.seconds}
+                self._store.finish(folder, written)
         finally:
             shutil.rmtree(out, ignore_errors=True)
+        self._emit({"event": "done", "case": case["id"], "record": written})
+
+    def _record(self, prepared: Prepared, files: list[Path]) -> record.Record:
         shown = {"engine": "<engine>", "out": "<out>"}
-        written = record.finished(prepared, {"command": arguments(case, shown)}, [], files) | {
+        return record.finished(prepared, {"command": arguments(prepared["case"], shown)}, [], files) | {
             "initial_latent": noise.unknown("the serving engine draws it, in a process of its own"),
             "image": self._job.get("image"),
             "isolation": ISOLATION,
@@ -73,10 +76,6 @@ class ServingWorker(Worker):
             "peak_memory": record.peak_memory(None, resource.RUSAGE_CHILDREN),
             "process": record.process(self._task["nonce"]),
         }
-        clock.lap("save")
-        written["seconds"] = {**seconds, **clock.seconds}
-        self._store.finish(folder, written)
-        self._emit({"event": "done", "case": case["id"], "record": written})
 
     def _command(self, case: Case, checkout: Path, out: Path) -> None:
         places = {"engine": str(checkout), "out": str(out)}

@@ -61,6 +61,11 @@ def _check_card(case: Case) -> None:
         raise RuntimeError("CUDA error: unspecified launch failure")
 
 
+def _fill_log(_: Case) -> None:
+    """The disk of the log is full from now on."""
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+
+
 def _flag(case: Case) -> None:
     Path(case["call"]["flag"]).touch()
     time.sleep(3600)
@@ -70,6 +75,7 @@ MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
     "raise": _raise,
     "once": _once,
     "flag": _flag,
+    "fill log": _fill_log,
     "oom": _oom,
     "lose card": _lose_card,
     "hang": lambda _: time.sleep(3600),
