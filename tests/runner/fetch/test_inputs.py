@@ -138,6 +138,21 @@ def test_what_does_not_pass_is_named(web: Server, folders: Folders, fault: Fault
     assert kept(folders) == []
 
 
+@pytest.mark.parametrize(
+    ("place", "why"), [("/dev/full", "No space left on device"), ("/nowhere/file", "No such file or directory")]
+)
+def test_a_folder_that_cannot_take_an_input_is_not_said_to_be_a_wrong_url(
+    web: Server, folders: Folders, place: str, why: str
+) -> None:
+    url = f"{web.url}/a/cat.png"
+    urls = folders.cache / "inputs" / "urls"
+    urls.mkdir(parents=True)
+    (urls / f"{hashlib.sha256(url.encode()).hexdigest()}.partial").symlink_to(place)  # where the download is written
+    with pytest.raises(FetchError, match=rf"\({why}\); check the room and the rights of the cache"):
+        get(folders, {"url": url})
+    assert len(web.log) == 1
+
+
 def test_a_wrong_url_is_named_at_once(web: Server, folders: Folders) -> None:
     with pytest.raises(FetchError, match=r"/typo\.png: the server answered 404 Not Found; check the case's url"):
         get(folders, {"url": f"{web.url}/typo.png"})

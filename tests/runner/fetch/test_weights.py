@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -396,6 +397,22 @@ def test_a_disk_that_is_too_small_is_found_before_the_first_byte(
     with pytest.raises(FetchError, match=r"owner/model: 0\.0 GB are to be downloaded .*or set HF_HOME"):
         get(case(), folders)
     assert not fake.asked("GET", "/resolve/")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
+def test_a_folder_that_cannot_take_weights_is_not_said_to_be_the_networks_fault(
+    fake: FakeHub, folders: Folders, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def written(*_: object, **__: object) -> str:
+        tries.append(number)
+        raise OSError(number, os.strerror(number), "/somewhere")
+
+    monkeypatch.setattr("gt_runner.fetch.hub.hf_hub_download", written)
+    with pytest.raises(FetchError, match=rf"^owner/model: {os.strerror(number)}; set HF_HOME to a folder that can"):
+        get(case(files=[LARGE]), folders)
+    assert len(tries) == 1
 
 
 def test_an_error_in_one_file_stops_the_others(fake: FakeHub, folders: Folders) -> None:

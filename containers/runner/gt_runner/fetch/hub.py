@@ -7,7 +7,6 @@ more without a time limit, and on Ctrl-C it waits for the files that are under w
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -29,12 +28,12 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils._xet import abort_xet_session  # what huggingface_hub itself calls on Ctrl-C
 
 from ..contract import FetchedRepository, Repository
-from ..errors import AccessError, FetchError
+from ..errors import AccessError, FetchError, os_reason
 from . import variants
 from .folders import Folders
 from .index import Index, IndexedFile, digest, replace_text, select, verify
 from .progress import Meter, Progress, in_parallel
-from .retry import TIMEOUT_S, UnreachableError, chain, may_pass, persistently, reason, response_of
+from .retry import TIMEOUT_S, UnreachableError, chain, disk_error, may_pass, persistently, reason, response_of
 
 _THREADS = 8  # as snapshot_download
 _STALE_S = 3600.0  # huggingface_hub gives up after seconds without a byte: what is this old, a killed process left
@@ -248,8 +247,8 @@ def _explained(repo: str, revision: str, error: Exception) -> FetchError:
         answer is not None and answer.status_code in (401, 403)
     ):
         return _no_access(repo, gated=any(isinstance(link, GatedRepoError) for link in links))
-    if any(isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT) for link in links):
-        return FetchError(f"{repo}: the disk is full; free space, or set HF_HOME to a folder on a larger disk")
+    if (trouble := disk_error(error)) is not None:
+        return FetchError(f"{repo}: {os_reason(trouble)}; set HF_HOME to a folder that can be written and has room")
     if may_pass(error):
         return UnreachableError(f"{repo}: {reason(error)} (tried again several times); try later, or use --models")
     return FetchError(f"{repo}: {reason(error)}; check the network, HF_ENDPOINT and the case's `repo`")

@@ -23,7 +23,7 @@ from ..errors import FetchError, InputError
 from .folders import Folders
 from .index import replace_text, sha256_of
 from .progress import Progress
-from .retry import TIMEOUT_S, may_pass, persistently, reason
+from .retry import TIMEOUT_S, disk_error, may_pass, persistently, reason
 
 MAX_BYTES = 64 * 1024 * 1024  # images are a few MB: what is larger is another file, and would only fill the disk
 
@@ -131,6 +131,8 @@ class _Cached:
             self._described(self._partial, sha256, f"input {self._shown}")  # what cannot be used is not kept
             path = self._partial.replace(self._folder / f"{sha256}{self._suffix}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            if disk_error(error) is not None:
+                raise  # the caller says what may be wrong with a folder
             again = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
             raise FetchError(
                 f"{self._shown}: {reason(error)}{again}, or put the file into inputs/ of the --models folder"

@@ -79,6 +79,14 @@ def may_pass(error: BaseException) -> bool:
     return any(_passes(link) for link in chain(error))
 
 
+def disk_error(error: BaseException) -> OSError | None:
+    """What went wrong on this machine's disk, where that is what went wrong; an error of the network has a type too."""
+    links = list(chain(error))
+    if any(isinstance(link, (httpx2.HTTPError, ConnectionError, TimeoutError)) for link in links):
+        return None
+    return next((link for link in links if isinstance(link, OSError) and link.errno is not None), None)
+
+
 def reason(error: BaseException) -> str:
     """What happened, in one line: the server's status where there is one, else the first error's text."""
     answer = response_of(error)
