@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 import uuid
@@ -13,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from gt_runner.events import Event
+from gt_runner.store import Store
 from gt_runner.supervise import supervisor as supervising
 from gt_runner.supervise.cards import Cards
 from gt_runner.supervise.fetching import ReadAhead
@@ -51,6 +53,33 @@ def make(tmp_path: Path, events: list[Event]) -> Make:
         return supervisor
 
     return made
+
+
+@pytest.mark.parametrize(
+    ("error", "finished", "kind", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True, "failed", "No space left on device"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), True, "failed", "Not a directory"),
+        (KeyboardInterrupt(), False, "skipped", "interrupted"),  # while a large artifact is taken in
+    ],
+    ids=["full", "no folder", "interrupted"],
+)
+def test_a_store_that_cannot_be_opened_ends_each_case_with_the_reason(
+    make: Make,
+    events: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    finished: bool,
+    kind: str,
+    reason: str,
+) -> None:
+    def opened(_: object) -> Store:
+        raise error
+
+    monkeypatch.setattr(Store, "opened", opened)
+    assert make([], 1, "a", "b").run() is finished
+    assert [(event["event"], event["case"]) for event in events] == [(kind, "a"), (kind, "b")]
+    assert all(reason in event["reason"] for event in events)
 
 
 def free(name: str) -> bool:

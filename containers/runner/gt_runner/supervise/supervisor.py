@@ -22,6 +22,7 @@ from typing import Any
 
 from ..contract import Prepared, served
 from ..environment import available_memory
+from ..errors import os_reason
 from ..events import ENDS, Emit, Event
 from ..store import Store
 from ..tasks import Run
@@ -64,11 +65,11 @@ class Supervisor:
 
     def run(self) -> bool:
         """All jobs; False when interrupted. What is left then ends as `skipped`."""
-        self._empty = not any(Store.opened(self._run).folder.iterdir())
-        with tempfile.TemporaryDirectory(prefix="gt-logs-") as folder:
+        with tempfile.TemporaryDirectory(prefix="gt-logs-", ignore_cleanup_errors=True) as folder:
             self._folder = Path(folder)
             try:
-                self._dispatch()
+                if self._open_store():
+                    self._dispatch()
             except KeyboardInterrupt:
                 self._stop()
                 for name in list(self._left):
@@ -76,6 +77,17 @@ class Supervisor:
                 return False
             finally:
                 self._stop()
+        return True
+
+    def _open_store(self) -> bool:
+        """False where there is no store to work with: each case has failed then."""
+        try:
+            self._empty = not any(Store.opened(self._run).folder.iterdir())
+        except OSError as error:
+            reason = f"the result store cannot be read or filled ({os_reason(error)}); check its disk and its rights"
+            for name in list(self._left):
+                self._emit({"event": "failed", "case": name, "phase": "fetch", "reason": reason})
+            return False
         return True
 
     def _stop(self) -> None:
