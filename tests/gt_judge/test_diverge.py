@@ -20,7 +20,7 @@ from gt_judge.diverge import diverge as comparison
 from gt_judge.diverge import picture, stages, words
 from gt_judge.diverge import trace as traces
 from gt_judge.diverge.measures import apart, precision
-from gt_judge.diverge.result import CaseResult, Divergence
+from gt_judge.diverge.result import CaseResult, Divergence, Status
 from gt_judge.diverge.tolerances import limit, tolerances
 from gt_judge.diverge.walk import Options
 from gt_judge.errors import JudgeError
@@ -289,6 +289,37 @@ def test_rounding_is_told_and_does_not_count(tmp_path: Path) -> None:
     assert first(case) == "model_output.0"
     assert "noise, timesteps, sigmas and latents.0 are equal, prompt_embeds differ by 4" in case.verdict
     assert "model_output.0 differs by 0.3: the first step's transformer or its guidance" in case.verdict
+
+
+def off(tensor: Any, by: float) -> Any:
+    """The tensor with a random relative error."""
+    random = np.random.default_rng(3).standard_normal(tensor.shape)
+    return (tensor.astype(np.float32) * (1 + by * random)).astype(tensor.dtype)
+
+
+def test_errors_add_up_over_the_steps_in_any_layout(tmp_path: Path) -> None:
+    run = Run("bf16").tensors()
+    steps = [name for name in run if stages.family(name) in stages.LOOPED and name != "latents.0"]
+    drift = run | {name: off(run[name], 0.004 * (at + 1)) for at, name in enumerate(steps)}
+    assert max(apart(run[name], drift[name]).relative for name in steps) > 2 * tolerances().dtypes["bfloat16"].network
+    for change in (lambda run: run, looped(unpacked), looped(lambda x: x.transpose(0, 2, 1))):
+        assert first(between(tmp_path, run, change(drift))) is None
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "stage"),
+    [
+        ("prompt_embeds", 0.03, "negative_prompt_embeds"),
+        ("prompt_embeds", 0.02, "latents.0"),
+        ("prompt_embeds", 0.03, "condition.0"),
+        ("condition.0", 0.02, "noise"),
+    ],
+)
+def test_what_a_stage_is_not_made_from_excuses_nothing(tmp_path: Path, near: str, far: float, stage: str) -> None:
+    run = Run("bf16", image=0).tensors()
+    case = between(tmp_path, run, run | {near: off(run[near], 0.012), stage: off(run[stage], far)})
+    assert first(case) == stage
+    assert next(found for found in case.stages if found.name == near).status == Status.WITHIN
 
 
 def test_after_equal_steps_nothing_is_put_down_to_rounding(tmp_path: Path) -> None:

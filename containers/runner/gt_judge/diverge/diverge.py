@@ -102,7 +102,7 @@ def _began_with(first: StageResult, later: StageResult, walk: Walk) -> bool:
     if family == "timesteps" and later.name == stages.beside(first.name, "sigmas"):
         return all(schedule.follows(trace[first.name], trace[later.name]) for trace in walk.traces)
     # A text encoder may see the input image; what encodes the image never sees the text.
-    return stages.family(later.name) == "condition" and family in elsewhere.PROMPTS and not _is_own(first, walk)
+    return stages.family(later.name) == "condition" and family in stages.PROMPTS and not _is_own(first, walk)
 
 
 def _is_own(prompt: StageResult, walk: Walk) -> bool:

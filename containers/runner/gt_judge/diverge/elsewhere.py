@@ -12,7 +12,6 @@ from .confusion import Difference, fit, same
 from .trace import CaseTrace, Tensor
 
 NEIGHBOURS = (1, -1, 2, -2)  # steps that are looked at
-PROMPTS = ("prompt_embeds", "negative_prompt_embeds")
 TWO = 2  # predictions in a batch with guidance
 
 
@@ -37,8 +36,8 @@ def of_another_shape(stage: str, other: Tensor, traces: tuple[CaseTrace, CaseTra
 def _candidates(stage: str, reference: CaseTrace) -> Iterator[str]:
     family = stages.family(stage)
     names = [name for name in reference.shapes if name != stage]
-    if family in PROMPTS:
-        yield from (name for name in names if stages.family(name) in PROMPTS)
+    if family in stages.PROMPTS:
+        yield from (name for name in names if stages.family(name) in stages.PROMPTS)
     elif family == "condition":
         yield from (name for name in names if stages.family(name) == "condition")
     elif family in stages.LOOPED or family == "noise":
@@ -54,7 +53,7 @@ def _candidates(stage: str, reference: CaseTrace) -> Iterator[str]:
 def _explained(stage: str, name: str) -> str:
     words = f"it equals the reference's {name}"
     families = {stages.family(stage), stages.family(name)}
-    if families == set(PROMPTS):
+    if families == set(stages.PROMPTS):
         return f"{words}: prompt and negative prompt are exchanged (guidance order)"
     if families == {"condition"}:
         return f"{words}: the input images are in another order"
@@ -126,7 +125,8 @@ def cut(stage: str, reference: Tensor, other: Tensor, limit: float) -> str | Non
         index = (slice(None),) * axis + (part,)
         if count and same(reference[index], other[index], limit):
             return f"{words}; the {name} {count} are equal: cut or filled up to another length"
-    begun = another_text(reference, other) if stages.family(stage) in PROMPTS and axis == reference.ndim - TWO else ""
+    is_text = stages.family(stage) in stages.PROMPTS and axis == reference.ndim - TWO
+    begun = another_text(reference, other) if is_text and count else ""
     return f"{words}; {begun}" if begun else words
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import stages
 from .confusion import Difference
-from .elsewhere import PROMPTS, another_text
+from .elsewhere import another_text
 from .values import PER_CHANNEL
 
 UNRELATED = 4  # standard deviations of the cosine of two independent noises
@@ -26,7 +26,7 @@ def reordered(difference: Difference) -> str | None:
 
 def begun_alike(difference: Difference) -> str | None:
     """The beginning is equal: of a noise, that was drawn in another shape, or of a text, that goes on otherwise."""
-    if stages.family(difference.stage) in PROMPTS:
+    if stages.family(difference.stage) in stages.PROMPTS:
         return another_text(difference.reference, difference.other) if difference.reference.ndim > 1 else None
     equal = difference.reference == difference.other
     count = int(equal.reshape(-1).argmin())

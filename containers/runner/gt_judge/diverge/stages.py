@@ -15,6 +15,7 @@ ORDER = (
     "model_output",
     "decoded",
 )
+PROMPTS = ("prompt_embeds", "negative_prompt_embeds")
 SCHEDULE = ("timesteps", "sigmas")
 DRAWN = ("noise", *SCHEDULE)  # by few operations, and from nothing that a network made
 LOOPED = ("latents", "model_output")
@@ -120,6 +121,13 @@ def _source(stage: str, name: str, rest: str) -> str:
 
 def _step(number: int) -> str:
     return "the first step" if number == 0 else f"step {number} (from 0)"
+
+
+def is_made_from(stage: str, earlier: str) -> bool:
+    """Whether a stage takes in what an earlier one holds, be it through others."""
+    if family(stage) in (*PROMPTS, "condition", *DRAWN):
+        return False
+    return family(earlier) not in PROMPTS or not is_first_latents(stage) or loop(stage) > 1
 
 
 def is_first_latents(stage: str) -> bool:

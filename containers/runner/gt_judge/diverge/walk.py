@@ -30,7 +30,7 @@ class Walk:
     traces: tuple[CaseTrace, CaseTrace]  # reference, other
     options: Options
     layouts: dict[str, Layout] = field(default_factory=dict)  # of the other, by what has the same axes
-    carried: float = 0.0  # the largest relative error that was tolerated so far
+    tolerated: dict[str, float] = field(default_factory=dict)  # relative errors of stages that count as the same
     equal: bool = True  # all stages so far, bit for bit
     proven: set[str] = field(default_factory=set)  # makers that have given equal bits
     diverged: bool = False
@@ -130,7 +130,7 @@ class Walk:
     def _limit(self, name: str, ours: Tensor, theirs: Tensor) -> Limit:
         if self.options.exact:
             return Limit(0.0, "every bit counts")
-        carried = 0.0 if stages.family(name) in stages.DRAWN else self.carried
+        carried = max((by for stage, by in self.tolerated.items() if stages.is_made_from(name, stage)), default=0.0)
         proven = self.equal and stages.maker(name) in self.proven
         return limit(name, self._dtype(name, ours, theirs), carried, proven=proven)
 
@@ -157,8 +157,8 @@ class Walk:
         if same:
             self.proven.add(stages.maker(result.name))
         self.equal &= same
-        if result.apart is not None and result.status == Status.WITHIN:
-            self.carried = max(self.carried, result.apart.relative)
+        if result.apart is not None and result.status != Status.DIFFERS:
+            self.tolerated[result.name] = result.apart.relative
 
 
 def _not_finite(lost: tuple[int, int]) -> str:
