@@ -375,6 +375,39 @@ def test_values_that_are_not_finite_are_counted_and_named(tmp_path: Path, side: 
     assert any("128 values of the reference" in fact for fact in both.facts)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_on_both_sides_leave_rounding_its_excuse(tmp_path: Path, value: float) -> None:
+    run = RUN.tensors()
+    spoilt = {}
+    for by in (0, 1e-6, 1e-3):
+        spoilt[by] = run | {"prompt_embeds": off(run["prompt_embeds"], by)}
+        spoilt[by]["prompt_embeds"][0, 3] = value
+    assert first(between(tmp_path, spoilt[0], spoilt[1e-6])) is None
+    assert "prompt_embeds differ by 9.9e-4" in between(tmp_path, spoilt[0], spoilt[1e-3]).verdict
+    spoilt[1e-6]["prompt_embeds"][0, 3] = -value if np.isinf(value) else np.inf
+    assert "64 values of the other are NaN or infinite" in between(tmp_path, spoilt[0], spoilt[1e-6]).verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "stage", "said"),
+    [
+        (lambda run: {name: x.astype(np.float32) for name, x in run.items()}, "prompt_embeds", "in the dtype"),
+        (looped(unpacked), "latents.0", "in the layout"),
+        (at("noise", lambda x: x[0]), "noise", "in the layout"),
+        (at("sigmas", lambda x: x * np.float32([1, 1, 1, 1, 1, -1])), "sigmas", "in the sign of zeros"),
+        (at("condition.0", lambda x: x.astype(np.float16)), "condition.0", "in the dtype"),
+    ],
+)
+def test_every_bit_of_equal_values_is_told_for_what_it_is(
+    tmp_path: Path, change: Change, stage: str, said: str
+) -> None:
+    run = Run("bf16").tensors() | {"condition.0": np.zeros((1, 0, 64), np.float32)}
+    case = between(tmp_path, run, change(run), EXACT)
+    assert first(case) == stage
+    assert said in case.verdict
+    assert "finite" not in case.verdict
+
+
 def test_stages_and_steps_that_one_lacks_are_named_with_the_reason(tmp_path: Path) -> None:
     run = RUN.tensors()
     kept = {name: tensor for name, tensor in run.items() if name != "noise" and not name.endswith((".1", ".3"))}

@@ -118,8 +118,10 @@ def _is_own(prompt: StageResult, walk: Walk) -> bool:
 
 def _confusion(result: StageResult, walk: Walk) -> str:
     """The first explanation that holds; the note where the tensors cannot be compared."""
-    if result.apart is None or result.note:
+    if result.apart is None or result.apart.lost:
         return result.note
+    if result.apart.same and result.status == Status.DIFFERS:
+        return "the values are equal"
     if result.status == Status.LAYOUT:
         return f"the same values in another layout: {result.layout}"
     pair = tensors(result, walk)

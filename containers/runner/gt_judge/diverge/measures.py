@@ -31,8 +31,9 @@ class Apart:
     peak: float  # largest difference of an element, by its own size and the root mean square of the reference
     cosine: float | None  # None: one of the two is all zeros
     psnr: float | None  # dB, with the reference's range as the peak; None: no difference
-    equal: float  # share of the elements, 0..1; NaN equals NaN
+    equal: float  # share of the elements, 0..1; NaN equals NaN, and -0 is not 0
     not_finite: tuple[int, int]  # elements that are NaN or infinite: reference, other
+    lost: int  # elements that are NaN or infinite in one of the two at least, and not equal
 
     def as_json(self) -> dict[str, Any]:
         """As JSON; what has no number is null."""
@@ -56,16 +57,16 @@ class Apart:
 def apart(reference: Tensor, other: Tensor) -> Apart:
     """Measure two tensors of one shape."""
     sums = np.zeros(5)  # squares of: difference, reference, other; their product; absolute difference
-    largest = equal = lost_reference = lost_other = count = 0.0
+    largest = equal = count = 0.0
+    lost = np.zeros(3, np.int64)  # elements that are not finite: of the reference, of the other, and not equal
     low, high = math.inf, -math.inf
     of_all = rms(reference)
     peak = 0.0
     for a, b in _blocks(reference, other):
         fine_a, fine_b = np.isfinite(a), np.isfinite(b)
-        equal += int(((a == b) | (np.isnan(a) & np.isnan(b))).sum())
-        lost_reference += int((~fine_a).sum())
-        lost_other += int((~fine_b).sum())
-        both = fine_a & fine_b
+        both, same = fine_a & fine_b, _same(a, b)
+        equal += int(same.sum())
+        lost += [(~fine_a).sum(), (~fine_b).sum(), (~both & ~same).sum()]
         a, b = a[both], b[both]  # noqa: PLW2901
         if not a.size:
             continue
@@ -85,8 +86,13 @@ def apart(reference: Tensor, other: Tensor) -> Apart:
         cosine=product / math.sqrt(of_reference * of_other) if of_reference and of_other else None,
         psnr=_psnr(high - low, squared / count) if squared else None,
         equal=equal / reference.size if reference.size else 1.0,
-        not_finite=(int(lost_reference), int(lost_other)),
+        not_finite=(int(lost[0]), int(lost[1])),
+        lost=int(lost[2]),
     )
+
+
+def _same(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return ((a == b) & (np.signbit(a) == np.signbit(b))) | (np.isnan(a) & np.isnan(b))
 
 
 def relative(reference: Tensor, other: Tensor) -> float:

@@ -60,7 +60,7 @@ def _mark(stage: StageResult, at: int, case: CaseResult, low: int, high: int) ->
     first, total = stage is case.first, len(case.stages)
     value = stage.by if stage.by is not None else 0.0 if not stage.compared else math.inf
     kind = "none" if not stage.compared else "bad" if first or stage.status == Status.DIFFERS else "fine"
-    if stage.apart is not None and any(stage.apart.not_finite) and not stage.apart.same:
+    if stage.apart is not None and stage.apart.lost:
         value = math.inf
     step = stages.step(stage.name)
     every = math.ceil(total / LABELLED)

@@ -102,10 +102,9 @@ class Walk:
     def _measure(self, result: StageResult, ours: Tensor, theirs: Tensor) -> None:
         result.apart = apart(ours, theirs)
         result.limit = self._limit(result.name, ours, theirs)
-        lost = result.apart.not_finite
-        if any(lost):
-            result.note = _not_finite(lost)
-        if any(lost) and not result.apart.same:
+        if any(result.apart.not_finite):
+            result.note = _not_finite(result.apart.not_finite)
+        if result.apart.lost:
             return
         if self._same_within(result):
             result.status = Status.LAYOUT if result.layout else Status.EQUAL if result.apart.same else Status.WITHIN
@@ -124,7 +123,7 @@ class Walk:
         measured, allowed = result.apart, result.limit
         assert measured is not None and allowed is not None  # noqa: PT018, S101
         if self.options.exact:
-            return measured.same and not result.layout and len(set(result.dtypes)) == len(set(result.shapes)) == 1
+            return measured.same and len(set(result.dtypes)) == 1
         return measured.same or (measured.relative <= allowed.value and measured.peak <= allowed.peak)
 
     def _limit(self, name: str, ours: Tensor, theirs: Tensor) -> Limit:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from ..text import number, printable
 from . import stages
-from .measures import SHORT
+from .measures import SHORT, Apart
 from .result import CaseResult, Divergence, StageResult, Status
 from .trace import CaseTrace, every
 
@@ -92,7 +92,7 @@ def _difference(first: StageResult, because: StageResult | None) -> str:
     if first.status == Status.LAYOUT:
         words += " in the layout"
     elif first.apart is not None and first.apart.relative == 0:
-        words += " in values that are not finite"
+        words += f" in {_in_what(first.apart)}"
     elif first.by is not None:
         words += f" by {number(first.by)}{_tolerance(first)}"
     else:
@@ -101,6 +101,13 @@ def _difference(first: StageResult, because: StageResult | None) -> str:
         by = f" by {number(because.by)}" if because.by is not None else ""
         words += f", and with {'them' if _are(first) == 'are' else 'it'} {because.name}{by}"
     return words
+
+
+def _in_what(apart: Apart) -> str:
+    """What differs where no finite value does."""
+    if apart.lost:
+        return "values that are not finite"
+    return "the dtype" if apart.same else "the sign of zeros"
 
 
 def _tolerance(first: StageResult) -> str:
