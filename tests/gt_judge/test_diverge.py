@@ -124,7 +124,11 @@ def test_the_first_stage_that_differs_is_the_one_that_was_changed(
             "prompt_embeds",
             "9 instead of 24 along axis 1; the first 9 are equal",
         ),
-        (at("prompt_embeds", lambda x: x * 0), "prompt_embeds", "holds 0 throughout: it was never set"),
+        (at("prompt_embeds", lambda x: x[:, :0]), "prompt_embeds", "0 instead of 24 along axis 1"),
+        (at("prompt_embeds", lambda x: x * 0), "prompt_embeds", "the other holds 0 throughout: it was never set"),
+        (looped(lambda x: np.concatenate([x, x])), "latents.0", "holds two in a batch, twice the same"),
+        (looped(lambda x: x[:, 48:]), "latents.0", "the last 48 are equal: cut or filled up to another length, or the"),
+        (looped(lambda x: x[:, :-1]), "latents.0", "the first 95 are equal: cut or filled up to another length"),
         (at("noise", lambda x: x[:, ::-1]), "noise", "axis 1 is mirrored"),
         (at("noise", lambda x: np.sort(x, axis=None).reshape(x.shape)), "noise", "the same values in another order"),
         (at("timesteps", lambda x: x / 1000), "timesteps", "steps from 0 to 1 instead of 0 to 1000"),
@@ -170,6 +174,12 @@ def test_a_known_confusion_is_recognised_and_named(
     case = between(tmp_path, run, other)
     assert first(case) == stage
     assert said in case.verdict
+
+
+def test_a_reference_of_zeros_is_told_and_not_blamed(tmp_path: Path) -> None:
+    run = RUN.tensors()  # as SDXL takes zeros for an empty negative prompt
+    case = between(tmp_path, run | {"negative_prompt_embeds": run["negative_prompt_embeds"] * 0}, run)
+    assert case.verdict.endswith("the reference holds 0 throughout")
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
@@ -562,6 +572,9 @@ def test_any_bytes_for_a_trace_are_answered_in_words(tmp_path_factory: pytest.Te
         ),
         ({"file": "eight.safetensors"}, "decoded is of the dtype F8_E4M3; write it as bfloat16 or float32"),
         ({"file": "none.safetensors"}, "no stage is in both traces"),
+        ({"file": "odd.safetensors"}, r"names a tensor 'noise\\nthe end\\x1b\[2J'; docs/judge/traces.md has the names"),
+        ({"file": "long.safetensors"}, "no stage is in both traces"),
+        ({"file": "case.safetensors", "steps": -1}, "steps"),
         ({"file": "case.safetensors", "every": 0}, "every"),
         ({}, "file: Field required"),
     ],
@@ -569,7 +582,8 @@ def test_any_bytes_for_a_trace_are_answered_in_words(tmp_path_factory: pytest.Te
 def test_a_broken_or_hostile_trace_is_refused_in_words(tmp_path: Path, entry: dict[str, Any], said: str) -> None:
     run = RUN.tensors()
     reference = write(tmp_path / "reference", {"case": run | {"decoded": np.ones(3, np.float32)}})
-    folder = write(tmp_path / "other", {"case": run, "none": {"unheard_of": run["noise"]}})
+    names = {"none": "unheard_of", "odd": "noise\nthe end\x1b[2J", "long": f"latents.{'9' * 5000}"}
+    folder = write(tmp_path / "other", {"case": run, **{case: {name: run["noise"]} for case, name in names.items()}})
     whole = (folder / "case.safetensors").read_bytes()
     (tmp_path / "elsewhere.safetensors").write_bytes(whole)
     (folder / "short.safetensors").write_bytes(whole[:-5])

@@ -91,7 +91,7 @@ def batched(
         first, second = np.split(both, TWO)
         words = f"{name} holds two in a batch"
         if same(one, second, limit):
-            return f"{words}, the negative one first"
+            return f"{words}, {'twice the same' if same(one, first, limit) else 'the negative one first'}"
         if same(one, first, limit):
             return f"{words}, the negative one last"
         if stages.family(stage) == "model_output":
@@ -124,7 +124,8 @@ def cut(stage: str, reference: Tensor, other: Tensor, limit: float) -> str | Non
     for name, part in (("first", slice(0, count)), ("last", slice(-count, None))):
         index = (slice(None),) * axis + (part,)
         if count and same(reference[index], other[index], limit):
-            return f"{words}; the {name} {count} are equal: cut or filled up to another length"
+            rank = "" if max(reference.shape[axis], other.shape[axis]) % count else ", or the part of one rank"
+            return f"{words}; the {name} {count} are equal: cut or filled up to another length{rank}"
     is_text = stages.family(stage) in stages.PROMPTS and axis == reference.ndim - TWO
     begun = another_text(reference, other) if is_text and count else ""
     return f"{words}; {begun}" if begun else words

@@ -21,6 +21,7 @@ DRAWN = ("noise", *SCHEDULE)  # by few operations, and from nothing that a netwo
 LOOPED = ("latents", "model_output")
 LAST, UNKNOWN = 1 << 30, 1 << 31  # a step, and a loop, after all others
 NUMBER = re.compile(r"(\d+)")
+STEP = re.compile(r"[0-9]{1,9}")
 NAME = re.compile(r"(?:stage_(?P<loop>\d{1,6})\.)?(?P<family>[a-z_]+)(?P<rest>\..*)?")
 
 
@@ -45,7 +46,7 @@ def loop(stage: str) -> int:
 def step(stage: str) -> int | None:
     """The step (from 0) of `latents.K` and `model_output.K`; None for all other stages."""
     _, name, rest = _parts(stage)
-    return int(rest) if name in LOOPED and rest.isdecimal() else None
+    return int(rest) if name in LOOPED and STEP.fullmatch(rest) else None
 
 
 def at_step(stage: str, number: int) -> str:
@@ -69,7 +70,9 @@ def order(stage: str) -> tuple[int, int, int, int, str]:
     if name not in LOOPED:
         place = ORDER.index(name)
         return number, place, 0, 0, NUMBER.sub(lambda digits: digits[0].zfill(9), rest)
-    at = LAST - 1 if rest == "final" else int(rest) if rest.isdecimal() else LAST
+    at = step(stage)
+    if at is None:
+        at = LAST - 1 if rest == "final" else LAST
     return number, ORDER.index("latents"), at, LOOPED.index(name), rest
 
 

@@ -50,7 +50,7 @@ class Case(_Lenient):
 
     file: Annotated[str, Field(pattern=NAME, max_length=255)]
     sha256: str | None = None
-    steps: int | None = None  # that were run, whatever was kept of them
+    steps: Annotated[int, Field(ge=0)] | None = None  # that were run, whatever was kept of them
     every: Annotated[int, Field(ge=1)] = 1
     absent: dict[str, str] = {}
     stages: dict[str, Stage] = {}
@@ -105,6 +105,9 @@ class CaseTrace:
         """Raises JudgeError where index and file contradict each other."""
         self.case, self._path, self._file = case, path, file
         self.shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        for name in self.shapes:
+            if not name.isprintable():  # it would break the lines of a table, or act on a terminal
+                raise JudgeError(f"{path} names a tensor {name!r}; docs/judge/traces.md has the names of stages")
         for name, stage in case.stages.items():
             if name not in self.shapes:
                 raise JudgeError(f"{path} holds no {name}, which {INDEX} names; write the trace again")

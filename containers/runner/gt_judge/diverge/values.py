@@ -39,7 +39,8 @@ def empty(difference: Difference) -> str | None:
     words = {"reference": difference.reference, "other": difference.other}
     for name, tensor in words.items():
         if tensor.size > 1 and (tensor == tensor.reshape(-1)[0]).all():
-            return f"the {name} holds {number(float(tensor.reshape(-1)[0]))} throughout: it was never set"
+            unset = ": it was never set" if name == "other" else ""
+            return f"the {name} holds {number(float(tensor.reshape(-1)[0]))} throughout{unset}"
     return None
 
 
