@@ -404,7 +404,7 @@ def test_values_that_are_not_finite_on_both_sides_leave_rounding_its_excuse(tmp_
         (lambda run: {name: x.astype(np.float32) for name, x in run.items()}, "prompt_embeds", "in the dtype"),
         (looped(unpacked), "latents.0", "in the layout"),
         (at("noise", lambda x: x[0]), "noise", "in the layout"),
-        (at("sigmas", lambda x: x * np.float32([1, 1, 1, 1, 1, -1])), "sigmas", "in the sign of zeros"),
+        (at("sigmas", lambda x: x * np.array([1, 1, 1, 1, 1, -1], np.float32)), "sigmas", "in the sign of zeros"),
         (at("condition.0", lambda x: x.astype(np.float16)), "condition.0", "in the dtype"),
     ],
 )
@@ -438,7 +438,7 @@ def test_a_stage_that_one_lacks_before_the_first_difference_is_told_in_the_verdi
     changed = {name: tensor for name, tensor in Run(guidance=5).tensors().items() if "prompt" not in name}
     case = between(tmp_path, RUN.tensors(), changed)
     assert first(case) == "model_output.0"
-    lost = "prompt_embeds and negative_prompt_embeds could not be compared, and it may have begun there"
+    lost = "prompt_embeds and negative_prompt_embeds were not compared, and it may have begun there"
     assert case.verdict.endswith(lost)
 
 
@@ -451,6 +451,70 @@ def test_a_run_that_ends_early_and_is_equal_till_then_has_diverged(tmp_path: Pat
     (case,) = compared(tmp_path / "reference", tmp_path / "other").cases
     assert first(case) == "latents.4"
     assert "the other ran 4 steps, the reference 5" in case.verdict
+
+
+@pytest.mark.parametrize("kept", [("noise", "latents"), ("noise", "latents.0"), ("noise",)])
+def test_a_run_of_fewer_steps_is_found_whatever_was_kept_of_it(tmp_path: Path, kept: tuple[str, ...]) -> None:
+    reference = {name: tensor for name, tensor in RUN.tensors().items() if name != "decoded" and "final" not in name}
+    other = {name: tensor for name, tensor in reference.items() if name.startswith(kept) and "4" not in name}
+    write(tmp_path / "reference", {"case": reference if kept == ("noise", "latents") else other}, steps=5)
+    write(tmp_path / "other", {"case": other}, steps=4)
+    (case,) = compared(tmp_path / "reference", tmp_path / "other").cases
+    assert first(case) == "latents.4"
+    assert "the other ran 4 steps, the reference 5" in case.verdict
+
+
+def only(*kept: str, steps: int = 5, every: int = 1) -> Callable[[Run], Tensors]:
+    """What is kept of a run."""
+
+    def traced(run: Run) -> Tensors:
+        tensors = replace(run, steps=steps).tensors()
+        return {
+            name: tensor for name, tensor in tensors.items()
+            if name.startswith(kept or tuple(tensors)) and (stages.step(name) or 0) % every == 0
+        }  # fmt: skip
+
+    return traced
+
+
+@pytest.mark.parametrize(
+    ("trace", "changes", "stage", "said"),
+    [
+        (only("prompt", "noise", "decoded"), {"guidance": 5}, "decoded", "steps 0 to 4 and latents.final were"),
+        (only("prompt", "noise", "latents"), {"guidance": 5}, "latents.1", "model_output.0 was"),
+        (only("latents.0", "model"), {"guidance": 5}, "model_output.0", "prompt_embeds were"),
+        (only("model"), {"guidance": 5}, "model_output.0", "noise, prompt_embeds and latents.0 were"),
+        (only("prompt", "model"), {"left_out": 1}, "model_output.2", "latents.2 were"),
+        (only("prompt", "noise", "model", "decoded"), {"vae_shift": 0.0}, "decoded", "latents.final were"),
+        (only(every=2, steps=6), {"left_out": 4}, "latents.final", "step 5 was"),
+        (only(every=4, steps=9), {"left_out": 5}, "latents.8", "steps 5 to 7 were"),
+        (only("latents.2", "prompt", "noise"), {"guidance": 5}, "latents.2", "steps 0 to 1 were"),
+    ],
+)  # fmt: skip
+def test_what_a_stage_is_made_from_and_neither_trace_holds_may_be_where_it_began(
+    tmp_path: Path, trace: Callable[[Run], Tensors], changes: dict[str, Any], stage: str, said: str
+) -> None:
+    one, two = trace(RUN), trace(replace(RUN, **changes))
+    steps = 9 if "latents.8" in one else 6 if "sigmas" in one and one["sigmas"].size == 7 else 5
+    write(tmp_path / "reference", {"case": one}, steps=steps)
+    (case,) = compared(tmp_path / "reference", write(tmp_path / "other", {"case": two}, steps=steps)).cases
+    assert first(case) == stage
+    assert case.verdict.endswith(f"{said} not compared, and it may have begun there")
+
+
+def test_a_stage_whose_cause_was_compared_is_told_without_a_doubt(tmp_path: Path) -> None:
+    for changes in ({"guidance": 5}, {"left_out": 2}, {"vae_shift": 0.0}, {"seed": 1}):
+        case = between(tmp_path, RUN.tensors(), replace(RUN, **changes).tensors())
+        assert "not compared" not in case.verdict
+    run = RUN.tensors()
+    case = between(tmp_path, run, {name: x for name, x in Run(seed=1).tensors().items() if "prompt" not in name})
+    assert first(case) == "noise"
+    assert "not compared" not in case.verdict
+
+
+def test_equal_arithmetic_is_no_proof_for_a_step_whose_latents_were_not_compared(tmp_path: Path) -> None:
+    run = {name: tensor for name, tensor in Run("bf16").tensors().items() if not name.startswith("latents")}
+    assert first(between(tmp_path, run, run | {"model_output.3": off(run["model_output.3"], 0.005)})) is None
 
 
 def test_sigmas_without_the_last_zero_are_the_same_sigmas(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def _case(name: str, reference: Trace, other: Trace, options: Options) -> CaseRe
         case.confusion = _confusion(case.first, walk) if case.first is not None else ""
         steps = _steps(walk.traces)
         if case.first is None and len(set(steps)) > 1 and all(steps):
-            case.first = _after_the_end(case.stages)
+            case.first = _after_the_end(case.stages, min(filter(None, steps)))
         case.facts = list(words.facts(case, steps, walk.traces))
         case.verdict = words.verdict(case, steps, because)
         return case
@@ -120,7 +120,7 @@ def _confusion(result: StageResult, walk: Walk) -> str:
     """The first explanation that holds; the note where the tensors cannot be compared."""
     if result.apart is None or result.apart.lost:
         return result.note
-    if result.apart.same and result.status == Status.DIFFERS:
+    if not result.apart.relative and result.status == Status.DIFFERS:
         return "the values are equal"
     if result.status == Status.LAYOUT:
         return f"the same values in another layout: {result.layout}"
@@ -135,6 +135,14 @@ def _steps(traces: tuple[CaseTrace, CaseTrace]) -> tuple[int | None, int | None]
     return traces[0].steps, traces[1].steps
 
 
-def _after_the_end(results: Sequence[StageResult]) -> StageResult | None:
-    """The first step that only one of the two ran."""
-    return next((stage for stage in results if not stage.compared and stages.step(stage.name) is not None), None)
+def _after_the_end(results: list[StageResult], steps: int) -> StageResult | None:
+    """The first step that only one of the two ran; None where both end in equal latents."""
+    name = f"latents.{steps}"
+    place = next(
+        (at for at, stage in enumerate(results) if stages.order(stage.name) >= stages.order(name)), len(results)
+    )
+    if any(stage.compared and stages.family(stage.name) in (*stages.LOOPED, "decoded") for stage in results[place:]):
+        return None
+    if place == len(results) or stages.step(results[place].name) is None:
+        results.insert(place, StageResult(name, Status.MISSING, note="in neither trace"))
+    return results[place]

@@ -133,6 +133,14 @@ def is_made_from(stage: str, earlier: str) -> bool:
     return family(earlier) not in PROMPTS or not is_first_latents(stage) or loop(stage) > 1
 
 
+def inputs(stage: str) -> tuple[str, ...]:
+    """The stages of the loop that a step makes this one from."""
+    at = step(stage)
+    if family(stage) == "model_output" and at is not None:
+        return (beside(stage, f"latents.{at}"),)
+    return (at_step(stage, at - 1), beside(stage, f"model_output.{at - 1}")) if at else ()
+
+
 def is_first_latents(stage: str) -> bool:
     """Whether this is what the loop starts from."""
     return family(stage) == "latents" and step(stage) == 0

@@ -130,7 +130,8 @@ class Walk:
         if self.options.exact:
             return Limit(0.0, "every bit counts")
         carried = max((by for stage, by in self.tolerated.items() if stages.is_made_from(name, stage)), default=0.0)
-        proven = self.equal and stages.maker(name) in self.proven
+        known = all(stage in trace for stage in stages.inputs(name) for trace in self.traces)
+        proven = known and self.equal and stages.maker(name) in self.proven
         return limit(name, self._dtype(name, ours, theirs), carried, proven=proven)
 
     def _dtype(self, name: str, ours: Tensor, theirs: Tensor) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from ..text import number, printable
-from . import stages
+from . import stages, unseen
 from .measures import SHORT, Apart
 from .result import CaseResult, Divergence, StageResult, Status
 from .trace import CaseTrace, every
@@ -130,31 +130,18 @@ def _cause(case: CaseResult, steps: Steps) -> str:
         if beyond is not None:
             by = f" by {number(beyond.by)}" if beyond.by is not None else ""
             parts.append(f"beyond the layout {beyond.name} {_differ(beyond)} first{by}")
-    parts += _gap(case.stages, first)
-    parts += _unseen(case.stages, first)
+    parts += _unseen(case, first, steps)
     if all(steps) and steps[0] != steps[1]:
         parts.append(f"the other ran {steps[1]} steps, the reference {steps[0]}")
     return "; ".join(parts) or "one of the two has no more"
 
 
-def _gap(results: Sequence[StageResult], first: StageResult) -> Iterator[str]:
-    """Steps before the first difference that were not compared, so that it may have begun in them."""
-    at = stages.step(first.name)
-    if at is None or not first.compared:
-        return
-    loop = [stage for stage in results[: results.index(first)] if stages.loop(stage.name) == stages.loop(first.name)]
-    last = max((stages.step(stage.name) or 0 for stage in loop if stage.compared and _looped(stage.name)), default=0)
-    if at - last > 1:
-        steps = f"step {at - 1} was" if at - last == 2 else f"steps {last + 1} to {at - 1} were"  # noqa: PLR2004
-        yield f"{steps} not compared, and it may have begun there"
-
-
-def _unseen(results: Sequence[StageResult], first: StageResult) -> Iterator[str]:
-    """What one of the two lacks before the first difference, so that it may have begun there."""
-    before = results[: results.index(first)]
-    names = [stage.name for stage in before if not stage.compared and not _looped(stage.name)]
-    if names and first.compared:
-        yield f"{_listed(names)} could not be compared, and it may have begun there"
+def _unseen(case: CaseResult, first: StageResult, steps: Steps) -> Iterator[str]:
+    """What was not compared before the first difference, so that it may have begun there."""
+    names = list(unseen.before(case.stages, first, max(filter(None, steps), default=None))) if first.compared else []
+    if names:
+        many = len(names) > 1 or stages.family(names[0]) in PLURAL or names[0].startswith("steps")
+        yield f"{_listed(names)} {'were' if many else 'was'} not compared, and it may have begun there"
 
 
 def facts(case: CaseResult, steps: Steps, traces: tuple[CaseTrace, CaseTrace]) -> Iterator[str]:
