@@ -274,6 +274,59 @@ def test_the_measures_are_those_of_the_facts(new: Any, other: Any) -> None:
     assert similarity.colours(new, new) == {"ssim": 1.0, "psnr": None, "mean_abs_diff": 0.0}
 
 
+@pytest.mark.parametrize("size", [(1, 1), (6, 300), (300, 1)])
+def test_the_same_images_are_identical_whatever_their_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    image = added(2)(Image.new("RGB", size, "grey"))
+    same = pictures.write(tmp_path / "same", {ONE: image})
+    found = compared(same, same, serving=same)
+    assert (grades(found), found.same) == ({"one": "identical"}, True)
+    other = pictures.write(tmp_path / "other", {ONE: Image.new("RGB", size, "black")})
+    assert "less than the window of SSIM" in told(compared(other, same))["one"]["files"][0]["published"]["error"]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no image", encoded(scene(1), ONE)[:-20]])
+def test_what_is_no_image_is_not_new(tmp_path: Path, content: bytes | None) -> None:
+    new = pictures.artifact(tmp_path / "new", {ONE: scene(1)})
+    (new / ONE).unlink() if content is None else (new / ONE).write_bytes(content)
+    found = compared(new, pictures.write(tmp_path / "published", {}), images_only=False)
+    assert (grades(found), found.same) == ({"one": "changed"}, False)
+
+
+def test_where_nothing_is_to_be_compared_nothing_passes(tmp_path: Path) -> None:
+    full, empty = (pictures.write(tmp_path / name, files) for name, files in (("full", {ONE: scene(1)}), ("empty", {})))
+    with pytest.raises(JudgeError, match=r"empty holds no image \(\.jpg, .*\); name the folder that does"):
+        compared(empty, full, serving=full)
+    new = pictures.artifact(tmp_path / "new", {ONE: scene(1)})
+    manifest = json.loads((new / "manifest.json").read_text())
+    (new / "manifest.json").write_text(json.dumps(manifest | {"cases": {}}))
+    with pytest.raises(JudgeError, match="new holds no case"):
+        compared(new, full, images_only=False)
+
+
+@pytest.mark.parametrize(("kind", "grade"), [("h100", "within the noise floor"), ("h200", "changed")])
+def test_the_noise_of_a_gpu_kind_excuses_no_image_of_another_one(tmp_path: Path, kind: str, grade: str) -> None:
+    published = pictures.artifact(tmp_path / "published", {ONE: scene(1)}, kind="h100")
+    new = pictures.artifact(tmp_path / "new", {ONE: added(3)(scene(1))}, kind=kind)
+    floor = floors(one={"h100": FLOOR, "h200": FLOOR})
+    assert grades(compared(new, published, images_only=False, floors=floor)) == {"one": grade}
+
+
+def test_images_that_only_alpha_tells_apart_are_not_renamed(tmp_path: Path) -> None:
+    published = pictures.write(tmp_path / "published", {ONE: scene(1)})
+    for alpha, grade in ((128, "new"), (255, "identical")):
+        new = pictures.write(tmp_path / grade, {TWO: encoded(transparent(scene(1), alpha), TWO)})
+        assert grades(compared(new, published)) == {"two": grade}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_network_that_gives_no_number_passes_nothing(tmp_path: Path, value: float) -> None:
+    broken = Learned(None)
+    broken._measures["clip"] = lambda *_: value
+    new, engine = (pictures.write(tmp_path / str(by), {ONE: added(by)(scene(1))}) for by in (0, 1))
+    with pytest.raises(JudgeError, match=f"clip came to {value}; fetch the weights in --models again"):
+        compared(new, serving=engine, learned=broken)
+
+
 @pytest.mark.parametrize(("sigma", "verdict"), [(1, "passed"), (40, "failed")])
 def test_an_engines_output_passes_or_fails_by_the_cases_thresholds(tmp_path: Path, sigma: float, verdict: str) -> None:
     new = pictures.write(tmp_path / "new", {"flux_image_t2i_1gpu.png": scene(1)})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gt_pictures.reading import is_image
+from gt_pictures.reading import FORMATS, is_image
 
 from . import records
 from .errors import JudgeError
@@ -61,10 +61,15 @@ def read(folder: Path, *, images_only: bool = False) -> Artifact:
     if not folder.is_dir():
         raise JudgeError(f"{folder} is no directory")
     if images_only:
-        return Artifact(folder, None, {path.name: File(path.name, path) for path in images(folder)})
+        files = {path.name: File(path.name, path) for path in images(folder)}
+        if not files:
+            raise JudgeError(f"{folder} holds no image ({', '.join(FORMATS)}); name the folder that does")
+        return Artifact(folder, None, files)
     manifest = records.read(folder)
     if manifest is None:
         raise JudgeError(f"{folder} holds no {MANIFEST}; --images-only looks at the images alone")
+    if not manifest["cases"]:
+        raise JudgeError(f"{folder} holds no case: there is nothing to judge")
     files = {file.name: file for name, record in manifest["cases"].items() for file in _files(folder, name, record)}
     return Artifact(folder, manifest, files)
 

@@ -69,10 +69,19 @@ def compare(artifact: Artifact, against: Against, traces: Divergence | None = No
 def _measure(pair: Pair) -> tuple[Measured | None, Measured | None]:
     """New against published, and the serving engine's against new."""
     new = pair.new.path
-    published = None if pair.published is None else _apart(new, pair.published)
+    published = _damage(new) if pair.published is None else _apart(new, pair.published)
     if len(pair.serving_twins) > 1:
         return published, Measured(error=f"{' and '.join(pair.serving_twins)} are both there: leave one of them")
     return published, None if pair.serving is None else _apart(pair.serving, new)
+
+
+def _damage(path: Path) -> Measured | None:
+    """Why an image is none: what is not there is no new image either."""
+    try:
+        read(path)
+    except PictureError as error:
+        return Measured(error=str(error))
+    return None
 
 
 def _apart(one: Path, other: Path) -> Measured:
@@ -118,7 +127,8 @@ def _grade(case: CaseResult, against: Against) -> None:
         case.thresholds, case.thresholds_from = limits.serving_thresholds().of(case.name, kind, video=video)
     for file in case.files:
         if against.published is not None:
-            file.grade = _gt_grade(file, case.floor)
+            of_this_kind = file.pair.published_kind in (None, case.kind)  # two kinds differ without any noise
+            file.grade = _gt_grade(file, case.floor if of_this_kind else None)
         if case.thresholds is not None:
             file.verdict = _verdict(file, case.thresholds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,12 @@ class Learned:
                 self._measures[name] = _loaded(make, (models or Path()) / place)
 
     def measure(self, new: Picture, other: Picture) -> dict[str, float | None]:
-        """Every measure that can be taken here."""
-        return {name: take(new, other) for name, take in self._measures.items()}
+        """Every measure that can be taken here. Raises JudgeError for a network that gives no number."""
+        values: dict[str, float | None] = {name: take(new, other) for name, take in self._measures.items()}
+        for name, value in values.items():
+            if value is None or not math.isfinite(value):  # which would be worse than no bound
+                raise JudgeError(f"{name} came to {value}; fetch the weights in --models again, or leave out --models")
+        return values
 
 
 def _missing(models: Path | None, place: str) -> str | None:

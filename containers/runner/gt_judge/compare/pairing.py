@@ -103,10 +103,12 @@ def _marks(path: Path) -> list[str]:
     """What two files of the same picture have in common: the digest of their bytes, or of their pixels."""
     try:
         data = content(path)
-        rgb = decode(data, path.name).rgb
+        picture = decode(data, path.name)
     except PictureError:
         return []
-    return [hashlib.sha256(data).hexdigest(), hashlib.sha256(repr(rgb.shape).encode() + rgb.tobytes()).hexdigest()]
+    alpha = b"" if picture.alpha is None else picture.alpha.tobytes()
+    pixels = repr(picture.size).encode() + picture.rgb.tobytes() + alpha
+    return [hashlib.sha256(data).hexdigest(), hashlib.sha256(pixels).hexdigest()]
 
 
 def _with_serving(pairing: Pairing, serving: Path) -> None:

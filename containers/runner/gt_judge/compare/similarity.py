@@ -55,10 +55,10 @@ def colours(new: Rgb, other: Rgb) -> Values:
     """SSIM, PSNR (None: infinite) and mean absolute difference of colours. Raises ShapeError."""
     if new.shape != other.shape:
         raise ShapeError(f"{_size(new)} px against {_size(other)} px")
-    if min(new.shape[:2]) < WINDOW:
-        raise ShapeError(f"{_size(new)} px is less than the window of SSIM, {WINDOW} px a side")
     if np.array_equal(new, other):
         return {"ssim": 1.0, "psnr": None, "mean_abs_diff": 0.0}
+    if min(new.shape[:2]) < WINDOW:
+        raise ShapeError(f"{_size(new)} px is less than the window of SSIM, {WINDOW} px a side")
     psnr = float(peak_signal_noise_ratio(other, new, data_range=RANGE))
     return {
         "ssim": float(structural_similarity(other, new, channel_axis=-1, data_range=RANGE)),
