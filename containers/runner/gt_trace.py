@@ -28,6 +28,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -61,21 +62,22 @@ class Trace:
 
     def _write(self, name: str, trace: CaseTrace) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = self._folder / f"{name}.safetensors"
-        part = file.with_suffix(".part")
-        save_file(trace.tensors, part)
-        part.chmod(0o644)  # safetensors keeps it to its owner
-        with part.open("rb") as written:
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
-        part.replace(file)
-        with self._locked():
-            index = self._folder / INDEX
-            content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"cases": {}}
-            content |= {"schema_version": SCHEMA_VERSION, "producer": self._producer}
-            content["cases"][name] = {"file": file.name, "sha256": digest, **trace.description()}
-            part = index.with_suffix(".part")
-            part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-            part.replace(index)
+        file, index = self._folder / f"{name}.safetensors", self._folder / INDEX
+        with TemporaryDirectory(dir=self._folder) as folder:  # of this writer alone: ranks may write the same case
+            part = Path(folder) / file.name
+            save_file(trace.tensors, part)
+            part.chmod(0o644)  # safetensors keeps it to its owner
+            with part.open("rb") as written:
+                digest = hashlib.file_digest(written, "sha256").hexdigest()
+            entry = {"file": file.name, "sha256": digest, **trace.description()}
+            with self._locked():
+                content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"cases": {}}
+                content |= {"schema_version": SCHEMA_VERSION, "producer": self._producer}
+                content["cases"][name] = entry
+                part.replace(file)
+                part = Path(folder) / INDEX
+                part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+                part.replace(index)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -41,6 +41,19 @@ def read(folder: Path, name: str = "a") -> tuple[dict[str, Any], dict[str, torch
     return entry, load_file(file)
 
 
+def test_ranks_that_write_one_case_at_once_leave_a_whole_trace_of_one_of_them(tmp_path: Path) -> None:
+    def write(rank: int) -> None:
+        with Trace(tmp_path, name="me", version="1").case("a") as trace:
+            trace.add("noise", torch.full((300, 300 + rank), float(rank)))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(60)))
+    _, tensors = read(tmp_path)
+    rank = tensors["noise"].shape[1] - 300
+    assert (tensors["noise"] == rank).all()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "trace.json"]
+
+
 def test_a_loop_gives_its_schedule_each_step_and_its_end(tmp_path: Path) -> None:
     noise = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(1)).bfloat16()
     scheduler = euler()
