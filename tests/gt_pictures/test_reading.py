@@ -6,6 +6,8 @@ import contextlib
 import io
 import math
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from PIL import Image
 from gt_pictures.errors import PictureError
 from gt_pictures.reading import MOST_PIXELS, Picture, decode, is_image, plain_files, read, twins
 from tests.conftest import SHARED
-from tests.support.odd_pictures import ODD, SCENE, WHOLE, exif, png, profile, saved
+from tests.support.odd_pictures import ODD, SCENE, WHOLE, exif, png, profile, saved, with_chunk
 
 PIXELS = np.asarray(SCENE)
 
@@ -150,6 +152,38 @@ def test_a_file_that_is_cut_off_anywhere_is_no_image(name: str, share: float, no
     data = WHOLE[name]
     with pytest.raises(PictureError, match=r"truncated|unreadable"):
         decode(data[: math.floor(len(data) * share)], name, normalise=normalise)
+
+
+def png_rows(rows: int, *, interlaced: bool = False, mode: int = 2, bits: int = 8) -> bytes:
+    """A PNG file of 8 x 8 pixels whose data ends after so many rows; interlaced, 15 rows are in 7 passes."""
+    widths = [1, 1, 2, *[2] * 2, *[4] * 2, *[4] * 4, *[8] * 4] if interlaced else [8] * 8
+    channels = {0: 1, 2: 3, 6: 4}[mode]
+    lines = [b"\0" + b"\x80" * -(-width * channels * bits // 8) for width in widths[:rows]]
+    data = png(mode, bits, b"".join(lines))
+    header = bytearray(data[12:29])
+    header[16] = interlaced
+    return data[:12] + bytes(header) + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"interlaced": True}, {"mode": 6}, {"mode": 2, "bits": 16}, {"mode": 0, "bits": 1}]
+)
+def test_a_png_file_that_ends_well_but_lacks_rows_is_truncated(form: dict[str, Any]) -> None:
+    count = 15 if form.get("interlaced") else 8
+    decode(png_rows(count, **form), "a.png", normalise=True)
+    for rows in (count - 1, 4, 1):
+        with pytest.raises(PictureError, match="truncated"):
+            decode(png_rows(rows, **form), "a.png", normalise=True)
+
+
+@pytest.mark.parametrize("extra", ["gAMA", "cHRM", "sRGB"])
+def test_a_png_file_that_says_that_it_is_srgb_is_plain(extra: str) -> None:
+    chunks = {
+        "gAMA": struct.pack(">I", 45455),
+        "cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+        "sRGB": b"\0",
+    }
+    assert not decode(with_chunk(WHOLE["one.png"], extra.encode(), chunks[extra]), "a.png").notes
 
 
 FILES = {f"{name}: {file}": (file, data) for name, (file, data, _) in ODD.items()} | {

@@ -45,6 +45,8 @@ def profile(name: str) -> bytes:
     """An ICC profile of this name."""
     lab: Any = ImageCms.createProfile("LAB" if name == "Lab" else "sRGB")
     data = ImageCms.ImageCmsProfile(lab).tobytes()
+    if name == "linear":  # the exponent of the curve, as a fixed point number
+        return data.replace(struct.pack(">i", round(2.4 * 65536)), struct.pack(">i", 65536))
     return data.replace(*("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))) if name == "wide" else data
 
 
@@ -70,6 +72,14 @@ ODD: dict[str, tuple[str, bytes, str]] = {
     "wide colours": ("a.jpg", saved(SCENE, "JPEG", icc_profile=profile("wide")), "colour profile 'wide"),
     "Lab profile": ("a.png", saved(SCENE, icc_profile=profile("Lab")), "colour profile 'Lab"),
     "no profile": ("a.png", saved(SCENE, icc_profile=b"no profile at all"), "colour profile 'unreadable'"),
+    "sRGB by name alone": ("a.jpg", saved(SCENE, "JPEG", icc_profile=profile("linear")), "colour profile 'sRGB"),
+    "primaries": (
+        "a.png",
+        with_chunk(
+            WHOLE["one.png"], b"cHRM", struct.pack(">8I", 31270, 32900, 70800, 29200, 17000, 79700, 13100, 4600)
+        ),
+        "primaries that are not sRGB's",
+    ),
     "gamma": ("a.png", with_chunk(WHOLE["one.png"], b"gAMA", struct.pack(">I", 100_000)), "gamma 1"),
     "code points": ("a.png", with_chunk(WHOLE["one.png"], b"cICP", bytes((9, 16, 0, 1))), "cICP"),
     "bytes behind a PNG": ("a.png", WHOLE["one.png"] + b"secret", "6 bytes after its end"),

@@ -6,8 +6,16 @@ Sources: PNG, W3C third edition, sections 5 and 11; JPEG, ITU-T T.81, annex B; W
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG file, by its colour type
+# First column and row, and the steps, of each pass of a PNG file: not interlaced, and Adam7.
+PASSES = (
+    ((0, 0, 1, 1),),
+    ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
+BLOCK = 1 << 20  # bytes of pixels that are inflated at once
 SRGB = bytes((1, 13, 0, 1))  # of cICP: primaries of BT.709, transfer of sRGB, RGB, full range
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in entropy-coded data 0xFF is followed by 0 or a restart
 _END_OF_IMAGE, _ALONE = 0xD9, (0x01, 0xD8)  # markers without a segment
@@ -28,6 +36,26 @@ def end(kind: str, data: bytes) -> int | None:
 def bits(data: bytes) -> int:
     """Bits a channel of a PNG file."""
     return data[24]
+
+
+def all_rows(data: bytes) -> bool:
+    """Whether a PNG file has all its rows; Pillow leaves those black that are not there. Raises zlib.error."""
+    inflater, left = zlib.decompressobj(), _bytes_of_rows(data)
+    for name, at, _ in _chunks(data):
+        tail = data[at + 8 : at + 8 + int.from_bytes(data[at : at + 4], "big")] if name == b"IDAT" else b""
+        while tail and left > 0 and not inflater.eof:
+            left -= len(inflater.decompress(tail, BLOCK))
+            tail = inflater.unconsumed_tail
+    return left <= len(inflater.decompress(b"", BLOCK))
+
+
+def _bytes_of_rows(data: bytes) -> int:
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    depth = bits(data) * CHANNELS[data[25]]
+    sizes = [
+        (-(-(width - column) // right), -(-(height - row) // down)) for column, row, right, down in PASSES[data[28]]
+    ]
+    return sum(rows * (1 + (columns * depth + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
 def coding(data: bytes) -> bytes | None:

@@ -36,6 +36,9 @@ MOST_PIXELS = 8192 * 8192
 MOST_BYTES = 256 * 1024 * 1024
 TOO_LARGE = f"unreadable: more than {MOST_PIXELS} pixels"
 ORIENTATION = 0x0112  # the EXIF tag
+PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # of sRGB: x and y of white, red, green and blue
+NEAR = 0.01  # of a gamma or a primary to that of sRGB
+ROUNDED = 4  # of 255: how far the profiles that cameras and programs call sRGB round
 MODES = {"1": "black and white", "L": "greyscale", "LA": "greyscale with alpha", "P": "a palette", "PA": "a palette"}
 
 Rgb = NDArray[np.uint8]  # (height, width, 3)
@@ -146,6 +149,8 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
     end = layout.end(kind, data)
     if end is None:
         raise PictureError(f"truncated: the file has no end mark of {kind}")
+    if kind == "PNG" and not layout.all_rows(data):
+        raise PictureError("truncated: the file lacks rows of pixels")
     expected = FORMATS.get(PurePath(name).suffix.lower(), kind)
     if kind != expected and not normalise:
         raise PictureError(f"wrong format: {kind}, the name says {expected}")
@@ -178,15 +183,30 @@ def _oddities(image: Image.Image, data: bytes, kind: str) -> Iterator[str]:
 
 
 def _colour_space(image: Image.Image, data: bytes, kind: str) -> Iterator[str]:
-    profile, gamma = image.info.get("icc_profile"), image.info.get("gamma")
+    profile, gamma, primaries = (image.info.get(what) for what in ("icc_profile", "gamma", "chromaticity"))
     if profile:
         name = _profile_name(profile)
-        if "srgb" not in name.lower():
+        if "srgb" not in name.lower() or not _is_srgb(profile):
             yield f"colour profile {name!r}"
-    elif gamma and "srgb" not in image.info and abs(gamma - 1 / 2.2) > 0.01:  # noqa: PLR2004  # as sRGB files write it
-        yield f"gamma {gamma:g}"
+    elif "srgb" not in image.info:
+        if gamma and abs(gamma - 1 / 2.2) > NEAR:  # as sRGB files write it
+            yield f"gamma {gamma:g}"
+        if primaries and any(abs(one - other) > NEAR for one, other in zip(primaries, PRIMARIES, strict=True)):
+            yield "primaries that are not sRGB's"
     if kind == "PNG" and layout.coding(data) not in (None, layout.SRGB):
         yield "a colour space by code points (cICP) that is not sRGB"
+
+
+def _is_srgb(profile: bytes) -> bool:
+    """Whether a profile gives the colours of sRGB, whatever its name says."""
+    steps = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+    try:
+        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        shown = ImageCms.profileToProfile(Image.fromarray(colours), own, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ValueError, ImportError):
+        return False
+    return bool(np.abs(np.asarray(shown, np.int16) - colours).max() <= ROUNDED)
 
 
 def _profile_name(profile: bytes) -> str:
