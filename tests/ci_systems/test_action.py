@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ci.main import DiffusionGt
+from ci.verbs.choices import GpuKind
 from tests.ci_systems.github import GitHub, WorkflowRun, load
 from tests.ci_systems.stand_in import VERSION, StandIn
 from tests.conftest import ROOT
@@ -196,6 +197,12 @@ def test_what_generate_gets_is_named_by_the_module(machine: Machine) -> None:
     assert secrets == [TOKEN, "CA\nlines", "CERT", "KEY"]
 
 
+@pytest.mark.parametrize("kind", ["h100-pcie", "5090", "cpu"])
+def test_a_gpu_kind_is_written_as_the_cli_takes_it(machine: Machine, kind: str) -> None:
+    on = machine.run(source_group="smoke", on=kind).options("generate")[2].removeprefix("--on=")
+    assert GpuKind[on.upper()].value == kind
+
+
 def test_inputs_that_are_empty_mean_the_defaults(machine: Machine) -> None:
     empty = dict.fromkeys((str(name).replace("-", "_") for name in ACTION["inputs"]), "")
     acted = machine.run(**{**empty, "source_group": "smoke"})
@@ -358,6 +365,12 @@ def test_published_gt_is_fetched_and_nothing_is_made(machine: Machine) -> None:
     assert having(acted, PUBLISH_TOKEN) == {"fetch"}
     assert sorted(file.name for file in path.iterdir()) == ["README.md", "a_1gpu.png", "gt.lock"]
     assert acted.outputs["commit"] == "0123abc"
+
+
+def test_images_that_fetch_did_not_bring_are_not_removed(machine: Machine) -> None:
+    acted = machine.run("mkdir gt && touch gt/mine.png", fetch="https://git.example/data@main", output="gt")
+    assert (acted.result, acted.calls) == ("failure", [])
+    assert "output has images and no gt.lock" in acted.ran.log("gt", "fetch")
 
 
 def test_hostile_text_in_what_is_fetched_is_one_word_and_never_run(machine: Machine) -> None:
