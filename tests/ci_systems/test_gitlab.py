@@ -192,6 +192,7 @@ def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_publish
         "publish_branch": "gt/try",
         "cases": str(ROOT / "cases"),
         "engine_ref": "a-branch",
+        "on": "h100-pcie",
     }
     ran = gitlab_ci.run({"GT_PUBLISH_TOKEN": "word"}, **inputs, **more)
     assert not red(ran), ran.stdout + ran.stderr
@@ -205,6 +206,7 @@ def test_published_ground_truth_is_compared_with_and_a_sound_artifact_is_publish
     assert {"--ref", "--sha", "--ci-run", "--triggered-by"} <= {option.partition("=")[0] for option in publish}
     assert {f"--cases={ROOT / 'cases'}", "--token=env:GT_PUBLISH_TOKEN"} <= set(publish)
     assert all("--engine-ref=a-branch" in options for options in machine.options("generate"))
+    assert all("--on=h100_pcie" in options for verb in ("matrix", "generate") for options in machine.options(verb))
     assert not machine.unknown
 
 

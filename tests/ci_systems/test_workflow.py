@@ -85,6 +85,10 @@ def test_jobs_end_in_time_and_one_that_fails_stops_no_other() -> None:
     assert JOBS["generate"]["runs-on"] == "${{ matrix.runner }}"
 
 
+def test_no_step_gets_the_matrix_in_a_variable_which_linux_limits_to_128_kib() -> None:
+    assert [name for name in JOBS if holders(name, "outputs.matrix")] == []
+
+
 def test_a_newer_run_reaches_no_publish_under_way() -> None:
     """GitHub cancels what holds the group of the newer run's job: here the calling job, with everything in gt-make."""
     assert "concurrency" not in OUTER
