@@ -159,7 +159,6 @@ SERVICES = {
     ),
     "actions/attest": Service({**SUBJECTS, "subject-version": "", "sbom-path": ""}, attest, ATTESTED),
     "actions/attest-build-provenance": Service(SUBJECTS, attest, ATTESTED),
-    "dagger/dagger-for-github": Service(_inputs("version", "verb", "call", "args", "module"), nothing),
     "astral-sh/setup-uv": Service(_inputs("version", "python-version", enable_cache="auto"), nothing),
 }  # fmt: skip
 
