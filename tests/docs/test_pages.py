@@ -69,6 +69,12 @@ def test_no_page_writes_a_call_of_a_function_in_another_way() -> None:
     assert spelled == {CALL, CORE, "dagger functions", "dagger api"}  # the last one where 1.0 is told of
 
 
+def test_the_page_on_installing_says_of_every_verb_what_it_needs() -> None:
+    rows = [line for line in (DOCS / "start" / "install.md").read_text().splitlines() if line.count("|") == 4]
+    named = [name for row in rows for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted(vars(typer.main.get_command(app))["commands"])
+
+
 def test_the_page_of_the_module_calls_every_main_function() -> None:
     page = "docs/start/dagger.md:"
     calls = {call(arguments) for line, arguments in CALLS if line.startswith(page)}
