@@ -36,7 +36,7 @@ VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help
     "CI": (MatrixOnMachine, Collect, Summary, GitlabPipeline, ConcurrencyKey, PublishTarget),
     "Look": (PinOnMachine, Cache),
 }
-LINE = 60  # characters of a command's help in the list
+SENTENCE = 200  # characters: the whole first sentence of a command's help, wrapped to the terminal
 CASES = (CasesList, CasesShow, CasesValidate, CasesDiff)
 
 
@@ -48,7 +48,7 @@ class Grouped(TyperGroup):
         for heading, verbs in VERBS.items():
             names = [*map(name_of, verbs), *(["cases"] if heading == "Look" else [])]
             with formatter.section(heading):
-                formatter.write_dl([(name, self.commands[name].get_short_help_str(LINE)) for name in names])
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(SENTENCE)) for name in names])
 
 
 settings = {"help_option_names": ["-h", "--help"]}

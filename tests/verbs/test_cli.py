@@ -22,6 +22,16 @@ from tests.verbs.conftest import Command
 HEAVY = ["torch", "numpy", "diffusers", "transformers", "PIL", "huggingface_hub"]
 
 
+def test_the_help_lists_every_command_with_a_whole_sentence_on_a_narrow_terminal(
+    run_gt: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run_gt("-h")
+    assert max(map(len, said.out.splitlines())) <= 80
+    assert "matrix JSON" in said.out
+    assert not [line for line in said.out.splitlines()[1:] if line.endswith("...")]  # the first one is the usage
+
+
 def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would_run(
     run_gt: Command, catalogue: Catalogue
 ) -> None:
