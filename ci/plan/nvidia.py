@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from ..catalogue import gpus
 from ..errors import HostError
 
 
@@ -51,12 +52,15 @@ UUID = re.compile(r"(GPU|MIG)-[0-9a-f-]+")
 
 def cards(answer: str) -> list[Card]:
     """The cards whose driver gave this answer to QUERY."""
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines() if "," in line]
+    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
+    rows = [row for row in rows if len(row) > 1 and (row[1].isdecimal() or UUID.fullmatch(row[-1]))]  # no warnings
     found = []
     for number, (name, mebibytes, *more) in enumerate(rows):
         uuid = next((cell for cell in more if UUID.fullmatch(cell)), str(number))
         count = next((int(cell) for cell in more if cell.isdigit()), None)
-        found.append(Card(uuid, str(number), name, float(mebibytes) * 2**20 / 1e9, count))
+        # [N/A] of a GPU that shares the host's memory: that of the data sheet counts.
+        memory = float(mebibytes) * 2**20 / 1e9 if mebibytes.isdecimal() else gpus.memory_gb(gpus.kind_of(name))
+        found.append(Card(uuid, str(number), name, memory, count))
     return found
 
 

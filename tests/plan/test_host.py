@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ci.catalogue import gpus
 from ci.errors import HostError
-from ci.plan import host
+from ci.plan import host, nvidia
 from ci.plan.host import Host
 from tests.support.factory import case
 
@@ -170,3 +171,14 @@ def test_cudas_own_answer_names_slices_and_counts_multiprocessors(driver: None) 
     answer = f"NVIDIA H100 80GB HBM3, 81559, 132, {UUIDS[0]}\nNVIDIA H100 80GB HBM3, 81559, 114, {UUIDS[1]}\n"
     found = host.host_of(answer)
     assert (found.multiprocessors, [card.id for card in found.cards]) == (132, UUIDS[:1])
+
+
+@pytest.mark.parametrize("memory", ["[N/A]", "[Not Supported]", "[Unknown Error]", ""])
+def test_a_card_whose_memory_the_driver_does_not_tell_has_that_of_its_kind(memory: str) -> None:
+    (card,) = nvidia.cards(f"NVIDIA H100 80GB HBM3, {memory}, {UUIDS[0]}\n")
+    assert (card.id, card.memory_gb) == (UUIDS[0], gpus.memory_gb("h100"))
+
+
+def test_a_warning_of_the_driver_is_no_card() -> None:
+    said = f"WARNING: infoROM is corrupted, see the manual\nNVIDIA L4, 23034, {LOVELACE}\nNo devices, or none\n"
+    assert [card.name for card in nvidia.cards(said)] == ["NVIDIA L4"]
