@@ -133,13 +133,18 @@ def arrays(jobs: Sequence[Job]) -> list[Array]:
     ]
 
 
+def check_partition(name: str) -> None:
+    """Raises GtError where this could be no partition's name; empty is the cluster's default one."""
+    if name and not PARTITION.fullmatch(name):
+        raise GtError(f"--slurm {printable(name)}: a partition's name has letters, digits, '_', '-', '.' and ','")
+
+
 def script(array: Array, site: Site, partition: str, folder: Path, command: Sequence[str]) -> str:
     """What sbatch gets. A task runs `command` with the folder and its own number; its log is in the folder.
 
     Raises GtError where the partition's name could not be one.
     """
-    if partition and not PARTITION.fullmatch(partition):
-        raise GtError(f"--slurm {printable(partition)}: a partition's name has letters, digits, '_', '-', '.' and ','")
+    check_partition(partition)
     options = [*_options(array, site.words(array.gpu), partition, folder), *site.options]
     tasks = [f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs)]
     if site.container is not None:

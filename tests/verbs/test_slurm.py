@@ -46,11 +46,13 @@ def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
         (["--slurm", "--verify", "--detach"], "leave out --detach"),
         (["--slurm", "--only-finished", "--fresh"], "leave one out"),
         (["--slurm"], "there is no sbatch here"),
+        (["--slurm", "a b", "--official", "--case-ids", "wan2_1_t2v_1.3b"], "a partition's name has letters"),
     ],
 )
 def test_what_cannot_be_sent_is_one_clear_line(gt: Gt, tmp_path: Path, words: list[str], said: str) -> None:
     (tmp_path / "bin").mkdir()
-    refused = gt("generate", *SMOKE, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
+    selection = () if "--official" in words else SMOKE
+    refused = gt("generate", *selection, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
     assert refused.returncode == 2
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr

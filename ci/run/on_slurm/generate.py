@@ -17,6 +17,7 @@ from ...artifact.records import MoveRecord, RemoteRecord
 from ...catalogue import inputs
 from ...catalogue.gpus import CPU
 from ...errors import GtError, ImageError, PreflightError
+from ...plan import slurm
 from ...plan.generation import UNFINISHED, Generation
 from ...plan.host import Host
 from ...plan.jobs import Job
@@ -58,6 +59,7 @@ class Call:
 
     def check(self) -> None:
         """Raises GtError for what cannot be sent, and PreflightError for inputs that are not what was meant."""
+        slurm.check_partition(self.partition)
         self.places.check(self.run.cases)
         if self.site.container is None and importlib.util.find_spec("torch") is None:
             raise GtError("without a container in the site file, the nodes run this environment: run `uv sync` first")
