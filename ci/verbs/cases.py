@@ -15,7 +15,7 @@ from ..catalogue.fields import ALL
 from ..catalogue.files import Catalogue
 from ..catalogue.model import Case
 from ..catalogue.upstream.diff import differences
-from ..errors import SelectionError, near
+from ..errors import SelectionError, near, printable
 from ..words import are, counted
 from .options import OURS, Answer, Cases, Folder, SourceGroup, Typed, Without
 
@@ -117,7 +117,7 @@ class CasesDiff:
         if self.as_json:
             return Answer(json.dumps(report.data(), indent=1, ensure_ascii=False), bad=bool(report))
         nothing = () if report else (f"nothing differs between the cases and {self.engine.path}",)
-        return Answer("\n".join(report.lines()), nothing, bad=bool(report))
+        return Answer("\n".join(map(printable, report.lines())), nothing, bad=bool(report))  # texts of others
 
 
 @dataclass(frozen=True, kw_only=True)

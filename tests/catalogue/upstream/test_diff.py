@@ -15,6 +15,8 @@ from ci.catalogue.native import ServingCase
 from ci.catalogue.upstream import recorded
 from ci.catalogue.upstream.diff import differences
 from ci.errors import DefinitionsError
+from ci.verbs.cases import CasesDiff
+from ci.verbs.options import Folder
 from tests.conftest import SHARED, Gt
 from tests.support import sglang_definitions as stand_in
 from tests.support.checkout import sglang_checkout
@@ -206,6 +208,13 @@ def test_case_files_without_a_record_are_refused_with_what_writes_one(
         (ours / recorded.FILE).write_text(text)
     with pytest.raises(DefinitionsError, match=r"`python -m ci.catalogue.upstream CHECKOUT REF --cases DIR` writes it"):
         differences(catalogues.load(ours), stand_in.write(tmp_path / "engine"))
+
+
+def test_no_control_character_of_a_checkout_reaches_the_terminal(ours: Path, tmp_path: Path) -> None:
+    engine = stand_in.write(tmp_path / "engine", {CASES: ('"fox_2gpu", ', '"fox_2gpu", "\x1b]0;\x9b2J\u202e", ')})
+    text = CasesDiff(engine=Folder(engine), cases=Folder(ours)).run().text
+    assert "fox_2gpu" in text
+    assert all(line.isprintable() for line in text.split("\n"))
 
 
 def test_the_command_exits_as_diff_does(ours: Path, tmp_path: Path, gt: Gt) -> None:
