@@ -32,7 +32,6 @@ from .options import (
     ServingCheckout,
     Typed,
     Written,
-    path_of,
     say,
     write_text,
 )
@@ -64,9 +63,10 @@ class ReproduceOnMachine(Reproduce):
 
     def run(self) -> Answer:
         """A line for each file."""
-        for path in (path_of(self.output), self.json_file and self.json_file.parent):
-            if path is not None:
-                folder.check_writable(path)
+        if self.output is not None:
+            folder.check_writable(self.output.path)
+        if self.json_file is not None and not self.json_file.exists():  # a pipe is there, and its folder is not ours
+            folder.check_writable(self.json_file.parent)
         old = manifests.read(self.artifact.path)
         plan = again(old, self.case_ids, self._here(), anyway=self.anyway)
         for note in plan.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import anyio
@@ -82,6 +83,15 @@ def test_a_folder_behind_one_that_is_closed_is_told_in_a_line(
     monkeypatch.setattr(Path, "is_dir", is_dir)  # who runs the tests may be root, to whom nothing is closed
     said = run_gt(*arguments, "closed/folder")
     assert (said.status, said.err) == (2, "gt: closed/folder cannot be read: Permission denied\n")
+
+
+@pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/{}"])
+def test_what_was_found_can_go_into_a_pipe(run_gt: Command, place: str) -> None:
+    reader, writer = os.pipe()
+    said = run_gt("reproduce", "absent", "--json", place.format(writer))
+    assert (said.status, said.err.startswith("gt: absent is no artifact: ")) == (2, True)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_only_published_gt_may_be_an_address(run_gt: Command) -> None:
