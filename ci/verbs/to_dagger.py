@@ -123,8 +123,7 @@ def _parameter(field: Field) -> inspect.Parameter:
 async def _value(field: Field, value: Any) -> Any:
     """A field's value from an argument. A file is copied here, a folder stays on the engine."""
     if field.kind is tuple:
-        given = value or ()
-        return several(field, given) if value is not None and field.inner is str else tuple(given)
+        return several(field, value) if value is not None and field.inner is str else tuple(value or ())
     if value is None:
         return None
     check_named(field, field.option, value)
