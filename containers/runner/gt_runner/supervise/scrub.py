@@ -9,15 +9,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LOG_LINES = 40
+LOG_BYTES = 1 << 18  # that these lines are looked for in: a serving engine may write gigabytes
 
 
 def log_end(log: Path, hidden: Iterable[tuple[str, str]]) -> list[str]:
     """The last lines of a log, without the paths of this machine and without secrets."""
     try:
-        text = log.read_text(errors="replace")
+        with log.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - LOG_BYTES)
+            file.seek(start)
+            text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return scrub(text, hidden).splitlines()[-LOG_LINES:]
+    lines = scrub(text, hidden).splitlines()
+    return lines[1:][-LOG_LINES:] if start else lines[-LOG_LINES:]  # of a first line that is cut, a secret may be left
 
 
 def scrub(text: str, hidden: Iterable[tuple[str, str]]) -> str:
