@@ -76,9 +76,12 @@ class GitRemote:
             )
         refs = {name: commit for name, commit in result.refs.items() if commit is not None}
         if not self.branch:
-            target = result.symrefs.get(_HEAD) or self._unborn()
-            self.branch = target.removeprefix(b"refs/heads/").decode()
-            refs |= {self._ref: refs[_HEAD]} if _HEAD in refs else {}  # it was not asked for by its name
+            target = result.symrefs.get(_HEAD)
+            if target is not None and _HEAD in refs:
+                refs[target] = refs[_HEAD]  # it was not asked for by its name
+            elif _MAIN in refs:  # HEAD is a commit, or names what is not there
+                target = _MAIN
+            self.branch = (target or self._unborn()).removeprefix(b"refs/heads/").decode(errors="surrogateescape")
         new = self._ref not in refs
         if new and self._existed:
             raise MovedError(f"branch {self.branch} of {self._url} is gone")
@@ -158,7 +161,7 @@ class GitRemote:
 
     @property
     def _ref(self) -> Ref:
-        return Ref(f"refs/heads/{self.branch}".encode())
+        return Ref(f"refs/heads/{self.branch}".encode(errors="surrogateescape"))
 
     @property
     def _store(self) -> PackBasedObjectStore:

@@ -113,8 +113,8 @@ class GithubRemote:
         owner = self._name.partition("/")[0]
         query = urlencode({"head": f"{owner}:{self.branch}", "base": base, "state": "open"})
         answer = self._answer("GET", f"pulls?{query}")
-        there = answer.json() if answer.is_success else []
-        if isinstance(there, list) and there:
+        there = _content(answer) if answer.is_success else []
+        if isinstance(there, list) and there and isinstance(there[0], _Content):
             return str(there[0]["html_url"])
         body = {"title": title, "head": self.branch, "base": base, "body": text}
         return str(self._ask("POST", "pulls", body)["html_url"])
@@ -163,7 +163,7 @@ class GithubRemote:
     def _answer(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
         try:
             answer = self._http.request(method, route, json=body)
-        except httpx.TransportError as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             raise PassingError(f"{self._url}: {str(error) or type(error).__name__}", reached=reached) from error
         pause = _pause(answer)
@@ -173,10 +173,7 @@ class GithubRemote:
 
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_success:
-            try:
-                content = answer.json(object_hook=_Content)
-            except ValueError:
-                content = None
+            content = _content(answer)
             if not isinstance(content, _Content):
                 raise PassingError(f"{self._url}: the answer is none of GitHub's API; is there a proxy on the way?")
             return content
@@ -189,6 +186,14 @@ class _Content(dict[str, Any]):
 
     def __missing__(self, key: str) -> Any:
         raise PassingError(f"the answer has no {key!r}: it is none of GitHub's API; is there a proxy on the way?")
+
+
+def _content(answer: httpx.Response) -> Any:
+    """What an answer holds; None where it is no JSON."""
+    try:
+        return answer.json(object_hook=_Content)
+    except ValueError:
+        return None
 
 
 def _repository(url: str) -> str:

@@ -118,11 +118,12 @@ class GitReader:
         """The commits of HEAD, branches and tags, by whole name."""
         if self._client is None:
             refs = self._repo.refs.as_dict()
-            return {name.decode(): self._repo.get_peeled(name).decode() for name in refs}
+            return {name.decode(errors="replace"): self._repo.get_peeled(name).decode() for name in refs}
         with self._asking("refs") as (client, path):
             prefixes = [b"HEAD", *(kind.encode() for kind in NAMES)]
             found = client.get_refs(path.encode(), ref_prefix=prefixes).refs
-        all_ = {name.decode(errors="replace"): each.decode() for name, each in found.items() if each is not None}
+            ids = {name: _commit_id(each) for name, each in found.items() if each is not None}
+        all_ = {name.decode(errors="replace"): each for name, each in ids.items()}
         return {name: all_.get(name + _PEELED, each) for name, each in all_.items() if not name.endswith(_PEELED)}
 
     def _history(self, beginning: str, refs: Mapping[str, str]) -> set[str]:
@@ -168,6 +169,14 @@ def _path(url: str) -> Path | None:
     if not path.is_dir():
         raise FetchError(f"{url} is no directory; a server's address begins like https:// or ssh://")
     return path
+
+
+def _commit_id(name: bytes) -> str:
+    """Raises ValueError for what no server of git names a commit by."""
+    text = name.decode()
+    if not COMMIT.fullmatch(text):
+        raise ValueError(text)
+    return text
 
 
 def _opened(path: Path) -> Repo:

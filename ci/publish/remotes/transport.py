@@ -25,9 +25,9 @@ from dulwich.objects import ObjectID
 from dulwich.protocol import Protocol
 from dulwich.refs import Ref
 
-from ...errors import PublishError, printable
+from ...errors import GtError, PublishError, printable
 from .address import is_path, parts_of_url
-from .base import CONNECT, PASSING, WRITE, CommitRefusedError, PassingError, Right, seconds
+from .base import CONNECT, PASSING, WRITE, CommitRefusedError, MovedError, PassingError, Right, seconds
 
 # Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
 TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
@@ -161,8 +161,14 @@ def translated(url: str, right: Right = WRITE) -> Iterator[None]:
         raise _meaning(url, error, right) from error
     except (ConnectionError, TimeoutError, socket.gaierror) as error:
         raise PassingError(f"{url}: {error.strerror or error}", reached=isinstance(error, _CUT)) from error
+    except FileNotFoundError as error:
+        raise PublishError(f"{url}: {error.strerror}; is git (for a path) or ssh installed here?") from error
     except OSError as error:
-        raise PublishError(f"{url}: {error.strerror or error}; is git (for a path) or ssh installed here?") from error
+        raise PublishError(f"{url}: {error.strerror or error}") from error
+    except (GtError, MovedError, PassingError, TooMuchError):
+        raise
+    except Exception as error:  # dulwich checks little of what it reads: an answer of another kind raises anything
+        raise PassingError(f"{url}: the answer is none of a git server; is there a proxy on the way?") from error
 
 
 def _meaning(url: str, error: GitProtocolError | SendPackError, right: Right) -> PassingError | PublishError:
