@@ -151,6 +151,10 @@ def _files(case: str, folder: Published) -> Iterator[ChosenFile]:
     described = folder.described.get(case)
     if described is not None:
         for file in described:
+            if not is_image(file.name):  # the directory may be one whose files are run, such as conftest.py
+                raise FetchError(
+                    f"{folder.path}/{manifests.NAME} names {file.name}, which is no image; tell who published it"
+                )
             yield ChosenFile(case, f"{folder.path}/{file.name}".lstrip("/"), _blob(folder, file.name), file.sha256)
         return
     names, *others = folder.bare[case]

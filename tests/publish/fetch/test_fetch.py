@@ -277,6 +277,8 @@ def file_of(manifest: dict[str, object]) -> dict[str, object]:
         (lambda m: file_of(m).update(name="../../a_1gpu.png"), "is no manifest of this version"),
         (lambda m: file_of(m).update(name="/etc/passwd"), "is no manifest of this version"),
         (lambda m: file_of(m).update(name=".git"), "is no manifest of this version"),
+        (lambda m: file_of(m).update(name="conftest.py"), r"names conftest\.py, which is no image"),
+        (lambda m: file_of(m).update(name="gt.lock"), r"names gt\.lock, which is no image"),
         (lambda m: file_of(m).update(name="con.png"), "is no manifest of this version"),
         (lambda m: file_of(m).update(name="manifest.json"), "is no manifest of this version"),
         (lambda m: m.update(schema_version=2), "newer version of diffusion-gt"),
