@@ -79,6 +79,7 @@ def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], 
         text = None if merged is None else merged.text().encode()
         _put(plan, head, f"{folder}/{manifests.NAME}", text)
     _refuse_twins(plan, head)
+    _refuse_folders(plan, head)
     _say_what_readers_see(plan, head, PurePosixPath(order.batch.directory))
     return plan
 
@@ -101,6 +102,16 @@ def _refuse_twins(plan: Changes, head: Head) -> None:
             raise PublishError(
                 f"{path} and {twin}, which is published, are one file where upper and lower case are the same, as on "
                 "macOS and Windows; nothing was published. Rename the case, or retire the other one with --prune"
+            )
+
+
+def _refuse_folders(plan: Changes, head: Head) -> None:
+    """Raises PublishError where a folder lies under a file's name: the file would replace what is in it."""
+    folders = {str(parent): path for path in head.files for parent in PurePosixPath(path).parents}
+    for path, content in plan.files.items():
+        if content is not None and path in folders:
+            raise PublishError(
+                f"{path} is a folder in the data repository, with {folders[path]}; nothing was published. Move it away"
             )
 
 

@@ -111,7 +111,7 @@ class _Publisher:
                 finished = [name for name in self._order.batch.folders[path] if _is_finished(manifest, name)]
                 merged = merge(merged, manifest, finished)
         if merged is not None:
-            (folder / manifests.NAME).write_text(merged.text())
+            (folder / manifests.NAME).write_text(merged.text(), encoding="utf-8")
 
     def publish(self) -> PublishResult:
         """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from dulwich.objects import Tree
+from dulwich.repo import Repo
 
 from ci.errors import GtError, PublishError
 from ci.publish.fetch.fetch import Order, run
@@ -15,7 +17,7 @@ from ci.publish.remotes.opening import opened, reading
 from ci.publish.retry import Patience
 from tests.support import git_server
 from tests.support.git_server import Fault, GitServer, bare, git
-from tests.support.publishers import OTHERS, Place, artifact, go
+from tests.support.publishers import FOLDER, OTHERS, Place, artifact, go
 
 TWICE = Patience(attempts=2, first=0.01, longest=0.02)
 Answer = tuple[int, dict[str, str], bytes]
@@ -96,3 +98,20 @@ def test_a_branch_whose_name_is_no_utf_8_spoils_no_other_one(tmp_path: Path) -> 
         file.write(commit.encode() + b" refs/heads/\xff\n")
     with reading(str(repository)) as reader:
         assert reader.commit("main") == commit
+
+
+@pytest.mark.parametrize("name", ["a_1gpu.png", "manifest.json"])
+def test_what_a_server_names_as_a_file_and_is_none_is_refused(server: GitServer, tmp_path: Path, name: str) -> None:
+    inner = Tree()
+    inner[name.encode()] = (0o100644, Tree().id)
+    with Repo(str(server.bare)) as repository:
+        for folder in (None, *reversed(FOLDER.split("/"))):
+            if folder is not None:
+                outer = Tree()
+                outer[folder.encode()] = (0o040000, inner.id)
+                inner = outer
+            repository.object_store.add_objects([(Tree(), None), (inner, None)])
+    commit = server.git("commit-tree", inner.id.decode(), "-m", "bent")
+    server.git("update-ref", "refs/heads/main", commit)
+    with pytest.raises(PublishError, match="is named as a file, and is none"):
+        go(artifact(tmp_path / "gt", {"a": b"a"}), str(server.bare), patience=TWICE)

@@ -333,6 +333,15 @@ def test_a_file_that_is_another_one_on_some_systems_is_refused(place: Place, tmp
         place.publish(directory)
 
 
+@pytest.mark.parametrize("name", ["a_1gpu.png", NAME])
+def test_a_folder_that_has_a_files_name_is_never_replaced(place: Place, tmp_path: Path, name: str) -> None:
+    push(place.bare, {f"{FOLDER}/{name}/theirs.txt": b"theirs"})
+    before = place.commits()
+    with pytest.raises(PublishError, match=rf"{FOLDER}/{name} is a folder in the data repository, with .*theirs\.txt"):
+        place.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    assert place.commits() == before
+
+
 def test_ids_that_are_one_on_some_systems_are_refused_in_a_manifest_and_against_what_is_published(
     place: Place, tmp_path: Path
 ) -> None:

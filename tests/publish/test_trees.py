@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -81,3 +82,29 @@ def test_a_file_is_no_folder() -> None:
     with pytest.raises(PublishError, match="a is a file"):
         put(store, root, {"a/b": b"x"})
     assert trees.files(store, root, "elsewhere") == {}
+
+
+def test_what_is_named_as_a_folder_and_is_none_is_refused() -> None:
+    store = MemoryObjectStore()
+    blob, tree = Blob.from_string(b"x"), Tree()
+    tree[b"a"] = (0o040000, blob.id)
+    for each in (blob, tree):
+        store.add_object(each)
+    for folder in ("", "a"):
+        with pytest.raises(PublishError, match="is named as a folder, and is none"):
+            trees.files(store, tree.id, folder)
+
+
+def test_folders_may_lie_deeper_than_pythons_stack() -> None:
+    store = MemoryObjectStore()
+    depth = 2 * sys.getrecursionlimit()
+    tree = Tree.from_string(b"")
+    tree[b"x"] = (0o100644, Blob.from_string(b"x").id)
+    store.add_object(tree)
+    for _ in range(depth):
+        above = Tree()
+        above[b"d"] = (0o040000, tree.id)
+        store.add_object(above)
+        tree = above
+    (path,) = trees.files(store, tree.id, "d")
+    assert path == "d/" * depth + "x"

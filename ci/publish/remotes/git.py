@@ -169,12 +169,13 @@ class GitRemote:
 
     def _commit(self, identity: ObjectID) -> Commit:
         found = self._store[identity]
-        assert isinstance(found, Commit)  # noqa: S101  # for the type checker, like the next one
+        assert isinstance(found, Commit)  # noqa: S101  # for the type checker
         return found
 
     def _blob(self, identity: ObjectID) -> bytes:
         found = self._store[identity]
-        assert isinstance(found, Blob)  # noqa: S101
+        if not isinstance(found, Blob):
+            raise PublishError(f"{self._url} is damaged: {identity.decode()} is named as a file, and is none")
         return found.data
 
     def _fetch(self) -> FetchPackResult:

@@ -37,12 +37,15 @@ def _folder(store: BaseObjectStore, root: ObjectID, folder: str) -> Tree | None:
 
 
 def _below_all(store: BaseObjectStore, tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
-    for item in tree.items():
-        path = f"{folder}/{item.path.decode(errors='replace')}"
-        if stat.S_ISDIR(item.mode):
-            yield from _below_all(store, _tree(store, item.sha), path)
-        else:
-            yield path, item.sha.decode()
+    waiting = [(folder, tree)]  # no recursion: a repository may be deeper than Python's stack
+    while waiting:
+        above, this = waiting.pop()
+        for item in this.items():
+            path = f"{above}/{item.path.decode(errors='replace')}"
+            if stat.S_ISDIR(item.mode):
+                waiting.append((path, _tree(store, item.sha)))
+            else:
+                yield path, item.sha.decode()
 
 
 def changed(
@@ -88,5 +91,6 @@ def _below(store: BaseObjectStore, tree: Tree, name: str, folder: str) -> Tree |
 
 def _tree(store: BaseObjectStore, identity: ObjectID) -> Tree:
     found = store[identity]
-    assert isinstance(found, Tree)  # noqa: S101  # for the type checker
+    if not isinstance(found, Tree):
+        raise PublishError(f"the data repository is damaged: {identity.decode()} is named as a folder, and is none")
     return Tree.from_string(found.as_raw_string())  # a copy: an object of the store is not ours to change
