@@ -61,9 +61,9 @@ def run(order: Order, opened: Open, patience: Patience) -> Fetched:
     before = locks.read(order.lock)
     request = _request(order, before)
     there = directories.files(order.directory)
-    if before is None and there:
+    if there and not _is_ours(order, before, there):
         raise FetchError(
-            f"{order.directory} holds {next(iter(there))}, and no {order.lock} says where that is from; "
+            f"{order.directory} holds {next(iter(there))}, and {order.lock} does not say where that is from; "
             "choose a new directory with -o, or remove it"
         )
     if before is not None and before.request == request and not order.update:
@@ -100,6 +100,16 @@ def _request(order: Order, before: Lock | None) -> Request:
         lines = before.request.differences(request)
         raise FetchError("\n".join([f"{order.lock} is of another request; leave out --locked to change it:", *lines]))
     return request
+
+
+def _is_ours(order: Order, before: Lock | None, there: Mapping[str, Digests]) -> bool:
+    """Whether the lock speaks of what lies in the directory: what it does not name is removed.
+
+    A lock that lies elsewhere may be of another directory.
+    """
+    if before is None or order.lock.absolute().parent == order.directory.absolute():
+        return before is not None
+    return any(name in there and there[name].sha256 == file.sha256 for name, file in before.files.items())
 
 
 def _same_revision(before: Lock, request: Request) -> bool:

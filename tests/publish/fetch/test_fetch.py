@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,11 @@ from ci.artifact.manifest import NAME, read
 from ci.errors import ArtifactError, FetchError, PublishError
 from ci.publish.fetch import directory as directories
 from ci.publish.fetch import lock as locks
+from ci.publish.fetch.fetch import Order, run
 from ci.publish.fetch.request import Request
+from ci.publish.remotes.opening import reading
 from tests.conftest import ROOT, Gt
-from tests.publish.fetch.conftest import Consumer
+from tests.publish.fetch.conftest import QUICK, Consumer
 from tests.support.git_server import Fault, GitServer, git, push
 
 Publish = Callable[..., str]
@@ -403,12 +406,29 @@ def test_a_directory_of_somebody_else_is_not_touched(consumer: Consumer, publish
     publish({"a": b"a"})
     consumer.directory.mkdir(parents=True)
     (consumer.directory / "holiday.jpg").write_bytes(b"mine")
-    with pytest.raises(FetchError, match=r"holds holiday\.jpg, and no .*gt\.lock says where that is from"):
+    with pytest.raises(FetchError, match=r"holds holiday\.jpg, and .*gt\.lock does not say where that is from"):
         consumer.fetch()
     assert set(consumer.files()) == {"holiday.jpg"}
     (consumer.directory / "holiday.jpg").rename(consumer.directory / "h100")
     with pytest.raises(ArtifactError, match="is a file"):
         Consumer(consumer.server, consumer.directory / "h100").fetch()
+
+
+@pytest.mark.parametrize("name", ["holiday.jpg", "a_1gpu.png", NAME])
+def test_a_lock_that_is_of_another_directory_removes_nothing(
+    consumer: Consumer, publish: Publish, tmp_path: Path, name: str
+) -> None:
+    publish({"a": b"a"})
+    consumer.fetch()
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / name).write_bytes(b"theirs")
+    for request in (None, Request.of(f"{consumer.server.url}@main:gt/official")):
+        for update in (False, True):
+            order = Order(theirs, consumer.lock, request, update=update)
+            with pytest.raises(FetchError, match="does not say where that is from"):
+                run(order, partial(reading, token=consumer.server.reader), QUICK)
+    assert [(path.name, path.read_bytes()) for path in theirs.iterdir()] == [(name, b"theirs")]
 
 
 def test_images_in_a_folder_of_a_gpu_kind_would_be_read_first_and_are_refused(
