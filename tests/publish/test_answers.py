@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from dulwich.repo import Repo
 from ci.errors import GtError, PublishError
 from ci.publish.fetch.fetch import Order, run
 from ci.publish.fetch.request import Request
+from ci.publish.remotes import transport
 from ci.publish.remotes.opening import opened, reading
 from ci.publish.retry import Patience
 from tests.support import git_server
@@ -115,3 +117,12 @@ def test_what_a_server_names_as_a_file_and_is_none_is_refused(server: GitServer,
     server.git("update-ref", "refs/heads/main", commit)
     with pytest.raises(PublishError, match="is named as a file, and is none"):
         go(artifact(tmp_path / "gt", {"a": b"a"}), str(server.bare), patience=TWICE)
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SILENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"git://127.0.0.1:{silent.getsockname()[1]}/x"
+        with pytest.raises(PublishError, match="timed out"):
+            go(artifact(tmp_path / "gt", {"a": b"a"}), url, patience=TWICE)
+    assert socket.getdefaulttimeout() is None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import dulwich.client
 import urllib3
@@ -15,6 +15,7 @@ from dulwich.client import (
     AuthCallbackPoolManager,
     GitClient,
     SubprocessGitClient,
+    TCPGitClient,
     default_urllib3_manager,
     get_transport_and_path,
 )
@@ -29,8 +30,9 @@ from ...errors import GtError, PublishError, printable
 from .address import is_path, parts_of_url
 from .base import CONNECT, PASSING, WRITE, CommitRefusedError, MovedError, PassingError, Right, seconds
 
-# Seconds, as dulwich hands them on to urllib3; a server may think about a push before it says a word.
-TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=180)
+SILENCE = 180  # seconds; a server may think about a push before it says a word
+TIMEOUT: Any = urllib3.Timeout(connect=CONNECT, read=SILENCE)  # as dulwich hands it on
+T = TypeVar("T")
 USER = "x-access-token"  # GitHub's name for whoever has a token; other servers look at the token alone
 _CUT = (BrokenPipeError, ConnectionResetError, ConnectionAbortedError)  # of a connection that there was
 _UNANSWERED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
@@ -88,13 +90,30 @@ def connect(url: str, token: str, user: str, right: Right = WRITE) -> tuple[GitC
     config = StackedConfig.default()
     try:
         if parts.scheme not in ("http", "https"):
-            return get_transport_and_path(url, config)
+            client, path = get_transport_and_path(url, config)
+            if isinstance(client, TCPGitClient):
+                client._connect = _timed(client._connect)  # type: ignore[method-assign]  # it has no time limit
+            return client, path
         manager: Any = default_urllib3_manager(config, base_url=url, timeout=TIMEOUT)
         pool: Any = _Answers(manager)
         name, password = (user or USER, token) if token else (None, None)
         return get_transport_and_path(url, config, username=name, password=password, pool_manager=pool)
     except ValueError as error:
         raise PublishError(f"{url} is no address of a git repository ({error})") from None
+
+
+def _timed(connect: Callable[..., T]) -> Callable[..., T]:
+    """With a time limit for the socket that is made: else a server that says nothing is waited for without end."""
+
+    def connected(*arguments: Any, **options: Any) -> T:
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(SILENCE)
+        try:
+            return connect(*arguments, **options)
+        finally:
+            socket.setdefaulttimeout(before)
+
+    return connected
 
 
 def fetch_objects(
