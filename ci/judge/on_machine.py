@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..artifact import manifest as manifests
 from ..catalogue.gpus import FOLDERS
-from ..errors import GateError, GtError
+from ..errors import GateError, GtError, printable
 from ..words import are, counted
 from . import published as addresses
 
@@ -146,9 +146,9 @@ def differences(result: Mapping[str, Any]) -> Iterator[str]:
         if case["grade"] in ("changed", "missing", "new"):
             words.insert(0, case["grade"])
         if words:
-            yield f"{case['name']}: {', '.join(words)}{_reason(case)}"
+            yield printable(f"{case['name']}: {', '.join(words)}{_reason(case)}")
     for old, new in result["renamed"].items():
-        yield f"renamed: {old} is now {new}"
+        yield printable(f"renamed: {old} is now {new}")
 
 
 def _engine_words(case: Mapping[str, Any]) -> str:

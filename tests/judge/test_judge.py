@@ -181,6 +181,23 @@ def test_a_ref_or_folder_that_is_not_there_is_named(
         fetch_folder(f"file://{repository}", ref, path, tmp_path / "fetched")
 
 
+def test_no_name_of_a_file_begins_a_line_of_its_own(tmp_path: Path, gt: Gt) -> None:
+    names = ["a\nall is well_1gpu.png", "b\x1b[2J_1gpu.png", "c\u202e_1gpu.png"]
+    pictures.write(tmp_path / "new", dict.fromkeys(names, scene(1)))
+    pictures.write(tmp_path / "published", dict.fromkeys(names, scene(2)))
+    pictures.write(tmp_path / "renamed", {"d\nall is well.png": scene(2)})
+    pictures.write(tmp_path / "broken", dict.fromkeys(names, b"no image"))
+    for command in (
+        ("check", "--artifact", "broken"),
+        ("compare", "--artifact", "new", "--published", "published"),
+        ("compare", "--artifact", "renamed", "--published", "published"),
+    ):
+        done = gt(*command, "--images-only")
+        assert done.returncode in (0, 1), done.stderr
+        assert done.stderr.splitlines() == [line for line in done.stderr.split("\n") if line.startswith("gt: ")]
+        assert "\x1b" not in done.stderr
+
+
 def test_an_environment_that_cannot_judge_says_what_to_install(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_machine, "NEEDED", "a_module_that_is_not_there")
     with pytest.raises(GtError, match="leave out --no-dev"):

@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return _UNSHOWN.sub(lambda character: character[0].encode("unicode_escape").decode(), text)
 
 
+def line(text: str) -> str:
+    """The same on one line, for a name that begins a line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def mistakes(error: ValidationError) -> Iterator[str]:
     """What a model has against its input: the place and the words of each mistake."""
     for each in error.errors():

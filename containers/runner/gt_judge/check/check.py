@@ -15,6 +15,7 @@ from ..artifact import Artifact, File
 from ..planes import Plane
 from ..pool import each
 from ..published import Published, Reference
+from ..text import line
 from . import likeness, placement, quality, swaps
 from . import rules as limits
 from .placement import Placement
@@ -50,7 +51,7 @@ def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
         "ok": not bad,
         "images": len(examined),
         "unreferenced": sum(file.get("reference", {}).get("state") == "unreferenced" for file in files.values()),
-        "bad": [f"{name}: {'; '.join(problems)}" for name, problems in bad.items()],
+        "bad": [f"{line(name)}: {'; '.join(problems)}" for name, problems in bad.items()],
         "files": files,
         "metrics": {name: metric.model_dump() for name, metric in gate.metrics.items()},
         "rules": [rule.model_dump(exclude_none=True) for rule in gate.rules],
