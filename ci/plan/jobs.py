@@ -200,7 +200,7 @@ def matrix(jobs: Iterable[Job]) -> dict[str, list[dict[str, Any]]]:
                 "gpu": job.gpu,
                 "gpus": job.gpus,
                 "runner": job.runner_label,
-                "minutes": job.minutes,
+                "minutes": round(job.minutes, 3),
             }
             for job in jobs
         ]

@@ -25,6 +25,7 @@ from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
 from . import double_run, recipes, spans, transfer
 from .devices import Devices
+from .events import events_in
 from .images import ENGINE, Checkout, Image, Images, mounted
 from .recipes import WEIGHTS
 from .wording import of_the_module
@@ -272,7 +273,7 @@ class Engine:
                 )
                 .sync()
             )
-            events: list[Event] = [json.loads(line) for line in (await ran.file(EVENTS).contents()).splitlines()]
+            events: list[Event] = list(events_in((await ran.file(EVENTS).contents()).splitlines()))
             if not events and await ran.exit_code():
                 events = [*_unstarted(json.loads(run), await ran.stderr())]
         for event in events:

@@ -27,6 +27,7 @@ from ..catalogue.model import Case
 from ..errors import GtError, PreflightError
 from ..plan.generation import ENDS, UNFINISHED, Generation
 from . import double_run
+from .events import events_in
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending, Event
@@ -165,7 +166,7 @@ def looked(spec: Mapping[str, Any]) -> Iterator[Event]:
     """The events of looking for a run's cases in the result store."""
     text, command = json.dumps({**spec, "look": True}), [*_command("prepare"), "-"]
     answer = subprocess.run(command, input=text, env=_env(), stdout=subprocess.PIPE, text=True, check=False)
-    return map(json.loads, answer.stdout.splitlines())
+    return events_in(answer.stdout.splitlines())
 
 
 def _second(run: Generation, places: Places, first: Path, show: Show | None) -> dict[str, Ending]:
@@ -284,7 +285,7 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
         with suppress(BrokenPipeError):  # it ended before it read: it has no events either
             stop.write(json.dumps(spec) + "\n")
             stop.flush()
-        yield (json.loads(line) for line in process.stdout)
+        yield events_in(process.stdout)
     finally:
         with suppress(BrokenPipeError):  # it ended by itself
             stop.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from ... import ROOT
 from ...artifact.records import MoveRecord, RemoteRecord
 from ...plan.generation import ENDS, now
+from ..events import events_in
 from .commands import State
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
@@ -49,12 +49,8 @@ class Task:
     def events(self) -> Iterator[Event]:
         """The events since the last time, in all lives of the task."""
         for file in sorted(self.folder.glob(f"{self.number}.*.jsonl"), key=lambda file: int(file.suffixes[-2][1:])):
-            for line in self._lines(file):
-                try:
-                    event = json.loads(line)
-                except ValueError:  # a node that dies may leave anything behind
-                    continue
-                if event["event"] == "node":
+            for event in events_in(self._lines(file)):
+                if event["event"] == "node":  # of the task, not of its runner
                     self._on_node(event)
                     continue
                 if event["event"] in ENDS:
