@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import os_reason
-from .supervise import console, process
+from .supervise import console, process, stopping
 
 if TYPE_CHECKING:
     from .events import Event
@@ -87,7 +87,7 @@ def _step(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from .supervise.supervisor import Supervisor  # noqa: PLC0415
 
-    process.interruptible()
+    stopping.interruptible()
     run = _run_of_caller() if arguments.file == "-" else _read(arguments.file)
     reporter = Reporter(run, arguments.events_file)
     finished = Supervisor(run, reporter.emit).run()

@@ -433,7 +433,7 @@ from pathlib import Path
 from huggingface_hub import constants
 from gt_runner.fetch.case_files import fetch
 from gt_runner.fetch.folders import Folders
-from gt_runner.supervise.process import interruptible
+from gt_runner.supervise.stopping import interruptible
 
 interruptible()
 constants.DOWNLOAD_CHUNK_SIZE = 1 << 14

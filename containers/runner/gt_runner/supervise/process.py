@@ -127,28 +127,6 @@ def ending(status: int) -> str:
     return f"was killed by signal {-status}{hint}"
 
 
-def ending_signals() -> list[signal.Signals]:
-    """The signals that end a run; not the hang-up of a terminal where the caller has it ignored, as nohup does."""
-    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if kept else [signal.SIGHUP])]
-
-
-def interruptible() -> None:
-    """From now on the first of these signals is a KeyboardInterrupt.
-
-    A shell has SIGINT ignored for what a script starts in the background, and Python keeps to that.
-    """
-    for sign in ending_signals():
-        signal.signal(sign, interrupt)
-
-
-def interrupt(*_: object) -> NoReturn:
-    """Raise KeyboardInterrupt, and pass over what comes after it: Slurm, for one, signals every process of a task."""
-    for sign in ending_signals():
-        signal.signal(sign, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def lines(at_end: Callable[[], None] = lambda: None) -> Iterator[Any]:
     """In a child: what the parent sends, value by value, the task first; watches the parent meanwhile.
 

@@ -8,13 +8,11 @@ past its limit or kills its process is failed alone; a new process takes the res
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,8 +27,9 @@ from ..tasks import Run
 from . import scrub
 from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
-from .process import Child, ending_signals, interrupt
+from .process import Child
 from .session import Ended, Session, worker
+from .stopping import uninterrupted
 from .work import Work, spec
 
 FETCHING = 2  # jobs whose files are fetched at once: more would share one line
@@ -386,7 +385,7 @@ class Supervisor:
         self._emit({**event, "card": card} if event["event"] == "phase" and card is not None else event)
 
     def _emit(self, event: Event) -> None:
-        with _uninterrupted(), self._lock:
+        with uninterrupted(), self._lock:
             if event["event"] in ENDS:
                 if event["case"] not in self._left:  # it ended while the run was being stopped: once is enough
                     return
@@ -394,20 +393,3 @@ class Supervisor:
             if event["event"] == "failed" or event["event"] == "skipped":
                 event = {**event, "reason": scrub.scrub(event["reason"], self._hidden)}  # type: ignore[typeddict-item]
             self._forward(event)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the end: a finished case whose event is cut in two would be lost to the caller."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
-        yield
-        return
-    held: list[signal.Signals] = []
-    before = {sign: signal.signal(sign, lambda sign, _: held.append(signal.Signals(sign))) for sign in ending_signals()}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
-    if any(before[sign] is not signal.SIG_IGN for sign in held):
-        interrupt()
