@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 from ..catalogue.fields import OFFICIAL, path_name_mistake, relative_path
 from ..catalogue.model import RESERVED
-from ..errors import GtError, printable
+from ..errors import GtError
 
 PARENT = "diffusion-ci/consistency_gt"
 SERVING = "sglang"  # whose native GT that workflow makes
@@ -34,13 +34,11 @@ def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
     """Name runs of which a newer one cancels the older.
 
     That workflow's key holds the first input that is not empty, so two different runs with one output name cancel each
-    other; `all_inputs` gives a key over all of them instead. The key is one line, whatever was typed: a second one
-    would be another output of the CI step that writes it down.
+    other; `all_inputs` gives a key over all of them instead.
     """
-    ref = printable(inputs.ref)
     if all_inputs:
         digest = hashlib.sha256(json.dumps(asdict(inputs), sort_keys=True).encode()).hexdigest()
-        return f"diffusion-ci-gt-gen-{ref}-{digest[:16]}"
+        return f"diffusion-ci-gt-gen-{inputs.ref}-{digest[:16]}"
     first = (
         inputs.output_name
         or inputs.case_ids
@@ -49,7 +47,7 @@ def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
         or ("true" if inputs.official else "")  # as GitHub writes a boolean into a string
         or "default"
     )
-    return f"diffusion-ci-gt-gen-{ref}-{printable(first)}"
+    return f"diffusion-ci-gt-gen-{inputs.ref}-{first}"
 
 
 def publish_target(inputs: WorkflowInputs, serving: str = SERVING) -> str:

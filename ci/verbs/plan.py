@@ -21,6 +21,7 @@ from ..catalogue.files import Catalogue
 from ..catalogue.gpus import ANY, CPU, suits
 from ..catalogue.model import Case
 from ..catalogue.selection import Selection, select
+from ..errors import printable
 from ..plan import host, jobs, slurm, workflow
 from ..plan.gitlab import pipeline
 from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
@@ -205,7 +206,8 @@ class ConcurrencyKey:
             self.official,
             self.publish_target_dir,
         )
-        return Answer(workflow.concurrency_key(inputs, all_inputs=self.all_inputs))
+        key = workflow.concurrency_key(inputs, all_inputs=self.all_inputs)
+        return Answer(printable(key))  # one line: a second one would be another output of the CI step that keeps it
 
 
 @dataclass(frozen=True, kw_only=True)

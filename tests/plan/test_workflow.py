@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ci.errors import GtError
 from ci.plan.workflow import WorkflowInputs, concurrency_key, publish_target
+from ci.verbs.plan import ConcurrencyKey
 
 words = st.text("abc /_-", max_size=6)
 some_inputs = st.builds(WorkflowInputs, words, words, words, words, words, st.booleans(), words)
@@ -41,8 +42,8 @@ def test_the_workflows_key_lets_two_runs_of_one_output_name_meet() -> None:
 @pytest.mark.parametrize("field", ["ref", "output_name", "case_ids", "official_case_ids", "source_group"])
 @pytest.mark.parametrize("all_inputs", [True, False])
 def test_a_key_is_one_line_whatever_was_typed(field: str, word: str, all_inputs: bool) -> None:
-    inputs = replace(WorkflowInputs(), **{field: word})  # type: ignore[arg-type]  # each of these fields is a text
-    assert concurrency_key(inputs, all_inputs=all_inputs).isprintable()
+    verb = ConcurrencyKey(**{field: word, "all_inputs": all_inputs})  # type: ignore[arg-type]  # the field is a text
+    assert verb.run().text.isprintable()
 
 
 def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
