@@ -120,7 +120,7 @@ ClassName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length
 Pixels = Annotated[int, Field(ge=1, le=16384)]
 # Far above any case, so that sums of minutes, and lists of steps, stay within what can be computed.
 Minutes = Annotated[float, Field(gt=0, le=365 * 24 * 60)]
-Steps = Annotated[int, Field(ge=1, le=10_000)]
+Steps = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Strict(BaseModel):
