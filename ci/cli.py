@@ -82,7 +82,7 @@ def options(
 def main() -> None:
     """Run the command. A GtError becomes its message and its exit status; Typer makes a stop exit status 130.
 
-    So does what the machine refuses where no verb looks for it: a full disk, a folder that is closed to this user.
+    What the machine refuses where no verb looks for it, such as a write to a full disk, becomes a line and status 2.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

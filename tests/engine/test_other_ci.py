@@ -72,6 +72,6 @@ def test_a_gitlab_pipeline_generates_each_job_collects_and_ends_in_a_verdict(eng
     said = done.stdout + done.stderr
     assert "FAIL" not in said, said[-5000:]
     assert "### Ground truth: 2 of 2 cases" in said
-    assert " is whole" in said
+    assert "gt: artifact is whole" in said
     (collected,) = (path.parent for path in project.rglob("gt/manifest.json") if "artifacts" in path.parts)
     assert cases(collected) == dict.fromkeys(SELECTED, "ok")
