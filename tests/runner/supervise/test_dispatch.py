@@ -15,6 +15,7 @@ import pytest
 
 from gt_runner.events import Event
 from gt_runner.store import Store
+from gt_runner.supervise import processes
 from gt_runner.supervise import supervisor as supervising
 from gt_runner.supervise.cards import Cards
 from gt_runner.supervise.fetching import ReadAhead
@@ -110,7 +111,7 @@ def test_a_gpu_that_became_free_and_has_nothing_to_do_goes_back_to_other_runs(
     supervisor = make(cards[:1], 1, "a", over=False)
     ended: list[bool] = []
     child = SimpleNamespace(send=lambda _: None, end=lambda: ended.append(True))
-    monkeypatch.setattr(supervisor, "_spawn", lambda *_: child)
+    monkeypatch.setattr(processes, "worker", lambda *_: child)
     supervisor._prepare()
     assert (free(cards[0]), ended) == (False, [])  # its next process imports
     monkeypatch.setattr(supervising, "IDLE_S", 0.05)
@@ -175,7 +176,8 @@ def test_a_gpu_that_is_no_good_is_left_out_and_the_others_may_load_the_model(
     used = supervisor._cards.take(gpus)
     assert used is not None
     ended: list[bool] = []
-    supervisor._warm[used] = "faulty", cast("Any", SimpleNamespace(end=lambda: ended.append(True)))  # what comes next
+    waiting = supervisor._processes._waiting  # what comes next
+    waiting[used] = "faulty", cast("Any", SimpleNamespace(end=lambda: ended.append(True)))
     found = {cards[number]: "the driver does not answer for it" for number in bad}
     supervisor._settle(work, used, Ended(unloaded=(work.waiting[0], "CUDA error")), [], found)
     texts = [event["text"] for event in events if event["event"] == "notice"]

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ from ..tasks import Run
 from . import scrub
 from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
-from .process import Child
-from .session import Ended, Session, worker
+from .processes import Processes
+from .session import Ended, Session
 from .stopping import uninterrupted
 from .work import Work, spec
 
@@ -55,17 +54,15 @@ class Supervisor:
         self._changed = threading.Condition(threading.RLock())  # of all below, and of works and cards
         self._sessions: dict[threading.Thread, tuple[tuple[str, ...], Work]] = {}
         self._calling: set[tuple[str, ...]] = set()  # GPUs whose session has loaded its model
-        self._children: set[Child] = set()
-        self._warm: dict[tuple[str, ...], tuple[str, Child]] = {}  # by GPUs: source, process that has imported it
+        self._logs = tempfile.TemporaryDirectory(prefix="gt-logs-", ignore_cleanup_errors=True)
+        self._processes = Processes(Path(self._logs.name))
         self._fetching_since: dict[str, float] = {}
-        self._logs = count()
         self._error: Exception | None = None
         self._empty = self._looked = self._stopped = self._said = False
 
     def run(self) -> bool:
         """All jobs; False when interrupted. What is left then ends as `skipped`."""
-        with tempfile.TemporaryDirectory(prefix="gt-logs-", ignore_cleanup_errors=True) as folder:
-            self._folder = Path(folder)
+        with self._logs:
             try:
                 if self._open_store():
                     self._dispatch()
@@ -92,7 +89,7 @@ class Supervisor:
     def _stop(self) -> None:
         with self._changed:  # a session that begins now sees it, and starts no process that nobody would end
             self._stopped = True
-            ending = [child.end for _, child in self._warm.values()] + [child.end for child in self._children]
+            ending = [child.end for child in self._processes.all]
         ending += [work.fetching.close for work in self._works if work.fetching is not None]
         threads = [threading.Thread(target=end) for end in ending]
         for thread in threads:
@@ -121,7 +118,7 @@ class Supervisor:
                 return
             if work.fetching is None:
                 self._fetching_since[work.job["name"]] = time.monotonic()
-                log = self._folder / f"{work.job['name']}-fetch.log"
+                log = Path(self._logs.name, f"{work.job['name']}-fetch.log")
                 work.fetching = Fetching(self._run, work.job, log, self._emit, self._ahead, self._notify)
                 threading.Thread(target=self._guarded, args=(work.fetching.follow,), daemon=True).start()
 
@@ -184,7 +181,7 @@ class Supervisor:
             self._give_up_job(work, f"needs {work.cards} GPUs, and {most} are left that may load its model")
             return True
         for model in work.models:
-            cards = self._cards.take(work.cards, work.refused(model), self._warmed(work.job["source"]))
+            cards = self._cards.take(work.cards, work.refused(model), self._prepared(work.job["source"]))
             if cards is not None:
                 self._start(work, cards, model)
                 return True
@@ -219,7 +216,7 @@ class Supervisor:
         with self._changed:
             if self._stopped:
                 return
-            child, log = self._process(work, cards)
+            child = self._processes.take(work.job, cards)
         task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": model}
         task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
         emit = partial(self._emit_from, self._cards.name(cards))
@@ -230,9 +227,9 @@ class Supervisor:
             loaded()
         found = self._troubles(cards) if ended.failed or ended.unloaded else {}
         with self._changed:
-            self._children.discard(child)
+            self._processes.ended(child)
             if not self._stopped:
-                self._settle(work, cards, ended, scrub.log_end(log, self._hidden), found)
+                self._settle(work, cards, ended, scrub.log_end(child.log, self._hidden), found)
             work.sessions -= 1
             self._close(work)
             self._calling.discard(cards)
@@ -298,57 +295,40 @@ class Supervisor:
                 if self._run.get("named") or not self._leave_out(name, f"{busy} left out"):
                     text = f"GPU {self._cards.name([name])} {busy} used all the same"
                     self._emit({"event": "notice", "text": text})
-            for cards, (_, child) in self._warm.items():
-                child.send(self._room(cards))
+            for cards in self._processes.waiting:
+                self._processes.allow(cards, self._room)
             self._cards.give_back(ours)  # none could be used before
             self._looked = True
             self._changed.notify_all()
 
     # Processes that wait for their task.
 
-    def _process(self, work: Work, cards: tuple[str, ...]) -> tuple[Child, Path]:
-        source, child = self._warm.pop(cards, ("", None))
-        if child is not None and (source != work.job["source"] or served(work.job) or child.over):
-            child.end()
-            child = None
-        if child is None:
-            child = self._spawn(work, cards)
-            if not served(work.job):
-                child.send(bool(cards))
-        self._children.add(child)
-        return child, child.log
-
-    def _spawn(self, work: Work, cards: tuple[str, ...]) -> Child:
-        return worker(work.job, cards, self._folder / f"worker-{next(self._logs)}.log")
-
-    def _warmed(self, source: str) -> list[str]:
+    def _prepared(self, source: str) -> list[str]:
         """GPUs whose next process has imported this source."""
-        return [name for cards, (imported, _) in self._warm.items() for name in cards if imported == source]
+        return [name for cards, imported in self._processes.waiting.items() for name in cards if imported == source]
 
     def _prepare(self) -> None:
         """Start the processes of what comes next, and give GPUs back that have had nothing to do for long.
 
         They may use no GPU before it was looked at: what they hold would look like another's.
         """
-        upcoming = self._upcoming()[len(self._warm) :]
+        upcoming = self._upcoming()[len(self._processes.waiting) :]
         slots, later = self._slots()
         for work in upcoming:
             fit = [*slots, *([] if work.begun else later)]
             slot = next((cards for cards in fit if len(cards) == work.cards), None)
             if slot is not None and available_memory() > SPARE_HOST:
                 (slots if slot in slots else later).remove(slot)
-                child = self._spawn(work, slot)
-                self._warm[slot] = work.job["source"], child
+                self._processes.prepare(work.job, slot)
                 if self._looked:
-                    child.send(self._room(slot))
+                    self._processes.allow(slot, self._room)
         for name in self._cards.idle:
-            if not (upcoming or self._warm) or self._cards.idle_s(name) > IDLE_S:
+            if not (upcoming or self._processes.waiting) or self._cards.idle_s(name) > IDLE_S:
                 self._give_up(name)
 
     def _give_up(self, name: str) -> None:
         """Let other runs have a GPU, with nothing of ours on it."""
-        for cards in [each for each in self._warm if name in each]:
-            self._warm.pop(cards)[1].end()
+        self._processes.drop([name])
         self._cards.release([name])
 
     def _upcoming(self) -> list[Work]:
@@ -371,7 +351,8 @@ class Supervisor:
         ending = [cards for cards, work in self._sessions.values() if not work.waiting]
         slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]
         later = [cards for cards, work in self._sessions.values() if cards and cards in self._calling and work.waiting]
-        return [cards for cards in slots if cards not in self._warm], [each for each in later if each not in self._warm]
+        taken = self._processes.waiting
+        return [each for each in slots if each not in taken], [each for each in later if each not in taken]
 
     def _room(self, cards: tuple[str, ...]) -> bool:
         """Whether a second process may make its context on these GPUs, beside the one that is there."""
