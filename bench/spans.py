@@ -63,7 +63,7 @@ def timeline(wall: float, events: Events, samples: Iterable[Sequence[float]] = (
     """Put a run's events together.
 
     A phase lasts until its case's next one on the same GPU. A process loads with one case in mind, and may be given
-    another: its load ends when a call begins on its GPU.
+    another: its load ends with an event of its own.
     """
     begun: dict[tuple[str, str], tuple[str, float]] = {}  # by case and GPU: a phase, and since when
     spans = []
@@ -75,14 +75,13 @@ def timeline(wall: float, events: Events, samples: Iterable[Sequence[float]] = (
 
     for at, event in events:
         case = str(event.get("case"))
+        card = str(event.get("card", CPU))
         if event["event"] in ("done", "failed"):
             loads = event.get("phase") == "load"
             end((key for key, (phase, _) in begun.items() if key[0] == case and loads == (phase == "load")), at)
-        elif event["event"] == "phase":
-            card = str(event.get("card", CPU))
-            calls = event["phase"] == "generate"
-            loading = (key for key, (phase, _) in begun.items() if key[1] == card and calls and phase == "load")
-            end({*loading, *({(case, card)} & begun.keys())}, at)
+        elif event["event"] in ("phase", "loaded"):
+            end({(case, card)} & begun.keys(), at)
+        if event["event"] == "phase":
             begun[case, card] = event["phase"], at
     sampled: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for at, number, percent, *_ in samples:

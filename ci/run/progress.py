@@ -39,9 +39,10 @@ class Bars:
                 self._end(event["case"], ENDS[event["event"]])
             case "failed" | "skipped":
                 self._end(event["case"], f"{ENDS[event['event']]}: {event['reason']}")
-            case "phase":
+            case "phase" | "loaded":
                 where = f"GPU {event['card']}: " if "card" in event else ""
-                self._progress.update(self._task(event["case"]), description=f"{where}{event['case']} {event['phase']}")
+                what = event["phase"] if event["event"] == "phase" else "loaded"
+                self._progress.update(self._task(event["case"]), description=f"{where}{event['case']} {what}")
             case "step":
                 self._progress.update(self._task(event["case"]), completed=event["done"], total=event["total"])
             case "fetching":

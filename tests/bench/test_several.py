@@ -25,17 +25,22 @@ def phase(at: float, case: str, name: str, card: str) -> tuple[float, dict[str, 
     return at, {"event": "phase", "case": case, "phase": name, "card": card}
 
 
-# Two GPUs: each loads with the first case in mind; the second one is given another case.
+# Two GPUs: each loads with the first case in mind; the second one is given another case. The first one's last case has
+# the next model loaded beside it.
 EVENTS = [
     phase(5, "one", "load", "0"),
     phase(5, "one", "load", "1"),
+    (7, {"event": "loaded", "case": "one", "card": "0"}),
     phase(7, "one", "generate", "0"),
+    (8, {"event": "loaded", "case": "one", "card": "1"}),
     phase(8, "two", "generate", "1"),
     (9, {"event": "step", "case": "one", "done": 1, "total": 2}),
     phase(17, "one", "save", "0"),
     phase(17, "three", "generate", "0"),
+    phase(18, "next", "load", "0"),
     (18, {"event": "done", "case": "one"}),
     (18, {"event": "failed", "case": "two", "phase": "generate", "reason": "…"}),
+    (20, {"event": "loaded", "case": "next", "card": "0"}),
     phase(27, "three", "save", "0"),
     (28, {"event": "done", "case": "three"}),
 ]
@@ -48,7 +53,7 @@ def test_each_gpus_row_has_its_loads_calls_and_saving() -> None:
     assert calls == {("one", "0"): (7, 17), ("two", "1"): (8, 18), ("three", "0"): (17, 27)}
     assert Span("0", "one", "save", 17, 18) in run.spans
     loads = {(span.case, span.card): (span.start, span.end) for span in run.spans if span.phase == "load"}
-    assert loads == {("one", "0"): (5, 7), ("one", "1"): (5, 8)}
+    assert loads == {("one", "0"): (5, 7), ("one", "1"): (5, 8), ("next", "0"): (18, 20)}
     assert run.seconds("generate") == 30
     assert run.samples == {"0": [(1.0, 0.0), (8.0, 98.0)]}
 

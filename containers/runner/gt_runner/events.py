@@ -13,6 +13,7 @@ from .contract import Fetched
 
 Phase = Literal["fetch", "load", "generate", "save"]
 ENDS: Final = ("done", "reused", "failed", "skipped")
+OUT_OF_MEMORY: Final = "out of GPU memory"  # how the reason of a case begins that had not enough of it
 ON_STDERR = "GT_EVENTS_ON_STDERR"  # set to 1: a line for programs beside each line for people
 _MARK = "gt-event "  # what such a line has in front of its JSON
 _LARGE = ("record", "fetched", "log")
@@ -25,6 +26,14 @@ class PhaseEvent(TypedDict):
     case: str
     phase: Phase
     card: NotRequired[str]  # the GPU that it is on, by number; several are parted by commas
+
+
+class LoadedEvent(TypedDict):
+    """A process has loaded the model of a case. It may be given another case, or wait for its GPU."""
+
+    event: Literal["loaded"]
+    case: str
+    card: NotRequired[str]  # as of a phase
 
 
 class StepEvent(TypedDict):
@@ -135,6 +144,7 @@ class SkippedEvent(TypedDict):
 Ending = DoneEvent | ReusedEvent | FailedEvent | SkippedEvent
 Event = (
     PhaseEvent
+    | LoadedEvent
     | StepEvent
     | FetchingEvent
     | ReadyEvent

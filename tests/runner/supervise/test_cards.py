@@ -232,6 +232,82 @@ def test_the_next_jobs_process_starts_long_before_the_present_one_is_over(runner
     assert processes[2:] == [2] * 4
 
 
+@pytest.mark.parametrize(("vram_gb", "early"), [(38, True), (39, False), (None, False)])
+def test_the_next_model_is_loaded_beside_the_last_case_where_there_is_memory_for_both(
+    runner: Runner, cards: list[str], vram_gb: float | None, early: bool
+) -> None:
+    """Two models of 38 GB and a context are what 80 GB hold."""
+    jobs = [
+        [faulty_case(f"{model}_{number}", "slow", seed=number, seconds=4, model=model) for number in range(2)]
+        for model in ("one", "two")
+    ]
+    for case in (case for job in jobs for case in job):
+        case["needs"] |= {} if vram_gb is None else {"vram_gb": vram_gb}
+    ended, out = run(runner, runner.on_cards(cards[:1], *jobs))
+    order = [(event["event"], event["case"]) for event in map(json.loads, out.splitlines()) if "case" in event]
+    first = min(order.index(("loaded", name)) for name in ("one_0", "two_0"))
+    second = max(order.index(("loaded", name)) for name in ("one_0", "two_0"))
+    done = [place for place, (event, _) in enumerate(order) if event == "done"]
+    assert first < done[0]
+    assert (second < done[1]) is early
+    made = calls(runner)
+    assert len(made) == len(ended) == 4
+    assert not any(overlap(one, other) for one in made for other in made if one is not other)
+    assert len((runner.folder / "loads").read_text().split()) == 2
+
+
+def test_a_case_without_memory_beside_the_next_model_is_made_again_alone(runner: Runner, cards: list[str]) -> None:
+    flag = str(runner.folder / "flag")
+    crowded = faulty_case("crowded", "oom once", flag=flag, seconds=4)
+    jobs = [[faulty_case("before"), crowded], [faulty_case("next", "slow", model="next")]]
+    for case in (case for job in jobs for case in job):
+        case["needs"] |= {"vram_gb": 20, "minutes": 9 if case in jobs[0] else 1}
+    ended, out = run(runner, runner.on_cards(cards[:1], *jobs))
+    assert {name: event["event"] for name, event in ended.items()} == dict.fromkeys(
+        ("before", "crowded", "next"), "done"
+    )
+    assert ended["crowded"]["record"]["process"]["id"] != ended["before"]["record"]["process"]["id"]
+    assert not events(out, "failed")
+    assert not events(out, "notice")
+
+
+@pytest.mark.parametrize("vram_gb", [20, None])
+def test_a_case_that_fails_costs_no_gpu_though_our_next_process_is_there(
+    runner: Runner, cards: list[str], vram_gb: float | None
+) -> None:
+    """The driver tells of each process of ours, as of another's."""
+    flag = runner.folder / "flag"
+    drive(runner, dict.fromkeys(cards, 4))
+    tool = runner.folder / "bin" / "nvidia-smi"
+    ours = f"""[ -e {flag} ] && for process in $(pgrep -f 'gt_runner work'); do
+        card=$(tr '\\0' '\\n' < /proc/$process/environ | sed -n 's/^CUDA_VISIBLE_DEVICES=//p')
+        echo "$card, $process, 500"
+    done"""
+    tool.write_text(tool.read_text().replace("printf '%s\\n' '' ;;", f"{ours} ;;"))
+    assert "pgrep" in tool.read_text()
+    jobs = [
+        [faulty_case(f"first_{n}", model=f"m{n}"), faulty_case(f"full_{n}", "oom", seconds=4, model=f"m{n}")]
+        for n in range(2)
+    ]
+    jobs += [[faulty_case(f"next_{n}", "slow", seconds=3, model=f"n{n}")] for n in range(2)]
+    for case in (case for job in jobs for case in job):
+        case["needs"] |= {"minutes": 1 if "next" in case["id"] else 9} | (
+            {} if vram_gb is None else {"vram_gb": vram_gb}
+        )
+    process = runner.start(runner.on_cards(cards, *jobs))
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if json.loads(line).get("phase") == "generate":
+            flag.touch()  # from now on processes have a context
+    assert process.wait(60) == 1
+    out = "".join(lines)
+    assert {name for name, event in outcomes(out).items() if event["event"] == "failed"} == {"full_0", "full_1"}
+    assert not events(out, "notice")
+    assert len({event["card"] for event in events(out, "loaded") if "next" in event["case"]}) == 2
+
+
 def test_a_case_is_saved_while_the_next_one_generates(runner: Runner, cards: list[str]) -> None:
     cases = [faulty_case("large", side=3000), faulty_case("next", "slow")]
     _, out = run(runner, runner.on_cards(cards[:1], cases))

@@ -15,10 +15,11 @@ import pytest
 
 from gt_runner.events import Event
 from gt_runner.store import Store
+from gt_runner.supervise import cards as cards_module
 from gt_runner.supervise import processes
-from gt_runner.supervise import supervisor as supervising
 from gt_runner.supervise.cards import Cards
 from gt_runner.supervise.fetching import ReadAhead
+from gt_runner.supervise.running import Running
 from gt_runner.supervise.session import Ended
 from gt_runner.supervise.supervisor import Supervisor
 from gt_runner.supervise.work import spec
@@ -114,7 +115,7 @@ def test_a_gpu_that_became_free_and_has_nothing_to_do_goes_back_to_other_runs(
     monkeypatch.setattr(processes, "worker", lambda *_: child)
     supervisor._prepare()
     assert (free(cards[0]), ended) == (False, [])  # its next process imports
-    monkeypatch.setattr(supervising, "IDLE_S", 0.05)
+    monkeypatch.setattr(cards_module, "IDLE_S", 0.05)
     time.sleep(0.1)
     supervisor._prepare()
     assert (free(cards[0]), ended) == (True, [True])
@@ -176,10 +177,12 @@ def test_a_gpu_that_is_no_good_is_left_out_and_the_others_may_load_the_model(
     used = supervisor._cards.take(gpus)
     assert used is not None
     ended: list[bool] = []
+    child = cast("Any", SimpleNamespace(log=Path("/dev/null")))
     waiting = supervisor._processes._waiting  # what comes next
     waiting[used] = "faulty", cast("Any", SimpleNamespace(end=lambda: ended.append(True)))
     found = {cards[number]: "the driver does not answer for it" for number in bad}
-    supervisor._settle(work, used, Ended(unloaded=(work.waiting[0], "CUDA error")), [], found)
+    running = Running(work, used, work.waiting[0], child)
+    supervisor._settle(running, Ended(unloaded=(work.waiting[0], "CUDA error")), found, crowded=False)
     texts = [event["text"] for event in events if event["event"] == "notice"]
     assert texts[:-1] == [f"GPU {number} is left out: the driver does not answer for it" for number in bad]
     assert "the model of a did not load (CUDA error); other GPUs go on" in texts[-1]

@@ -13,6 +13,7 @@ from .. import environment
 from ..tasks import Card, Run
 
 LOCKS = Path("/tmp/diffusion-gt-gpus")  # noqa: S108  # one place for all users, whatever their TMPDIR is
+IDLE_S = 30.0  # after which a GPU that has nothing to do goes back to other runs
 FOREIGN_MB = 2048  # MiB in use on a card that names no process, above which it counts as taken; a driver holds some
 
 
@@ -81,10 +82,10 @@ class Cards:
         self._used.difference_update(ids)
         self._since.update(dict.fromkeys(ids, time.monotonic()))
 
-    def idle_s(self, name: str) -> float:
-        """For how many seconds nobody in this run has used an idle card."""
+    def idle_for_long(self, name: str) -> bool:
+        """Whether nobody in this run has used an idle card for long."""
         now = time.monotonic()
-        return now - self._since.get(name, now)
+        return now - self._since.get(name, now) > IDLE_S
 
     def lock(self, name: str) -> bool:
         """Whether a card is ours now, and no other run's."""

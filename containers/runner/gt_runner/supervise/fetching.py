@@ -67,6 +67,7 @@ class Fetching:
         self._emit, self._ahead, self._changed = emit, ahead, changed
         self.ready: list[Prepared] = []
         self.missing = self.fetched = self.over = False  # something is to be made; all is here; and its turn has come
+        self.bytes = 0  # of its weights, as far as they are read ahead
         self._closed = False
         self._cases = {case["id"]: case for case in job["cases"]}
         self._settled: set[str] = set()
@@ -121,7 +122,7 @@ class Fetching:
                     {"case": case, "key": event["key"], "fetched": event["fetched"], "fetch_seconds": event["seconds"]}
                 )
             case "ask":
-                self.fetched = True
+                self.fetched, self.bytes = True, event["bytes"]
                 self._changed()
                 child.send(self._ahead.may_read(self.job["name"], event["bytes"]))
                 self.over = True

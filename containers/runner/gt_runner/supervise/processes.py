@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from itertools import count
 from pathlib import Path
 
@@ -39,9 +39,9 @@ class Processes:
         """Start one that imports what the job's cases need, and then waits."""
         self._waiting[cards] = job["source"], self._started(job, cards)
 
-    def allow(self, cards: Cards, room: Callable[[Cards], bool]) -> None:
+    def allow(self, cards: Cards, room: bool) -> None:
         """Tell the one that waits for these GPUs whether there is room for its context."""
-        self._waiting[cards][1].send(room(cards))
+        self._waiting[cards][1].send(room)
 
     def take(self, job: Job, cards: Cards) -> Child:
         """One for cases of the job: the one that waits for these GPUs, where it has imported the source."""

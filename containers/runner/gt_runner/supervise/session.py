@@ -38,7 +38,7 @@ class _UnderWay:
 class Ended:
     """How a session ended: what failed (`failed`), what did not load (`unloaded`), and what is to be made again."""
 
-    failed: list[FailedEvent] = field(default_factory=list)
+    failed: list[tuple[Prepared, FailedEvent]] = field(default_factory=list)
     unloaded: tuple[Prepared, str] | None = None  # a case whose model did not load, and the reason
     again: list[Prepared] = field(default_factory=list)
     suspects: bool = False  # one of these killed the process, and it is not known which
@@ -84,6 +84,7 @@ class Session:
             case "ask":
                 if not self.loaded:
                     self.loaded = True
+                    self._emit({"event": "loaded", "case": self._model.prepared["case"]["id"]})
                     self._on_load()
                 self._asks = True
                 return
@@ -93,8 +94,7 @@ class Session:
                 ended.again.append(case) if self.loaded else None
                 return
             case "failed":
-                self._cases.pop(event["case"])
-                ended.failed.append(event)
+                ended.failed.append((self._cases.pop(event["case"]).prepared, event))
                 return
             case "done":
                 self._cases.pop(event["case"])
@@ -142,7 +142,8 @@ class Session:
             ended.unloaded = each.prepared, reason
             ended.again.append(each.prepared)
         else:
-            ended.failed.append({"event": "failed", "case": name, "phase": each.phase, "reason": reason})
+            event: FailedEvent = {"event": "failed", "case": name, "phase": each.phase, "reason": reason}
+            ended.failed.append((each.prepared, event))
 
 
 def _too_long(each: _UnderWay) -> str:

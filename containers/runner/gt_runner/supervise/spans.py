@@ -103,6 +103,8 @@ class Spans:
         match event["event"]:
             case "phase":
                 self._enter(event["case"], event["phase"])
+            case "loaded":
+                self._leave(event["case"])
             case "step":
                 self._step(event["case"], "generate", event["done"], event["total"], "step ")
             case "fetching":
@@ -115,10 +117,8 @@ class Spans:
                 self._end(event["case"], "made before")
             case "done":
                 self._end(event["case"], "made")
-            case "failed":
-                self._end(event["case"], "failed", event["reason"])
-            case "skipped":
-                self._end(event["case"], "skipped", event["reason"])
+            case "failed" | "skipped":
+                self._end(event["case"], event["event"], event["reason"])
 
     def note(self, text: str) -> None:
         """Send a span that has ended as it began: something that a person should see."""

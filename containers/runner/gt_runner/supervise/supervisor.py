@@ -2,13 +2,13 @@
 
 The longest job comes first. A GPU that has nothing to do takes cases of a job that is under way, the one with most of
 them left; each process asks for its cases one by one, so that none waits for a slower one. While a model generates, the
-next jobs' files are fetched and read ahead, and the GPU's next process imports what it needs. A case that fails, hangs
-past its limit or kills its process is failed alone; a new process takes the rest of the job.
+next jobs' files are fetched and read ahead, and the GPU's next process imports what it needs; where a GPU has memory
+for both, it also loads the next model beside the last case of the present one. A case that fails, hangs past its limit
+or kills its process is failed alone; a new process takes the rest of the job.
 """
 
 from __future__ import annotations
 
-import math
 import tempfile
 import threading
 import time
@@ -18,15 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from ..contract import Prepared, served
-from ..environment import available_memory
 from ..errors import os_reason
-from ..events import ENDS, Emit, Event
+from ..events import ENDS, OUT_OF_MEMORY, Emit, Event
 from ..store import Store
 from ..tasks import Run
 from . import scrub
 from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
+from .occupancy import Occupancy
 from .processes import Processes
+from .running import Running
 from .session import Ended, Session
 from .stopping import uninterrupted
 from .work import Work, spec
@@ -34,9 +35,6 @@ from .work import Work, spec
 FETCHING = 2  # jobs whose files are fetched at once: more would share one line
 LOOK_S = 0.5  # between two looks at the GPUs that other runs have
 SOON_S = 5.0  # a job that began to be fetched so lately may be ready any moment: a GPU rather waits for it
-IDLE_S = 30.0  # after which a GPU that has nothing to do goes back to other runs
-SPARE_GB = 3.0  # of GPU memory beside a case's own, for the context of the next process
-SPARE_HOST = 4e9  # bytes of memory beside which the next process may import what it needs: that takes 1 to 2 GB
 
 
 class Supervisor:
@@ -52,10 +50,9 @@ class Supervisor:
         self._works = [Work(job) for job in sorted(run["jobs"], key=lambda job: -job["gpus"])]
         self._cards, self._ahead = Cards.of(run), ReadAhead()
         self._changed = threading.Condition(threading.RLock())  # of all below, and of works and cards
-        self._sessions: dict[threading.Thread, tuple[tuple[str, ...], Work]] = {}
-        self._calling: set[tuple[str, ...]] = set()  # GPUs whose session has loaded its model
         self._logs = tempfile.TemporaryDirectory(prefix="gt-logs-", ignore_cleanup_errors=True)
         self._processes = Processes(Path(self._logs.name))
+        self._on_gpus = Occupancy(self._cards, self._processes)
         self._fetching_since: dict[str, float] = {}
         self._error: Exception | None = None
         self._empty = self._looked = self._stopped = self._said = False
@@ -87,14 +84,15 @@ class Supervisor:
         return True
 
     def _stop(self) -> None:
-        with self._changed:  # a session that begins now sees it, and starts no process that nobody would end
+        with self._changed:
             self._stopped = True
             ending = [child.end for child in self._processes.all]
+            self._changed.notify_all()
         ending += [work.fetching.close for work in self._works if work.fetching is not None]
         threads = [threading.Thread(target=end) for end in ending]
         for thread in threads:
             thread.start()
-        for thread in [*threads, *list(self._sessions)]:
+        for thread in [*threads, *(each.thread for each in list(self._on_gpus.sessions) if each.thread is not None)]:
             thread.join()
 
     # Which job goes where.
@@ -185,7 +183,12 @@ class Supervisor:
             if cards is not None:
                 self._start(work, cards, model)
                 return True
-        return False
+        before = self._on_gpus.ahead(work)
+        if before is None:
+            return False
+        model = next(model for model in work.models if work.refused(model).isdisjoint(before.cards))
+        self._start(work, before.cards, model, behind=before)
+        return True
 
     def _give_up_job(self, work: Work, reason: str) -> None:
         for prepared in work.give_up(work.waiting):
@@ -203,63 +206,74 @@ class Supervisor:
             self._said = True
             self._emit({"event": "notice", "text": "all GPUs are used by other runs on this machine; waiting for one"})
 
-    def _start(self, work: Work, cards: tuple[str, ...], model: Prepared) -> None:
+    def _start(self, work: Work, cards: tuple[str, ...], model: Prepared, behind: Running | None = None) -> None:
         work.sessions, work.loading = work.sessions + 1, work.loading + 1
         work.begun = True
-        thread = threading.Thread(target=self._guarded, args=(self._session, work, cards, model), daemon=True)
-        self._sessions[thread] = cards, work
-        thread.start()
+        running = Running(work, cards, model, self._processes.take(work.job, cards), behind)
+        with uninterrupted():
+            self._on_gpus.sessions.append(running)
+            running.thread = threading.Thread(target=self._guarded, args=(self._session, running), daemon=True)
+            running.thread.start()
 
     # One session.
 
-    def _session(self, work: Work, cards: tuple[str, ...], model: Prepared) -> None:
-        with self._changed:
-            if self._stopped:
-                return
-            child = self._processes.take(work.job, cards)
-        task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": model}
+    def _session(self, running: Running) -> None:
+        work, cards = running.work, running.cards
+        task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": running.model}
         task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
         emit = partial(self._emit_from, self._cards.name(cards))
-        take, loaded = partial(self._take, work, cards, model), partial(self._loaded, work, cards)
-        session = Session(child, task, emit, take, loaded)
-        ended = session.follow()
-        if not session.loaded:
+        take, loaded = partial(self._take, running), partial(self._loaded, running)
+        ended = Session(running.child, task, emit, take, loaded).follow()
+        if not running.loaded:
             loaded()
-        found = self._troubles(cards) if ended.failed or ended.unloaded else {}
+        failed = bool(ended.failed or ended.unloaded)
+        crowded = running.behind is not None or self._on_gpus.shared(cards)
+        found = self._troubles(running) if failed and not running.early else {}
         with self._changed:
-            self._processes.ended(child)
-            if not self._stopped:
-                self._settle(work, cards, ended, scrub.log_end(child.log, self._hidden), found)
+            self._processes.ended(running.child)
+            if failed and crowded:
+                self._on_gpus.alone.update(cards)
+            if not self._stopped and not running.early:
+                self._settle(running, ended, found, crowded=crowded)
+            running.leaving = True
             work.sessions -= 1
             self._close(work)
-            self._calling.discard(cards)
-            self._cards.give_back(cards)
-            self._sessions.pop(threading.current_thread())
+            self._on_gpus.sessions.remove(running)
+            if all(each.cards != cards for each in self._on_gpus.sessions):
+                self._cards.give_back(cards)
             self._changed.notify_all()
 
-    def _take(
-        self, work: Work, cards: tuple[str, ...], model: Prepared, under_way: Sequence[str]
-    ) -> tuple[bool, Prepared | None]:
+    def _take(self, running: Running, under_way: Sequence[str]) -> tuple[bool, Prepared | None]:
         with self._changed:
-            answer = work.take(cards, model, under_way)
+            self._changed.wait_for(lambda: running.may_call or running.child.over or self._stopped)
+            if running.early and running.child.over:  # it died, or was ended, while it waited
+                return True, None
+            answered, prepared = running.work.take(running.cards, running.model, under_way)
+            running.begun |= prepared is not None
+            running.leaving |= answered and prepared is None
             self._changed.notify_all()  # after its last case it is time to prepare what comes next
-            return answer
+            return answered, prepared
 
-    def _loaded(self, work: Work, cards: tuple[str, ...]) -> None:
-        self._ahead.loaded(work.job["name"])
+    def _loaded(self, running: Running) -> None:
+        self._ahead.loaded(running.work.job["name"])
         with self._changed:
-            work.loading -= 1
-            self._calling.add(cards)
+            running.work.loading -= 1
+            running.loaded = True
             self._changed.notify_all()
 
-    def _settle(self, work: Work, cards: Sequence[str], ended: Ended, log: list[str], found: Mapping[str, str]) -> None:
+    def _settle(self, running: Running, ended: Ended, found: Mapping[str, str], *, crowded: bool) -> None:
         """What is left of a session: failed cases, and cases for another process or for other GPUs.
 
-        `found` says which of its GPUs are no good now: these did not load the model, the others may.
+        `found` says which of its GPUs are no good now: these did not load the model, the others may. A case that had
+        not enough memory on a crowded GPU, one that held another model of ours, is made again.
         """
+        work, cards, log = running.work, running.cards, scrub.log_end(running.child.log, self._hidden)
         left_out = [name for name in found if self._leave_out(name, f"is left out: {found[name]}")]
-        for event in ended.failed:
-            self._emit({**event, "log": log})
+        for prepared, event in ended.failed:
+            if crowded and event["reason"].startswith(OUT_OF_MEMORY):
+                work.put_back([prepared])
+            else:
+                self._emit({**event, "log": log})
         work.put_back(ended.again, suspect=ended.suspects)
         if ended.unloaded is not None:
             model, reason = ended.unloaded
@@ -272,9 +286,27 @@ class Supervisor:
                 text = f"GPU {where}: the model of {model['case']['id']} did not load ({reason}); other GPUs go on"
                 self._emit({"event": "notice", "text": text})
 
-    def _troubles(self, cards: Sequence[str]) -> Mapping[str, str]:
-        """Why GPUs on which something failed should not be used any more. All may be well, and the case at fault."""
-        return troubles(cards) if cards and "cards" in self._run else {}
+    def _troubles(self, running: Running) -> Mapping[str, str]:
+        """Why GPUs on which something failed should not be used any more. All may be well, and the case at fault.
+
+        Nothing of ours may be on them then: it would look like another's. What waits there ends before.
+        """
+        cards = running.cards
+        with self._changed:
+            if not cards or "cards" not in self._run or running.leaving:  # it failed in saving: others call there now
+                return {}
+            self._on_gpus.asked.update(cards)
+            self._processes.drop(cards)
+            behind = [each.child for each in self._on_gpus.sessions if each.behind is running]
+        for child in behind:
+            child.end()
+        with self._changed:
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._stopped or not self._on_gpus.shared(cards))
+        found = troubles(cards)
+        with self._changed:
+            self._on_gpus.asked.difference_update(cards)
+        return found
 
     def _leave_out(self, name: str, text: str) -> bool:
         """Use a GPU no more, and say so; False where it is the last one."""
@@ -296,7 +328,7 @@ class Supervisor:
                     text = f"GPU {self._cards.name([name])} {busy} used all the same"
                     self._emit({"event": "notice", "text": text})
             for cards in self._processes.waiting:
-                self._processes.allow(cards, self._room)
+                self._processes.allow(cards, self._on_gpus.room(cards))
             self._cards.give_back(ours)  # none could be used before
             self._looked = True
             self._changed.notify_all()
@@ -313,17 +345,17 @@ class Supervisor:
         They may use no GPU before it was looked at: what they hold would look like another's.
         """
         upcoming = self._upcoming()[len(self._processes.waiting) :]
-        slots, later = self._slots()
+        slots, later = self._on_gpus.slots()
         for work in upcoming:
             fit = [*slots, *([] if work.begun else later)]
             slot = next((cards for cards in fit if len(cards) == work.cards), None)
-            if slot is not None and available_memory() > SPARE_HOST:
+            if slot is not None and self._on_gpus.host_room():
                 (slots if slot in slots else later).remove(slot)
                 self._processes.prepare(work.job, slot)
                 if self._looked:
-                    self._processes.allow(slot, self._room)
+                    self._processes.allow(slot, self._on_gpus.room(slot))
         for name in self._cards.idle:
-            if not (upcoming or self._processes.waiting) or self._cards.idle_s(name) > IDLE_S:
+            if not (upcoming or self._processes.waiting) or self._cards.idle_for_long(name):
                 self._give_up(name)
 
     def _give_up(self, name: str) -> None:
@@ -340,30 +372,12 @@ class Supervisor:
         split += [work for work in fresh if work.cards for _ in work.job["cases"][1:]]
         return fresh + split
 
-    def _slots(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-        """GPUs that have no process waiting: those that may be next, and those that are at work on their job.
-
-        The first are idle ones, and those whose session has taken its job's last case. The others will take a job that
-        nobody has begun; to import takes longer than a short call, so its process starts as soon as a model is loaded.
-        """
-        idle = [(name,) for name in self._cards.idle if self._cards.idle_s(name) < IDLE_S]
-        cpu = [] if any(not cards for cards, _ in self._sessions.values()) else [()]
-        ending = [cards for cards, work in self._sessions.values() if not work.waiting]
-        slots = [*cpu, *(cards for cards in idle if self._cards.lock(cards[0])), *ending]
-        later = [cards for cards, work in self._sessions.values() if cards and cards in self._calling and work.waiting]
-        taken = self._processes.waiting
-        return [each for each in slots if each not in taken], [each for each in later if each not in taken]
-
-    def _room(self, cards: tuple[str, ...]) -> bool:
-        """Whether a second process may make its context on these GPUs, beside the one that is there."""
-        running = [work for used, work in self._sessions.values() if used == cards]
-        needed = [float(case["needs"].get("vram_gb", math.inf)) for work in running for case in work.job["cases"]]
-        return bool(cards) and (not running or max(needed) + SPARE_GB <= self._cards.memory_gb(cards))
-
     # What is said.
 
     def _emit_from(self, card: str | None, event: Event) -> None:
-        self._emit({**event, "card": card} if event["event"] == "phase" and card is not None else event)
+        if card is not None and (event["event"] == "phase" or event["event"] == "loaded"):
+            event["card"] = card
+        self._emit(event)
 
     def _emit(self, event: Event) -> None:
         with uninterrupted(), self._lock:

@@ -36,6 +36,11 @@ class Work:
         return self.job["gpus"] if self.job["device"] == "cuda" else 0
 
     @property
+    def bytes(self) -> int:
+        """Of its weights, as far as they are known."""
+        return self.fetching.bytes if self.fetching is not None else 0
+
+    @property
     def missing(self) -> bool:
         """Whether something is known to be made, and not begun yet."""
         return self.fetching is not None and self.fetching.missing and not self.begun

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..contract import Case, Prepared
 from ..errors import CommandError, RunnerError
-from ..events import Emit, Phase
+from ..events import OUT_OF_MEMORY, Emit, Phase
 from ..store import Store
 from ..tasks import WorkTask
 from .saving import Save, Saving
@@ -67,5 +67,5 @@ def _reason(error: Exception) -> str:
         return text
     first = text.splitlines()[0] if text else "no message"
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which a source without torch does not know
-        return f"out of GPU memory: {first}"
+        return f"{OUT_OF_MEMORY}: {first}"
     return f"{type(error).__name__}: {first}"

@@ -50,6 +50,14 @@ def _oom(case: Case) -> None:
     raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+def _oom_once(case: Case) -> None:
+    """The memory is enough as soon as nothing else is on the GPU."""
+    if not Path(case["call"]["flag"]).exists():
+        time.sleep(case["call"]["seconds"])
+        Path(case["call"]["flag"]).touch()
+        _oom({**case, "call": {}})
+
+
 def _lose_card(case: Case) -> None:
     """The GPU falls off the bus, for this process and all later ones."""
     (Path(case["call"]["lost"]) / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
@@ -77,6 +85,7 @@ MISBEHAVIOUR: dict[str, Callable[[Case], object]] = {
     "flag": _flag,
     "fill log": _fill_log,
     "oom": _oom,
+    "oom once": _oom_once,
     "lose card": _lose_card,
     "hang": lambda _: time.sleep(3600),
     "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),

@@ -1,0 +1,77 @@
+"""What is on the GPUs of a run: sessions at work, processes that wait, and whether there is room for more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..environment import available_memory
+from .cards import Cards
+from .processes import Processes
+from .running import Running
+from .work import Work
+
+SPARE_GB = 3.0  # of GPU memory beside what cases need, for the context of the next process
+SPARE_HOST = 4e9  # bytes of memory beside which the next process may import what it needs: that takes 1 to 2 GB
+
+
+class Occupancy:
+    """Not safe for several threads by itself."""
+
+    def __init__(self, cards: Cards, processes: Processes) -> None:
+        self._cards, self._processes = cards, processes
+        self.sessions: list[Running] = []
+        self.alone: set[str] = set()  # GPUs on which nothing is loaded any more behind a session that is at work
+        self.asked: set[str] = set()  # GPUs of which the driver is asked what is wrong: nothing of ours may be there
+
+    def shared(self, cards: Sequence[str]) -> bool:
+        """Whether a session on these GPUs waits there for another one to end."""
+        return sum(each.cards == cards for each in self.sessions) > 1
+
+    def room(self, cards: tuple[str, ...], *works: Work) -> bool:
+        """Whether another process may use these GPUs beside what is there: for a context, or for these jobs."""
+        works = (*works, *(each.work for each in self.sessions if each.cards == cards))
+        fits = not works or sum(map(_vram_gb, works)) + SPARE_GB <= self._cards.memory_gb(cards)
+        return bool(cards) and self.asked.isdisjoint(cards) and fits
+
+    def host_room(self, size: int = 0) -> bool:
+        """Whether another process may import what it needs, and load so many bytes."""
+        return available_memory() > SPARE_HOST + size
+
+    def ahead(self, work: Work) -> Running | None:
+        """A session at the last case of its job, behind which a model of another job may be loaded by now."""
+        return next((each for each in self.sessions if self._may_follow(work, each)), None)
+
+    def _may_follow(self, work: Work, before: Running) -> bool:
+        cards = before.cards
+        return (
+            len(cards) == work.cards
+            and before.at_last_case
+            and not self.shared(cards)
+            and self.alone.isdisjoint(cards)
+            and any(work.refused(model).isdisjoint(cards) for model in work.models)
+            and self._processes.waiting.get(cards) == work.job["source"]
+            and self.room(cards, work)
+            and self.host_room(work.bytes)
+        )
+
+    def slots(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+        """GPUs that have no process waiting: those that may be next, and those that are at work on their job.
+
+        The first are idle ones, and those whose session has taken its job's last case. The others will take a job that
+        nobody has begun; to import takes longer than a short call, so its process starts as soon as a model is loaded.
+        """
+        sessions = [each for each in self.sessions if not self.shared(each.cards) and self.asked.isdisjoint(each.cards)]
+        cpu = [] if any(not each.cards for each in sessions) else [()]
+        idle = [(name,) for name in self._cards.idle if not self._cards.idle_for_long(name) and self._cards.lock(name)]
+        ending = [each.cards for each in sessions if not each.work.waiting]
+        later = [each.cards for each in sessions if each.cards and each.loaded and each.work.waiting]
+        waiting = self._processes.waiting
+        return [each for each in [*cpu, *idle, *ending] if each not in waiting], [
+            each for each in later if each not in waiting
+        ]
+
+
+def _vram_gb(work: Work) -> float:
+    """GPU memory that any case of a job needs; infinite where one does not say."""
+    return max(float(case["needs"].get("vram_gb", math.inf)) for case in work.job["cases"])
