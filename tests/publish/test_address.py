@@ -119,6 +119,14 @@ def test_no_branch_is_made_below_another_one_s_full_name_or_of_what_is_no_text(n
         opened("https://github.com/owner/data", GIT, name)
 
 
+@pytest.mark.parametrize("name", ["x" * 251, "ü" * 126, "a/" * 125 + "b", "gt/" + "x" * 5000])
+def test_a_branch_that_no_server_can_keep_is_refused_in_words(name: str) -> None:
+    with pytest.raises(PublishError, match=r"has \d+ bytes, and git servers take 250 at most") as refused:
+        opened("https://github.com/owner/data", GIT, name)
+    assert len(str(refused.value)) < 200
+    assert sound_branch(name[:121]) == name[:121]
+
+
 @given(st.text(min_size=1, max_size=20).filter(str.strip))
 def test_the_branch_of_a_ref_is_one_that_can_be_published_to(ref: str) -> None:
     try:

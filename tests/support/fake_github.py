@@ -41,6 +41,7 @@ class FakeGithub:
         self._routes: dict[str, Callable[..., Answer]] = {
             r"GET (?P<who>\w+) ": self._about,
             r"GET \w+ git/ref/heads/(?P<branch>.+)": self._ref,
+            r"GET \w+ git/matching-refs/heads/(?P<start>.+)": self._matching,
             r"GET \w+ git/commits/(?P<sha>\w{40})": self._commit,
             r"GET \w+ git/trees/(?P<sha>\w{40})(?P<recursive>\?recursive=1)?": self._tree,
             r"GET \w+ git/blobs/(?P<sha>\w{40})": self._blob,
@@ -90,10 +91,14 @@ class FakeGithub:
     def _ref(self, _: dict[str, Any], branch: str) -> Answer:
         if not self._git("for-each-ref"):
             return 409, {"message": "Git Repository is empty."}
-        sha = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        sha = self._commit_of(branch)
         if not sha:
             return 404, {"message": "Not Found"}
         return 200, {"ref": f"refs/heads/{branch}", "object": {"type": "commit", "sha": sha}}
+
+    def _matching(self, _: dict[str, Any], start: str) -> Answer:
+        names = self._git("for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
+        return 200, [{"ref": name} for name in names if name.startswith(f"refs/heads/{start}")]
 
     def _commit(self, _: dict[str, Any], sha: str) -> Answer:
         return 200, {"sha": sha, "tree": {"sha": self._git("rev-parse", f"{sha}^{{tree}}")}}
@@ -144,8 +149,9 @@ class FakeGithub:
     def _make_ref(self, body: dict[str, Any]) -> Answer:
         try:
             self._git("update-ref", body["ref"], body["sha"], "0" * 40)
-        except subprocess.CalledProcessError:
-            return 422, {"message": "Reference already exists"}
+        except subprocess.CalledProcessError as error:
+            conflict = b"cannot create" in error.stderr
+            return 422, {"message": "Reference update failed" if conflict else "Reference already exists"}
         return 201, {"ref": body["ref"]}
 
     def _requests(self, _: dict[str, Any], query: str) -> Answer:
@@ -166,13 +172,18 @@ class FakeGithub:
     def _move_ref(self, body: dict[str, Any], branch: str) -> Answer:
         assert body["force"] is False
         with self._lock:
-            now = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+            now = self._commit_of(branch)
             if not now:
                 return 422, {"message": "Reference does not exist"}
             if self._git("rev-list", "--count", f"{body['sha']}..{now}") != "0":
                 return 422, {"message": "Update is not a fast forward"}
             self._git("update-ref", f"refs/heads/{branch}", body["sha"], now)
         return 200, {"ref": f"refs/heads/{branch}"}
+
+    def _commit_of(self, branch: str) -> str:
+        """Empty where there is none: for-each-ref alone would give those below it, too."""
+        refs = self._git("for-each-ref", "--format=%(refname) %(objectname)", f"refs/heads/{branch}").splitlines()
+        return dict(line.split() for line in refs).get(f"refs/heads/{branch}", "")
 
     def _git(self, *arguments: str, stdin: bytes | None = None, env: dict[str, str] | None = None) -> str:
         return git("-C", str(self.bare), *arguments, stdin=stdin, env=env)

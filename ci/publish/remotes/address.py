@@ -13,6 +13,8 @@ _FORM = f"it begins with {', '.join(SCHEMES)} or is a path"
 # What `git check-ref-format --branch` refuses; a name below refs/ would be one of refs/heads/refs/.
 _NO_BRANCH = re.compile(r"-|HEAD$|refs/|.*([\x00- ~^:?*\[\\\x7f]|\.\.|@\{|//|/\.|\.lock(/|$))|.*[/.]$|[/.]", re.DOTALL)
 
+_LONGEST = 250  # bytes of a branch's name: a server keeps it as a file, and writes NAME.lock first, of 255 at most
+
 
 def is_path(url: str) -> bool:
     """Whether an address is a path of this machine: it has no scheme, and no host before a colon."""
@@ -59,4 +61,9 @@ def sound_branch(name: str) -> str:
     branch = name.removeprefix("refs/heads/")
     if _NO_BRANCH.match(branch) or not branch.isprintable() or (name and not branch):
         raise PublishError(f"{name!r} is no name of a branch that git takes; name another one with --branch")
+    if len(branch.encode()) > _LONGEST:
+        raise PublishError(
+            f"the name of branch {branch[:20]}… has {len(branch.encode())} bytes, and git servers take {_LONGEST} at "
+            "most; name another one with --branch"
+        )
     return branch

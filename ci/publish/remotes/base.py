@@ -104,6 +104,16 @@ class Remote(Protocol):
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
 
 
+def check_new(branch: str, there: Iterable[str]) -> None:
+    """Raises PublishError for a branch that cannot be made beside these: git keeps them as files in folders."""
+    for other in there:
+        if branch.startswith(f"{other}/") or other.startswith(f"{branch}/"):
+            raise PublishError(
+                f"branch {branch} cannot be made beside branch {other}: one would be a folder of the other's name; "
+                "name another one with --branch"
+            )
+
+
 def seconds(header: str | None) -> float | None:
     """The pause that a Retry-After header asks for; None where it names none, or a date."""
     return float(header) if header is not None and header.isdecimal() and header.isascii() else None

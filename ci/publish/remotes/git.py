@@ -21,13 +21,16 @@ from dulwich.repo import Repo
 
 from ...errors import PublishError, printable
 from . import trees
-from .base import Author, CommitRefusedError, Head, MovedError
+from .base import Author, CommitRefusedError, Head, MovedError, check_new
 from .transport import connect, fetch_objects, translated
 
 _HEAD = Ref(b"HEAD")
 _MAIN = Ref(b"refs/heads/main")  # the default branch where HEAD names none that is there
 _SEEN = Ref(b"refs/heads/seen")  # in the temporary repository: what the server need not send again
+_HEADS = b"refs/heads/"
 _MOVED = ("lock ref", "failed to lock", "failed to update", "fast-forward", "fetch first", "stale", "already exists")
+# What the server says besides where it would say the same again.
+_LASTING = ("cannot create", "blocking reference", "name too long", "permission denied", "no space", "read-only")
 
 logging.getLogger("dulwich").setLevel(logging.ERROR)  # it warns of servers that cannot filter, which is no news
 
@@ -81,10 +84,12 @@ class GitRemote:
                 refs[target] = refs[_HEAD]  # it was not asked for by its name
             elif _MAIN in refs:  # HEAD is a commit, or names what is not there
                 target = _MAIN
-            self.branch = (target or self._unborn()).removeprefix(b"refs/heads/").decode(errors="surrogateescape")
+            self.branch = _branch(target or self._unborn())
         new = self._ref not in refs
         if new and self._existed:
             raise MovedError(f"branch {self.branch} of {self._url} is gone")
+        if new:
+            check_new(self.branch, (_branch(name) for name in refs if name.startswith(_HEADS)))
         self._existed |= not new
         self._head = refs.get(self._ref, refs.get(self._base))
         if self._head is None:
@@ -129,12 +134,14 @@ class GitRemote:
         with translated(self._url):
             result = self._client.send_pack(self._path.encode(), update, data, remarks.append)
         refusal = (result.ref_status or {}).get(self._ref)
-        if refusal and any(sign in refusal.lower() for sign in _MOVED):
+        if not refusal:
+            return
+        told = b"".join(remarks).decode(errors="replace")
+        if any(sign in refusal.lower() for sign in _MOVED) and not any(sign in told.lower() for sign in _LASTING):
             raise MovedError(f"the server says of branch {self.branch}: {refusal}")
-        if refusal:
-            words = [printable(line).strip() for line in b"".join(remarks).decode(errors="replace").splitlines()]
-            head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
-            raise CommitRefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
+        words = [printable(line).strip() for line in told.splitlines()]
+        head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
+        raise CommitRefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
 
     def propose(self, base: str, title: str, text: str) -> str | None:  # noqa: ARG002
         """As `Remote` says: git itself knows no requests."""
@@ -161,7 +168,7 @@ class GitRemote:
 
     @property
     def _ref(self) -> Ref:
-        return Ref(f"refs/heads/{self.branch}".encode(errors="surrogateescape"))
+        return Ref(_HEADS + self.branch.encode(errors="surrogateescape"))
 
     @property
     def _store(self) -> PackBasedObjectStore:
@@ -186,7 +193,9 @@ class GitRemote:
             commit = commit or refs.get(self._base) or refs.get(_MAIN)
             return [commit] if commit is not None and commit not in self._store else []
 
-        prefixes = [_HEAD, self._base, self._ref if self.branch else _MAIN]
+        ref = self._ref if self.branch else _MAIN
+        above = [Ref(b"/".join(ref.split(b"/")[:end])) for end in range(3, ref.count(b"/") + 1)]  # see `check_new`
+        prefixes = [_HEAD, self._base, *above, ref]
         return self._client.fetch(
             self._path,
             self._repo,
@@ -206,3 +215,7 @@ class GitRemote:
         commit.author_time = commit.commit_time = seconds
         commit.author_timezone = commit.commit_timezone = 0
         return commit
+
+
+def _branch(ref: Ref) -> str:
+    return ref.removeprefix(_HEADS).decode(errors="surrogateescape")

@@ -15,7 +15,18 @@ import httpx  # what dagger-io brings already; the few routes need no client of 
 
 from ...errors import PublishError, printable
 from .address import is_path, parts_of_url
-from .base import CONNECT, PASSING, CommitRefusedError, Head, MovedError, PassingError, blob_id, parts_of, seconds
+from .base import (
+    CONNECT,
+    PASSING,
+    CommitRefusedError,
+    Head,
+    MovedError,
+    PassingError,
+    blob_id,
+    check_new,
+    parts_of,
+    seconds,
+)
 
 API = "https://api.github.com"
 TIMEOUT = httpx.Timeout(60, connect=CONNECT)  # seconds
@@ -65,6 +76,8 @@ class GithubRemote:
         new = commit is None
         if new and self._existed:
             raise MovedError(f"branch {self.branch} of {self._url} is gone")
+        if new:
+            check_new(self.branch, self._alike())
         self._existed |= not new
         commit = commit or self._commit_of(self._base or default)
         self._head = commit
@@ -133,6 +146,12 @@ class GithubRemote:
         if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):  # 409: the repository is empty
             return None
         return str(self._checked(answer)["object"]["sha"])
+
+    def _alike(self) -> list[str]:
+        """The branches that begin as this one does; GitHub gives them as a list."""
+        answer = self._answer("GET", f"git/matching-refs/heads/{quote(self.branch.partition('/')[0])}")
+        there = _content(answer) if answer.is_success else []
+        return [str(each["ref"]).removeprefix("refs/heads/") for each in there if isinstance(each, _Content)]
 
     def _files(self, root: str, folder: str) -> dict[str, str]:
         tree = root
