@@ -1,15 +1,19 @@
 """The result directory: images at its top and the manifest, nothing else of ours, nothing half-written.
 
 A run into the directory of an earlier artifact adds to it: a finished case replaces its earlier self, and every other
-case stays with its files. Only `replace` starts anew.
+case stays with its files. Only `replace` starts anew. Runs that end at once write one after the other, so each adds
+to what the others left.
 """
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..catalogue.fields import ALL
@@ -21,6 +25,7 @@ from .records import CaseRecord
 
 PROBE = 1 << 20  # bytes that must fit before a run begins
 OTHERWISE = "choose another directory with -o, or start this one anew with --replace"
+log = logging.getLogger(__name__)
 
 
 def check_writable(path: Path, advice: str = "choose another one with -o") -> None:
@@ -66,7 +71,7 @@ def write(directory: Path, manifest: Manifest, results: Mapping[str, Path], *, r
     that a user may not expect: files that are removed or in no manifest, cases that stay. Raises ArtifactError where
     the directory cannot be written, or holds what the run does not go with; it is then as it was.
     """
-    with writing(directory, ArtifactError):
+    with writing(directory, ArtifactError), _alone(directory):
         earlier = _earlier(directory, readable=not replace)
         if earlier is not None and not manifest.files:
             return [f"no case was finished: {directory} is left as it was, with the artifact of an earlier run"]
@@ -76,14 +81,30 @@ def write(directory: Path, manifest: Manifest, results: Mapping[str, Path], *, r
 
 def rewrite(directory: Path, manifest: Manifest, results: Mapping[str, Path]) -> list[str]:
     """As `write`, for an artifact that stands for everything that was asked for, whatever the directory held."""
-    with writing(directory, ArtifactError):
+    with writing(directory, ArtifactError), _alone(directory):
         return _write(directory, manifest, results, _earlier(directory, readable=False), manifest)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """No other run of this tool writes there meanwhile. A lock of the folder itself leaves nothing in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems of a network lock no folder: there, runs must not end at once
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.warning("another run is writing %s; waiting for it", directory)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write(
     directory: Path, new: Manifest, results: Mapping[str, Path], earlier: Manifest | None, whole: Manifest
 ) -> list[str]:
-    directory.mkdir(parents=True, exist_ok=True)
     _put(directory, whole, [results[name] / file.name for name, record in new.cases.items() for file in record.files])
     return list(_tidy(directory, whole, earlier, new))
 

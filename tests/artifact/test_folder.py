@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +187,60 @@ def test_a_disk_that_fills_up_spoils_nothing(gt_dir: Path, tmp_path: Path, monke
     with pytest.raises(ArtifactError, match="No space left on device; choose another one with -o"):
         folder.write(gt_dir, manifest({"one": "ok"}), results(tmp_path, "one"))
     assert {path.name: path.read_bytes() for path in gt_dir.iterdir()} == before
+
+
+RUNS = 15  # of each process: without turns, nearly every one loses a case of the other
+
+
+def runs(directory: Path, work: Path, letter: str, begin: float) -> None:
+    """A process that ends one run after another, each of a case of its own and of one that others make too."""
+    time.sleep(max(0.0, begin - time.time()))
+    for number in range(RUNS):
+        made = (f"{letter}{number}", "both")
+        lines = folder.write(directory, manifest(dict.fromkeys(made, "ok")), results(work / letter, *made))
+        assert not [line for line in lines if not line.startswith("kept of an earlier run")]
+
+
+def test_runs_that_end_at_once_in_one_directory_all_end_up_there(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    begin = time.time() + 2
+    writers = [spawn.Process(target=runs, args=(tmp_path / "gt", tmp_path, letter, begin)) for letter in "ab"]
+    for each in writers:
+        each.start()
+    for each in writers:
+        each.join(timeout=60)
+    assert [each.exitcode for each in writers] == [0, 0]
+    whole = read(tmp_path / "gt")
+    assert whole.cases.keys() == {"both", *(f"{letter}{number}" for letter in "ab" for number in range(RUNS))}
+    assert names(tmp_path / "gt") == {*whole.files, NAME}
+    assert verdict(tmp_path / "gt") == []
+
+
+def test_a_run_that_waits_for_another_one_s_writing_says_so_once(
+    gt_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, files = manifest({"three": "ok"}), results(tmp_path, "three")
+    other = os.open(gt_dir, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(folder.write, gt_dir, made, files)
+        with pytest.raises(TimeoutError):
+            writing.result(timeout=0.3)
+        assert "three_1gpu.png" not in names(gt_dir)
+        os.close(other)
+        assert writing.result(timeout=60) == ["kept of an earlier run: one two"]
+    assert caplog.messages == [f"another run is writing {gt_dir}; waiting for it"]
+
+
+def test_a_file_system_that_locks_no_folder_is_written_all_the_same(
+    gt_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS says it
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    folder.write(gt_dir, manifest({"three": "ok"}), results(tmp_path, "three"))
+    assert verdict(gt_dir) == []
 
 
 def generation(*cases: Case, on: str | None = None, group: str = "smoke") -> Generation:
