@@ -23,7 +23,19 @@ from ..run.on_slurm import generate as on_slurm
 from ..run.on_slurm.waiting import Screen
 from ..run.progress import drawn
 from ..words import are, counted
-from .options import GT, Answer, Devices, Folder, Models, ServingCheckout, Written, path_of, print_log, say
+from .options import (
+    GT,
+    Answer,
+    Devices,
+    Folder,
+    Models,
+    ServingCheckout,
+    Written,
+    check_checkout,
+    path_of,
+    print_log,
+    say,
+)
 from .plan import Chosen
 from .slurm import Slurm, SlurmSite, site_of
 
@@ -53,8 +65,9 @@ class Generate(Chosen):
         return files.load(self.cases.path, with_inputs=True)
 
     def generation(self, here: host.Host) -> Generation:
-        """The selected cases as jobs for a host."""
+        """The selected cases as jobs for a host. Raises GtError for an option that has nothing to do with them."""
         cases = self.select()
+        check_checkout(self.engine, native=any(case.serving is not None for case in cases))
         planned = jobs.plan(cases, per_case=self.per_case, on=self.kind)
         return Generation(self.selection, cases, planned, here, self.kind, self.fresh, self.verify)
 

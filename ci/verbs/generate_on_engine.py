@@ -118,6 +118,8 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         """The checkout of the serving engine that makes the cases, if they are native ones."""
         serving = next((case.serving for case in cases if case.serving is not None), None)
         directory = None if self.engine is None else self.engine.directory
+        if serving is None and self.engine_ref:  # no error: a CI's workflow has one field for both modes
+            say(f"--engine-ref {self.engine_ref} is for native cases, and these are none")
         return None if serving is None else await built.checkout(serving, directory, self.engine_ref)
 
     def _hosts(self) -> list[FleetHost]:

@@ -211,6 +211,12 @@ Devices = Annotated[tuple[str, ...], Doc("Only these GPUs, by number as nvidia-s
 Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")]
 
 
+def check_checkout(engine: Folder | None, *, native: bool) -> None:
+    """Raises GtError for a serving engine's checkout that makes none of the cases."""
+    if engine is not None and not native:
+        raise GtError("--engine names the serving engine that makes native cases, and these are none; leave it out")
+
+
 def read_text(path: Path) -> str:
     """The text of a file that the caller names. Raises GtError."""
     with reading(path):

@@ -15,7 +15,7 @@ from typing_extensions import Doc
 from ..artifact import folder
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Again, Ground, again
+from ..artifact.replay import Again, Ground, again, serving_of
 from ..artifact.replay_report import Metrics, measure, reproduction, values
 from ..errors import GtError
 from ..judge import on_machine as judge
@@ -32,6 +32,7 @@ from .options import (
     ServingCheckout,
     Typed,
     Written,
+    check_checkout,
     say,
     write_text,
 )
@@ -68,6 +69,7 @@ class ReproduceOnMachine(Reproduce):
         if self.json_file is not None and not self.json_file.exists():  # a pipe is there, and its folder is not ours
             folder.check_writable(self.json_file.parent)
         old = manifests.read(self.artifact.path)
+        check_checkout(self.engine, native=serving_of(old) is not None)
         plan = again(old, self.case_ids, self._here(), anyway=self.anyway)
         for note in plan.notes:
             say(note)

@@ -26,6 +26,7 @@ from ..run.on_engine import probe
 from ..run.session import Limits, generate, module_tool
 from .generate_on_engine import MakingOnEngine
 from .images import SOURCES
+from .options import check_checkout
 from .reproduce import Reproduce
 
 
@@ -58,8 +59,12 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         return _files(report, artifact, must_match=self.must_match)
 
     async def _checkout(self, manifest: Manifest, built: Images) -> Checkout | None:
-        """The checkout of the serving engine that made native cases: at their commit, if none is named."""
+        """The checkout of the serving engine that made native cases: at their commit, if none is named.
+
+        Raises GtError for one that is named where there is no such case.
+        """
         serving = serving_of(manifest)
+        check_checkout(self.engine, native=serving is not None)
         if serving is None or (self.engine is None and not serving[1]):
             return None
         directory = None if self.engine is None else self.engine.directory
