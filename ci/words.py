@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ def counted(count: int, noun: str, *, of: int | None = None) -> str:
 def are(count: int, *, of: int | None = None) -> str:
     """`is` or `are`, after so many; `of` as many as one is `is`, too."""
     return "is" if 1 in (count, of) else "are"
+
+
+def at_least(minutes: float, digits: int = 0) -> float:
+    """Expected minutes as they are shown: rounded up, so nobody is told less than was planned.
+
+    What a sum of floats is off by does not count: 0.1 and 0.2 are 0.3.
+    """
+    scale: int = 10**digits
+    return math.ceil(float(f"{minutes * scale:.12g}")) / scale
 
 
 def _plural(noun: str) -> str:

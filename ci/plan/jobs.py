@@ -14,7 +14,7 @@ from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.native import ServingCase
 from ..errors import GtError
-from ..words import counted
+from ..words import at_least, counted
 
 ANYWHERE = "ubuntu-latest"  # the runner for a case that needs no certain card
 SEVERAL = "several models"
@@ -200,7 +200,7 @@ def matrix(jobs: Iterable[Job]) -> dict[str, list[dict[str, Any]]]:
                 "gpu": job.gpu,
                 "gpus": job.gpus,
                 "runner": job.runner_label,
-                "minutes": round(job.minutes, 3),
+                "minutes": at_least(job.minutes, 3),
             }
             for job in jobs
         ]

@@ -28,7 +28,7 @@ from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
 from ..run.on_machine import Places
 from ..run.on_slurm.generate import FOLDER
 from ..run.on_slurm.sending import COMMAND
-from ..words import counted
+from ..words import at_least, counted
 from .choices import GpuKind
 from .options import (
     OURS,
@@ -127,7 +127,7 @@ def _table(planned: list[jobs.Job]) -> Table:
     table.add_column("min", justify="right", no_wrap=True)
     for job in planned:
         for case in job.cases:
-            minutes = f"{'~' if case.assumed else ''}{round(case.spec.needs.minutes, 1):g}"
+            minutes = f"{'~' if case.assumed else ''}{at_least(case.spec.needs.minutes, 1):.10g}"
             table.add_row(case.id, case.model, _gpu(job), minutes)
     return table
 
@@ -143,7 +143,7 @@ def _places(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Iterat
         kinds.setdefault(_gpu(job), []).append(job)
     for kind, alike in kinds.items():
         cases, minutes = sum(len(job.cases) for job in alike), sum(job.minutes for job in alike)
-        yield f"{kind}: {counted(cases, 'case')}, {max(1, round(minutes))} min; {place(alike[0])}"
+        yield f"{kind}: {counted(cases, 'case')}, {at_least(minutes):.0f} min; {place(alike[0])}"
 
 
 @dataclass(frozen=True, kw_only=True)

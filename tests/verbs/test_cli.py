@@ -16,6 +16,7 @@ from ci.catalogue.files import CASES, Catalogue
 from ci.plan import host
 from ci.plan.host import Host
 from tests.conftest import ROOT
+from tests.support.factory import body, write_cases
 from tests.support.records import manifest, results
 from tests.verbs.conftest import Command
 
@@ -44,6 +45,31 @@ def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would
             needs = case.spec.needs
             assert rows[name] == [case.model, needs.gpu, f"{needs.minutes:g}"]
     assert re.search(r"^h200: 4 cases, \d+ min; none here \(8-gpu-h200 in CI\)$", said.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("needed", "row", "total", "entry"),
+    [
+        ((2.5,), ["2.5"], 3, 2.5),
+        ((2.25,), ["2.3"], 3, 2.25),
+        ((0.04,), ["0.1"], 1, 0.04),
+        ((0.1, 0.2), ["0.1", "0.2"], 1, 0.3),
+        ((0.7, 0.1, 0.2), ["0.7", "0.1", "0.2"], 1, 1.0),
+        ((1.0001,), ["1.1"], 2, 1.001),
+        ((0.00001,), ["0.1"], 1, 0.001),
+        ((100000.4,), ["100000.4"], 100001, 100000.4),
+        ((7,), ["7"], 7, 7.0),
+    ],
+)
+def test_nobody_is_told_fewer_minutes_than_are_planned(
+    run_gt: Command, tmp_path: Path, needed: tuple[float, ...], row: list[str], total: int, entry: float
+) -> None:
+    cases = {f"c{number}": body(needs={"gpu": "h200", "minutes": each}) for number, each in enumerate(needed)}
+    options = ("--official", "--cases", str(write_cases(tmp_path / "cases", cases)))
+    plan = run_gt("plan", *options).out
+    assert [line.split()[-1] for line in plan.splitlines() if re.match(r"c\d", line)] == row
+    assert f", {total} min; " in plan
+    assert [job["minutes"] for job in json.loads(run_gt("matrix", *options).out)["include"]] == [entry]
 
 
 @pytest.mark.parametrize("selection", [["--official"], ["--source-group", "smoke"], []])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError, model_validator
 
 from ci.artifact import collect, summary
@@ -20,7 +23,7 @@ from ci.run import recipes
 from ci.verbs.cases import CasesValidate
 from ci.verbs.generate import count
 from ci.verbs.options import Folder
-from ci.words import are, counted, first_mistake
+from ci.words import are, at_least, counted, first_mistake
 from tests.support.factory import case
 from tests.support.records import manifest
 
@@ -40,6 +43,17 @@ from tests.support.records import manifest
 )
 def test_a_noun_agrees_with_its_number(said: str, expected: str) -> None:
     assert said == expected
+
+
+@given(
+    st.lists(st.floats(1e-9, 365 * 24 * 60), min_size=1, max_size=300),
+    st.sampled_from([0, 1, 3]),
+)
+def test_minutes_are_rounded_up_by_less_than_the_last_digit(minutes: list[float], digits: int) -> None:
+    planned = math.fsum(minutes)
+    shown = at_least(sum(minutes), digits)
+    assert planned * (1 - 1e-11) <= shown < planned * (1 + 1e-11) + 10**-digits
+    assert at_least(shown, digits) == shown > 0
 
 
 def test_what_counts_one_says_so_in_the_singular(tmp_path: Path) -> None:
