@@ -162,8 +162,15 @@ class _Publisher:
         return PublishResult(commit, self._remote.branch, plan, news=True, notes=(*plan.hidden, *plan.notes, *notes))
 
     def head(self) -> Head:
-        """The branch as it is now."""
+        """The branch as it is now. Raises PublishError where what is to be written is no file there."""
         head = self._remote.head(looked_at(self._order.batch))
+        for folder, cases in self._order.batch.folders.items():
+            for name in (manifests.NAME, *(file for files in cases.values() for file in files)):
+                if f"{folder}/{name}" in head.no_files:
+                    raise PublishError(
+                        f"{folder}/{name} is a link or a submodule in the data repository, no file; nothing was "
+                        "published. Remove it there, or publish to another directory"
+                    )
         self._first = self._first or head
         return head
 

@@ -387,6 +387,26 @@ def test_a_manifest_that_this_version_cannot_read_is_not_overwritten(place: Plac
         place.publish(artifact(tmp_path / "gt", {"a": b"a"}))
 
 
+@pytest.mark.parametrize("kind", ["120000", "160000"], ids=["link", "submodule"])
+@pytest.mark.parametrize("name", ["a_1gpu.png", "manifest.json", ""], ids=["image", "manifest", "folder"])
+def test_what_is_no_file_there_is_told_in_words_and_never_replaced(
+    place: Place, tmp_path: Path, kind: str, name: str
+) -> None:
+    repository = ("-C", str(place.bare))
+    identity = git(*repository, "rev-parse", "main:README.md" if kind == "120000" else "main")
+    path = f"{FOLDER}/{name}".rstrip("/")
+    env = {"GIT_INDEX_FILE": str(tmp_path / "index")}
+    git(*repository, "read-tree", "main", env=env)
+    lines = f"0 {'0' * 40}\t{FOLDER}/other_1gpu.png\n{kind} {identity}\t{path}\n"
+    git(*repository, "update-index", "--index-info", stdin=lines.encode(), env=env)
+    commit = git(*repository, "commit-tree", git(*repository, "write-tree", env=env), "-p", "main", "-m", "theirs")
+    git(*repository, "update-ref", "refs/heads/main", commit)
+    with pytest.raises(PublishError, match=r"is a link or a submodule in the data repository, (no file|not a folder);"):
+        place.publish(artifact(tmp_path / "gt", {"a": b"a"}))
+    place.publish(artifact(tmp_path / "gt", {"a": b"a"}), target="gt/elsewhere")
+    assert place.commits()[1] == commit
+
+
 def test_a_folder_that_is_a_file_there_is_refused(place: Place, tmp_path: Path) -> None:
     with pytest.raises(PublishError, match=r"README\.md is a file"):
         place.publish(artifact(tmp_path / "gt", {"a": b"a"}), target="README.md/gt")

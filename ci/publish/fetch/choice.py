@@ -173,7 +173,7 @@ def _blob(folder: Published, name: str) -> str:
     if entry is None:
         raise FetchError(f"{folder.path}/{manifests.NAME} names {name}, which is not there; tell who published it")
     if not stat.S_ISREG(entry.mode):
-        raise FetchError(f"{folder.path}/{name} is no file but a link or a folder; tell who published it")
+        raise FetchError(f"{folder.path}/{name} is no file but a link, a folder or a submodule; tell who published it")
     return entry.id
 
 

@@ -22,6 +22,7 @@ class Head:
     commit: str | None  # None: the repository is empty
     new: bool  # the branch is not there; a commit makes it, on top of the default branch
     files: Mapping[str, str]  # git blob ids by path, of what lies below the folders that were asked for
+    no_files: Collection[str] = ()  # the paths among them that are links or submodules
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ class Remote(Protocol):
 
     def holds(self, commit: str) -> bool:
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
+
+
+def no_folder(*, regular: bool) -> str:
+    """What stands where a folder should, in words."""
+    return f"a {'file' if regular else 'link or a submodule'} in the data repository, not a folder"
 
 
 def check_new(branch: str, there: Iterable[str]) -> None:

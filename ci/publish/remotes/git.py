@@ -97,7 +97,8 @@ class GitRemote:
         self._repo.refs[_SEEN] = self._head
         root = self._commit(self._head).tree
         files = {path: name for folder in folders for path, name in trees.files(self._store, root, folder).items()}
-        return Head(self._head.decode(), new, files)
+        no_files = [path for folder in folders for path in trees.no_files(self._store, root, folder)]
+        return Head(self._head.decode(), new, files, no_files)
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says; what the server left out before is asked for by id."""

@@ -24,6 +24,7 @@ from .base import (
     PassingError,
     blob_id,
     check_new,
+    no_folder,
     parts_of,
     seconds,
 )
@@ -84,7 +85,9 @@ class GithubRemote:
         if commit is None:
             raise PublishError(f"{self._url} is empty, and GitHub's API makes no first commit; use --via git")
         root = self._ask("GET", f"git/commits/{commit}")["tree"]["sha"]
-        return Head(commit, new, {path: blob for folder in folders for path, blob in self._files(root, folder).items()})
+        entries = [entry for folder in folders for entry in self._entries(root, folder)]
+        no_files = [entry["path"] for entry in entries if not entry["mode"].startswith("100")]
+        return Head(commit, new, {entry["path"]: entry["sha"] for entry in entries}, no_files)
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says."""
@@ -153,19 +156,22 @@ class GithubRemote:
         there = _content(answer) if answer.is_success else []
         return [str(each["ref"]).removeprefix("refs/heads/") for each in there if isinstance(each, _Content)]
 
-    def _files(self, root: str, folder: str) -> dict[str, str]:
+    def _entries(self, root: str, folder: str) -> list[dict[str, Any]]:
+        """What lies below a folder, by whole paths."""
         tree = root
         for part in PurePosixPath(folder).parts:
             below = [entry for entry in self._ask("GET", f"git/trees/{tree}")["tree"] if entry["path"] == part]
             if not below:
-                return {}
+                return []
             if below[0]["type"] != "tree":
-                raise PublishError(f"{folder}: {part} is a file in the data repository; choose another directory")
+                what = no_folder(regular=below[0]["mode"].startswith("100"))
+                raise PublishError(f"{folder}: {part} is {what}; choose another directory")
             tree = below[0]["sha"]
         listing = self._ask("GET", f"git/trees/{tree}?recursive=1")
         if listing.get("truncated"):
             raise PublishError(f"{folder} holds more files than GitHub's API lists; use --via git")
-        return {f"{folder}/{entry['path']}": entry["sha"] for entry in listing["tree"] if entry["type"] != "tree"}
+        below = [entry for entry in listing["tree"] if entry["type"] != "tree"]
+        return [{**entry, "path": f"{folder}/{entry['path']}"} for entry in below]
 
     def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
         parts_of(path)

@@ -10,15 +10,19 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 
 from ...errors import PublishError
-from .base import parts_of
+from .base import no_folder, parts_of
 
 _FILE, _FOLDER = 0o100644, 0o040000
 
 
 def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, str]:
     """The blob ids of the files that lie below a folder, by their whole path; none where the folder is not there."""
-    tree = _folder(store, root, folder)
-    return {} if tree is None else dict(_below_all(store, tree, folder))
+    return {path: identity for path, _, identity in _below_all(store, root, folder)}
+
+
+def no_files(store: BaseObjectStore, root: ObjectID, folder: str) -> list[str]:
+    """The paths of those that are links or submodules."""
+    return [path for path, mode, _ in _below_all(store, root, folder) if not stat.S_ISREG(mode)]
 
 
 def entries(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, tuple[int, ObjectID]] | None:
@@ -36,8 +40,9 @@ def _folder(store: BaseObjectStore, root: ObjectID, folder: str) -> Tree | None:
     return tree
 
 
-def _below_all(store: BaseObjectStore, tree: Tree, folder: str) -> Iterator[tuple[str, str]]:
-    waiting = [(folder, tree)]  # no recursion: a repository may be deeper than Python's stack
+def _below_all(store: BaseObjectStore, root: ObjectID, folder: str) -> Iterator[tuple[str, int, str]]:
+    tree = _folder(store, root, folder)
+    waiting = [] if tree is None else [(folder, tree)]  # no recursion: it may be deeper than Python's stack
     while waiting:
         above, this = waiting.pop()
         for item in this.items():
@@ -45,7 +50,7 @@ def _below_all(store: BaseObjectStore, tree: Tree, folder: str) -> Iterator[tupl
             if stat.S_ISDIR(item.mode):
                 waiting.append((path, _tree(store, item.sha)))
             else:
-                yield path, item.sha.decode()
+                yield path, item.mode, item.sha.decode()
 
 
 def changed(
@@ -85,7 +90,8 @@ def _below(store: BaseObjectStore, tree: Tree, name: str, folder: str) -> Tree |
         return None
     mode, identity = tree[name.encode()]
     if not stat.S_ISDIR(mode):
-        raise PublishError(f"{folder}: {name} is a file in the data repository, not a folder; choose another directory")
+        what = no_folder(regular=stat.S_ISREG(mode))
+        raise PublishError(f"{folder}: {name} is {what}; choose another directory")
     return _tree(store, identity)
 
 

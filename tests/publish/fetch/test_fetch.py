@@ -324,7 +324,7 @@ def test_links_submodules_and_odd_names_of_a_repository_are_never_written(
         return kind
 
     for kind in ("link", "submodule", "folder"):
-        with pytest.raises(FetchError, match=r"a_1gpu\.png is no file but a link or a folder"):
+        with pytest.raises(FetchError, match=r"a_1gpu\.png is no file but a link, a folder or a submodule"):
             consumer.fetch(revision(kind), "")
     with pytest.raises(FetchError, match="one file where upper and lower case are the same"):
         consumer.fetch(revision("twins"), "")
