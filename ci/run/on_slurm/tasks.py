@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending, Event
 
 LOG = 20  # last lines of a task's log that a failed case gets
+LOG_BYTES = 1 << 18  # that these lines are looked for in, as in the runner's `scrub`: a log may have gigabytes
 
 
 @dataclass
@@ -64,12 +66,17 @@ class Task:
     def log_end(self, hidden: Mapping[str, str]) -> list[str]:
         """The end of its log, without paths of the machine."""
         try:
-            text = (self.folder / f"{self.number}.log").read_text(encoding="utf-8", errors="replace")
+            with (self.folder / f"{self.number}.log").open("rb") as file:
+                start = max(0, file.seek(0, os.SEEK_END) - LOG_BYTES)
+                file.seek(start)
+                text = file.read().decode(errors="replace")
         except OSError:
             return []
-        for path, word in {**hidden, str(ROOT): "<diffusion-gt>", str(Path.home()): "~"}.items():
-            text = text.replace(path, word)
-        return [line for line in text.splitlines() if line.strip()][-LOG:]
+        words = {**hidden, str(ROOT): "<diffusion-gt>", str(Path.home()): "~"}
+        for path in sorted(words, key=len, reverse=True):
+            text = text.replace(path, words[path])
+        lines = text.splitlines()[bool(start) :]  # of a first line that is cut, a part of a path may be left
+        return [line for line in lines if line.strip()][-LOG:]
 
     def _lines(self, file: Path) -> Iterator[str]:
         """New whole lines; opened each time, since a shared file system shows what is new to who opens a file."""
