@@ -5,10 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from filelock import FileLock
-
 from ..contract import Case, Code
 from ..errors import FetchError
+from .alone import alone
 from .folders import Folders
 from .git import GitError, git
 from .hub import identity
@@ -52,7 +51,7 @@ def _checkout(code: Code, folder: Path) -> Path:
     name = f"{code['repo'].replace('/', '--')}@{code['commit']}"
     final, partial = folder / name, folder / f".{name}.partial"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{name}.lock"):
+    with alone(folder / f".{name}.lock", f"fetching {code['repo']}"):
         if not final.exists():
             shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
             try:

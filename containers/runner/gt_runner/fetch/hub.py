@@ -128,7 +128,7 @@ class Snapshot:
 
     def obtain(self, progress: Progress) -> None:
         """Download what is missing and verify it. Needs `look_up` before. Raises FetchError."""
-        with self._index.lock():
+        with self._index.alone(f"fetching {self.repo}"):
             self._records |= self._index.load()
             self._sweep()
             to_do = self._to_do()

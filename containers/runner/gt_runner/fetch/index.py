@@ -8,13 +8,13 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from filelock import FileLock
-
 from ..errors import FetchError
+from .alone import alone
 
 _VERSION = 1
 _BLOCK = 4 * 1024 * 1024
@@ -50,10 +50,10 @@ class Index:
             files = {name: _compact(records[name]) for name in sorted(records)}
             replace_text(self._path, json.dumps({"version": _VERSION, "files": files}, indent=1))
 
-    def lock(self) -> FileLock:
-        """Held by the one process that downloads or hashes; the others wait, then find its work done."""
+    def alone(self, doing: str) -> AbstractContextManager[None]:
+        """For the one process that downloads or hashes the files; see `alone`."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self._path}.lock")
+        return alone(self._path.with_name(f"{self._path.name}.lock"), doing)
 
 
 def digest(records: Mapping[str, IndexedFile]) -> str:

@@ -13,13 +13,13 @@ from typing import TypedDict
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx2
-from filelock import FileLock
 
 from gt_pictures.errors import PictureError
 from gt_pictures.reading import read
 
 from ..contract import Case, FetchedInput, Input
 from ..errors import FetchError, InputError
+from .alone import alone
 from .folders import Folders
 from .index import replace_text, sha256_of
 from .progress import Progress
@@ -105,7 +105,7 @@ class _Cached:
     def get(self, pin: str | None, progress: Progress) -> FetchedInput:
         """The file, from the cache if it is there and whole, else from the network."""
         self._urls.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._record.with_suffix(".lock")):
+        with alone(self._record.with_suffix(".lock"), f"fetching input {self._shown}"):
             found = self._find(pin or self._recorded())
             return found or self._download(pin, progress)
 

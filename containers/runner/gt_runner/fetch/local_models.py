@@ -33,7 +33,7 @@ def fetch_local(repository: Repository, folder: Path, folders: Folders, progress
     """
     repo = repository["repo"]
     index = Index(folder / INDEX, folders.cache)
-    with index.lock():
+    with index.alone(f"hashing {repo}"):
         known = index.load()
         present = files_of(folder)
         names = select(present, repository.get("files"), repo)

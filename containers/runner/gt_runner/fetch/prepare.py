@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..contract import Case, Fetched
@@ -24,6 +26,11 @@ def prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int] = half_o
     missing ones; last `read_ahead`. `may_read` gets the bytes of the weights, and says how many may be read.
     """
     retry.report_pauses(lambda text: emit({"event": "retry", "text": text}))
+    with _told(emit):
+        _prepare(task, emit, may_read)
+
+
+def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> None:
     folders = Folders.of(task)
     store = Store(Path(task["store"]))
     left: list[tuple[Case, str, Fetched]] = []
@@ -51,6 +58,22 @@ def prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int] = half_o
     read = read_ahead(ready, limit)
     seconds = round(time.perf_counter() - started, 3)
     emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
+
+
+@contextmanager
+def _told(emit: Emit) -> Iterator[None]:
+    """While open, what the modules here warn of is told to people as it happens: their log is for nobody's eyes."""
+
+    class Notices(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            emit({"event": "notice", "text": record.getMessage()})
+
+    handler, logger = Notices(logging.WARNING), logging.getLogger(__package__)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
