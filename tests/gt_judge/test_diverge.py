@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -634,7 +635,7 @@ def test_any_bytes_for_a_trace_are_answered_in_words(tmp_path_factory: pytest.Te
             {"file": "case.safetensors", "stages": {"noise": {"shape": [4]}}},
             r"has the shape \[1, 16, 16, 24\], by trace.json \[4\]",
         ),
-        ({"file": "eight.safetensors"}, "decoded is of the dtype F8_E4M3; write it as bfloat16 or float32"),
+        ({"file": "eight.safetensors"}, "decoded is of the dtype F8_E8M0; write it as bfloat16 or float32"),
         ({"file": "none.safetensors"}, "no stage is in both traces"),
         ({"file": "odd.safetensors"}, r"names a tensor 'noise\\nthe end\\x1b\[2J'; docs/judge/traces.md has the names"),
         ({"file": "long.safetensors"}, "no stage is in both traces"),
@@ -652,13 +653,36 @@ def test_a_broken_or_hostile_trace_is_refused_in_words(tmp_path: Path, entry: di
     (tmp_path / "elsewhere.safetensors").write_bytes(whole)
     (folder / "short.safetensors").write_bytes(whole[:-5])
     (folder / "empty.safetensors").write_bytes(b"")
-    header = json.dumps({"decoded": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [0, 3]}}).encode()
-    (folder / "eight.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(3))
+    (folder / "eight.safetensors").write_bytes(of_eight_bits("F8_E8M0", bytes(3)))
     (folder / "link.safetensors").symlink_to(tmp_path / "elsewhere.safetensors")
     os.mkfifo(folder / "pipe.safetensors")
     (folder / "trace.json").write_text(json.dumps({"cases": {"case": entry}}))
     with pytest.raises(JudgeError, match=said):
         compared(reference, folder)
+
+
+def of_eight_bits(dtype: str, values: bytes) -> bytes:
+    """A safetensors file of one stage, of a dtype that numpy's writer has not."""
+    header = json.dumps(
+        {"decoded": {"dtype": dtype, "shape": [len(values)], "data_offsets": [0, len(values)]}}
+    ).encode()
+    return len(header).to_bytes(8, "little") + header + values
+
+
+@pytest.mark.parametrize(
+    ("dtype", "of"), [("F8_E4M3", ml_dtypes.float8_e4m3fn), ("F8_E5M2", ml_dtypes.float8_e5m2)], ids=["E4M3", "E5M2"]
+)
+def test_every_value_of_eight_bits_is_read_as_it_is(tmp_path: Path, dtype: str, of: Any) -> None:
+    codes = bytes(range(256))
+    values = np.frombuffer(codes, of)
+    assert np.array_equal(values.astype(DTYPES["bf16"]).astype(np.float64), values.astype(np.float64), equal_nan=True)
+    reference = write(tmp_path / "reference", {"case": {"decoded": values.astype(DTYPES["bf16"])}})
+    for name, bits in (("same", codes), ("other", bytes([1]) + codes[1:])):
+        folder = write(tmp_path / name, {"case": {"decoded": np.ones(3, np.float32)}})
+        (folder / "case.safetensors").write_bytes(of_eight_bits(dtype, bits))
+        (folder / "trace.json").write_text(json.dumps({"cases": {"case": {"file": "case.safetensors"}}}))
+        (case,) = compared(reference, folder, EXACT).cases
+        assert first(case) == (None if name == "same" else "decoded")
 
 
 @pytest.mark.parametrize(

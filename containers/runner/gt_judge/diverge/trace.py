@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import ml_dtypes  # noqa: F401  # makes bfloat16 a dtype of numpy, which safetensors then reads
+import ml_dtypes  # makes bfloat16 a dtype of numpy, which safetensors then reads
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +27,10 @@ INDEX = "trace.json"
 MOST_INDEX = 64 << 20  # bytes; the index of 1,000 cases of 50 steps has 30 MB
 MOST_MISTAKES = 5  # that are shown of one index
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a file in the folder, and nowhere else
+
+FP8 = ("float8_e4m3fn", "float8_e5m2")  # all of their values are some of bfloat16
+for _name in FP8:
+    setattr(np, _name, getattr(ml_dtypes, _name))  # where safetensors looks for them
 
 Tensor = NDArray[Any]
 
@@ -119,7 +123,7 @@ class CaseTrace:
         return stage in self.shapes
 
     def __getitem__(self, stage: str) -> Tensor:
-        """The tensor. Raises JudgeError for a dtype that cannot be compared."""
+        """The tensor; one of 8 bits as bfloat16. Raises JudgeError for a dtype that cannot be compared."""
         try:
             tensor: Tensor = self._file.get_tensor(stage)
             if tensor.dtype.kind == "c":
@@ -129,7 +133,7 @@ class CaseTrace:
             raise JudgeError(
                 f"{self._path}: {stage} is of the dtype {dtype}; write it as bfloat16 or float32"
             ) from None
-        return tensor
+        return tensor.astype(ml_dtypes.bfloat16) if str(tensor.dtype) in FP8 else tensor
 
     def get(self, stage: str) -> Tensor | None:
         """The tensor, where the trace has it."""

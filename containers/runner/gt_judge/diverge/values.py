@@ -131,9 +131,10 @@ def clipped(difference: Difference) -> str | None:
     """One side is the other, clipped to a range."""
     one, two = difference.reference, difference.other
     for name, whole, cut in (("the other", one, two), ("the reference", two, one)):
-        low, high = float(cut.min()), float(cut.max())
-        if (low > float(whole.min()) or high < float(whole.max())) and difference.holds(cut, whole.clip(low, high)):
-            return f"{name} is clipped to {number(low)}..{number(high)}"
+        with np.errstate(invalid="ignore"):  # bfloat16 warns of NaN
+            (low, high), (least, most) = ((float(side.min()), float(side.max())) for side in (cut, whole))
+            if (low > least or high < most) and difference.holds(cut, whole.clip(low, high)):
+                return f"{name} is clipped to {number(low)}..{number(high)}"
     return None
 
 
