@@ -22,7 +22,7 @@ from PIL import Image
 from gt_pictures.errors import PictureError
 from gt_pictures.reading import MOST_PIXELS, Picture, decode, is_image, plain_files, read, twins
 from tests.conftest import SHARED
-from tests.support.odd_pictures import ODD, SCENE, WHOLE, exif, png, profile, saved, with_chunk
+from tests.support.odd_pictures import ODD, SCENE, WHOLE, chunk, exif, png, profile, saved, with_chunk
 
 PIXELS = np.asarray(SCENE)
 
@@ -174,6 +174,33 @@ def test_a_png_file_that_ends_well_but_lacks_rows_is_truncated(form: dict[str, A
     for rows in (count - 1, 4, 1):
         with pytest.raises(PictureError, match="truncated"):
             decode(png_rows(rows, **form), "a.png", normalise=True)
+
+
+def chunks(data: bytes) -> dict[str, tuple[int, int]]:
+    """Offset and length of the data of each chunk of a PNG file, the last one of a name."""
+    at, found = 8, {}
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        found[data[at + 4 : at + 8].decode()] = (at + 8, length)
+        at += 12 + length
+    return found
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("place", ["sum", "data"])
+@pytest.mark.parametrize("name", ["IHDR", "tEXt", "IDAT", "tIME"])
+def test_a_png_file_with_a_wrong_checksum_is_refused(name: str, place: str, normalise: bool) -> None:
+    data = with_chunk(saved(SCENE), b"tEXt", b"Comment\0text")
+    data = data[:-12] + chunk(b"tIME", struct.pack(">HBBBBB", 2026, 1, 1, 0, 0, 0)) + data[-12:]
+    assert not decode(data, "a.png").notes
+    at, length = chunks(data)[name]
+    damaged = bytearray(data)
+    damaged[at + length + 3 if place == "sum" else at + length - 1] ^= 1
+    with pytest.raises(PictureError, match=r"^(damaged: a checksum|unreadable)"):
+        decode(bytes(damaged), "a.png", normalise=normalise)
+    if (name, place) == ("IDAT", "sum"):
+        with pytest.raises(PictureError, match=r"^damaged: a checksum of the PNG file is wrong$"):
+            decode(bytes(damaged), "a.png", normalise=normalise)
 
 
 @pytest.mark.parametrize("extra", ["gAMA", "cHRM", "sRGB"])

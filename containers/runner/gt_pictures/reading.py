@@ -10,7 +10,9 @@ they have transparency, which the case's conditioning keeps or drops. Colour pro
 here; of many frames the first is taken; 16 bits become the upper 8 (Pillow alone turns 16-bit grey white). What was
 changed stands in `Picture.notes`.
 
-Both refuse other formats, truncated files and more than MOST_PIXELS, the last before anything is decoded.
+Both refuse other formats, truncated files, PNG files with a wrong checksum, and more than MOST_PIXELS, the last before
+anything is decoded. A JPEG file that was cut off and given an end mark is opened, with grey below: libjpeg only warns
+of it, and Pillow does not pass that on.
 """
 
 from __future__ import annotations
@@ -149,8 +151,10 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
     end = layout.end(kind, data)
     if end is None:
         raise PictureError(f"truncated: the file has no end mark of {kind}")
-    if kind == "PNG" and not layout.all_rows(data):
-        raise PictureError("truncated: the file lacks rows of pixels")
+    if kind == "PNG":
+        if not layout.all_rows(data):
+            raise PictureError("truncated: the file lacks rows of pixels")
+        _check_sums(data)
     expected = FORMATS.get(PurePath(name).suffix.lower(), kind)
     if kind != expected and not normalise:
         raise PictureError(f"wrong format: {kind}, the name says {expected}")
@@ -163,6 +167,15 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
     if not normalise and picture.image.mode == "RGBA" and picture.image.getchannel("A").getextrema() == (0, 0):
         raise PictureError("fully transparent: it shows nothing")
     return picture
+
+
+def _check_sums(data: bytes) -> None:
+    """Raises PictureError for a PNG file with a wrong checksum: Pillow compares those of pixels here alone."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            image.verify()
+    except SyntaxError:
+        raise PictureError("damaged: a checksum of the PNG file is wrong") from None
 
 
 def _oddities(image: Image.Image, data: bytes, kind: str) -> Iterator[str]:
