@@ -68,12 +68,20 @@ def text(index: Mapping[str, Any]) -> str:
     return json.dumps(index, indent=2, allow_nan=False) + "\n"
 
 
-def count(folder: Path, manifest: Manifest) -> str:
+def traced(index: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """What an index says of the cases of a run, but for those that failed."""
+    return {name: index["cases"][name] for name, record in manifest.cases.items() if record.status == "ok"}
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The index of a folder; an empty one where there is none yet. Raises ArtifactError."""
+    return _read(folder) if (folder / NAME).exists() else {"cases": {}}
+
+
+def count(folder: Path, cases: Mapping[str, Any], of: int) -> str:
     """How many cases of a run are traced, where, and how many bytes they have."""
-    good = [name for name, record in manifest.cases.items() if record.status == "ok"]
-    entries = _read(folder)["cases"] if (folder / NAME).exists() else {}
-    total = sum((folder / entries[name]["file"]).stat().st_size for name in good)
-    return f"{counted(len(good), 'case', of=len(manifest.cases))} {are(len(good))} traced in {folder}, {size(total)}"
+    total = sum((folder / entry["file"]).stat().st_size for entry in cases.values())
+    return f"{counted(len(cases), 'case', of=of)} {are(len(cases))} traced in {folder}, {size(total)}"
 
 
 def size(count: int) -> str:

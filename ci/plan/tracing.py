@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -20,6 +21,7 @@ STAGES: Final = (
     *("latents", "model_output", "decoded"),
 )
 LOOP = re.compile(r"stage_\d+\.")
+STEP = re.compile(r"(?:latents|model_output)\.(\d+)$")
 COLORS = 3
 
 
@@ -68,6 +70,9 @@ class Tracing:
                 raise GtError(f"no stage is named {pattern!r}; {near(first, STAGES)}")
         if self.every < 1:
             raise GtError(f"--every {self.every} keeps no step; give 1 for all, or a larger number")
+        left_out = [pattern for pattern in self.stages if self._leaves_out(pattern)]
+        if left_out:
+            raise GtError(f"--stages {left_out[0]} names a step that --every {self.every} leaves out; leave one out")
         native = [case.id for case in cases if isinstance(case.spec, ServingCase)]
         if native:
             raise GtError(
@@ -85,8 +90,7 @@ class Tracing:
 
     def wants(self, stage: str) -> bool:
         """Whether a stage is kept: the rule of `gt_trace`, which cannot be imported where there is no torch."""
-        step = re.search(r"(?:latents|model_output)\.(\d+)$", stage)
-        if step and int(step[1]) % self.every:
+        if self._leaves_out(stage):
             return False
         bare = LOOP.sub("", stage, count=1)
         return not self.stages or any(
@@ -94,6 +98,20 @@ class Tracing:
             for name in (stage, bare)
             for pattern in self.stages
         )
+
+    def unmet(self, cases: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+        """A line for each stage that was asked for and none of these traced cases has: what `trace.json` says of it."""
+        for pattern in self.stages:
+            wanted, reasons = Tracing((pattern,)), defaultdict[str, list[str]](list)
+            if any(wanted.wants(stage) for case in cases.values() for stage in case["stages"]):
+                continue
+            for name, case in cases.items():
+                reasons[case["absent"][pattern]].append(name)
+            yield from (f"--stages {pattern}: not in {', '.join(names)}: {why}" for why, names in reasons.items())
+
+    def _leaves_out(self, stage: str) -> bool:
+        step = STEP.search(stage)
+        return step is not None and int(step[1]) % self.every != 0
 
 
 def _sizes(case: Case) -> Iterator[tuple[str, int]]:

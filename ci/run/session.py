@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 import dagger
@@ -56,12 +57,12 @@ async def generate(
 
 async def trace(
     generation: Generation, settings: Settings, built: Images, limits: Limits
-) -> tuple[dagger.Directory, Manifest]:
-    """The traces of the cases, and the manifest that their artifact would have. Raises PreflightError."""
+) -> tuple[dagger.Directory, Mapping[str, Any], Manifest]:
+    """The traces of the cases, their index, and the manifest that their artifact would have. Raises PreflightError."""
     results, manifest = await _made(generation, settings, built, [], Connection(), limits)
-    indexes = [json.loads(await directory.file(traces.NAME).contents()) for directory in results.traces]
+    index = traces.merged([json.loads(await each.file(traces.NAME).contents()) for each in results.traces])
     whole = _stacked(results.traces)
-    return await whole.with_file(traces.NAME, transfer.file(traces.text(traces.merged(indexes)))).sync(), manifest
+    return await whole.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
 
 
 async def _made(

@@ -25,7 +25,8 @@ class Trace(Chosen):
 
     Prompt, noise, each step's latents and model output, and what the decoder gives, to find where another run first
     differs from this one. The images are the same bytes as without a trace; no artifact is written. `gt` exits with 0
-    when every case is traced, 1 when some failed, 2 on bad input, 130 when it was interrupted.
+    when every case is traced, 1 when some failed or no case has a stage that was asked for, 2 on bad input, 130 when it
+    was interrupted.
     """
 
     stages: Annotated[
@@ -64,13 +65,14 @@ class TraceOnMachine(Trace):
     )
 
     def run(self) -> Answer:
-        """How many cases are traced, and a line for each that is not."""
+        """How many cases are traced, and a line for each that is not, and for each stage that there is none of."""
         generation = self.generation(host.this_host(self.devices))
         host.place(generation.cases, generation.host, generation.on)
         traces.begin(self.output.path, [case.id for case in generation.cases])
         outcome = self._outcome(generation)
-        problems = list(bad_lines(outcome.manifest))
-        total = traces.count(self.output.path, outcome.manifest)
+        cases = traces.traced(traces.read(self.output.path), outcome.manifest)
+        problems = [*bad_lines(outcome.manifest), *self.tracing.unmet(cases)]
+        total = traces.count(self.output.path, cases, len(generation.cases))
         return Answer("", [*problems, total], bool(problems), outcome.interrupted)
 
     def _outcome(self, generation: Generation) -> on_machine.Outcome:

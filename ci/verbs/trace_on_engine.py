@@ -23,16 +23,17 @@ class TraceOnEngine(MakingOnEngine, Trace):
     """In containers of this engine."""
 
     async def run_on_engine(self) -> dagger.Directory:
-        """The traces of all cases that could be made. Raises GtError where none could."""
+        """The traces of all cases that could be made. Raises GtError where none could, or nothing was kept."""
         near = replace(self, cases=await near_folder(self.cases, "cases"))
         built = Images(self.base_image, recipes.published(self.images, SOURCES))
         generation = near.generation(await offered(built, self.kind, self.devices))
         kept = self.tracing.as_runner_reads_it(TRACES, traces.version())
         settings = replace(self.settings(self.cases, None), trace=kept)
         limits = session.Limits(preflight=not self.skip_preflight)
-        directory, manifest = await session.trace(generation, settings, built, limits)
-        problems = list(bad_lines(manifest))
-        if len(problems) == len(manifest.cases):
+        directory, index, manifest = await session.trace(generation, settings, built, limits)
+        cases = traces.traced(index, manifest)
+        problems = [*bad_lines(manifest), *self.tracing.unmet(cases)]
+        if problems and not any(case["stages"] for case in cases.values()):
             raise GtError("\n".join(problems))
         for line in problems:
             say(line)

@@ -97,6 +97,7 @@ class CaseTrace:
         self._words: dict[str, dict[str, str]] = {}
         self._steps = 0
         self.tensors: dict[str, torch.Tensor] = {}
+        self.seen: dict[str, None] = {}  # the stages that the run has, kept or not
         self.absent: dict[str, str] = {}  # by stage: why the run does not give it
 
     def add(self, stage: str, tensor: torch.Tensor, *, layout: str = "", phase: str = "") -> None:
@@ -107,22 +108,22 @@ class CaseTrace:
         step = STEP.search(stage)
         if step and not LOOP.match(stage):
             self._steps = max(self._steps, int(step[1]) + 1)
-        if stage not in self.tensors and self.wants(stage):
+        if self.sees(stage) and stage not in self.tensors:
             self.tensors[stage] = tensor.detach().to("cpu", copy=True).contiguous()
             words = {"layout": layout, "phase": phase}
             self._words[stage] = {name: text for name, text in words.items() if text}
+
+    def sees(self, stage: str) -> bool:
+        """Remember that the run has a stage, and say whether it is kept."""
+        self.seen.setdefault(stage)
+        return self.wants(stage)
 
     def wants(self, stage: str) -> bool:
         """Whether a stage is kept."""
         step = STEP.search(stage)
         if step and int(step[1]) % self._every:
             return False
-        bare = LOOP.sub("", stage, count=1)
-        return not self._stages or any(
-            fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
-            for name in (stage, bare)
-            for pattern in self._stages
-        )
+        return not self._stages or any(matches(stage, pattern) for pattern in self._stages)
 
     @contextmanager
     def steps(self, scheduler: Any, *, layout: str = "", phase: str = "") -> Iterator[None]:
@@ -202,7 +203,7 @@ class Loop:
 
     def after(self, latents: torch.Tensor) -> None:
         """Remember what a step gives; a copy, since the pipeline may change it in place."""
-        if self._trace.wants("latents.final"):
+        if self._trace.sees(f"{self.prefix}latents.final"):
             self._last = latents.detach().clone()
 
     def end(self) -> None:
@@ -210,6 +211,12 @@ class Loop:
         if self._last is not None:
             self._trace.add(f"{self.prefix}latents.final", self._last, layout=self._layout, phase=self._phase)
         self._last = None
+
+
+def matches(stage: str, pattern: str) -> bool:
+    """Whether a name or pattern means a stage, or what it is below; a later loop's also without its prefix."""
+    names = (stage, LOOP.sub("", stage, count=1))
+    return any(fnmatch.fnmatchcase(name, pattern) or name.startswith(f"{pattern}.") for name in names)
 
 
 def _described(tensor: torch.Tensor) -> dict[str, Any]:

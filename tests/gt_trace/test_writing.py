@@ -118,6 +118,20 @@ def test_a_second_loop_has_a_prefix(tmp_path: Path) -> None:
     assert torch.equal(tensors["stage_2.latents.0"], first * 2)
 
 
+@pytest.mark.parametrize("asked", ["stage_2.latents.final", "stage_2", "stage_*.final"])
+def test_the_end_of_a_second_loop_can_be_kept_alone(tmp_path: Path, asked: str) -> None:
+    with Trace(tmp_path, name="me", version="1").case("a", stages=[asked]) as trace:
+        scheduler = euler(2)
+        with trace.steps(scheduler):
+            first = loop(scheduler, torch.ones(1, 2, 2))
+            scheduler.set_timesteps(3)
+            end = loop(scheduler, first * 2)
+    tensors = read(tmp_path)[1]
+    assert torch.equal(tensors["stage_2.latents.final"], end)
+    assert not [stage for stage in tensors if not stage.startswith("stage_2.")]
+    assert {"sigmas", "latents.0", "latents.1", "latents.final", *tensors} <= trace.seen.keys()  # kept or not
+
+
 def test_stages_and_every_bound_what_is_kept() -> None:
     trace = CaseTrace(["prompt_embeds", "latents.*"], 2)
     wanted = ["prompt_embeds", "prompt_embeds.pooled", "latents.0", "latents.2", "stage_2.latents.4", "latents.final"]

@@ -61,6 +61,8 @@ def test_every_official_and_smoke_case_has_a_size(catalogue: Catalogue) -> None:
         ({"stages": ("latent.0",)}, "no stage is named 'latent.0'; did you mean latents"),
         ({"stages": ("decoded", "stage_2.xyz")}, "no stage is named 'stage_2.xyz'; allowed: condition, decoded"),
         ({"every": 0}, "--every 0 keeps no step"),
+        ({"stages": ("noise", "latents.3"), "every": 2}, "--stages latents.3 names a step that --every 2 leaves out"),
+        ({"stages": ("stage_2.model_output.1",), "every": 5}, "--every 5 leaves out"),
     ],
 )
 def test_a_bound_that_would_keep_nothing_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -77,3 +79,18 @@ def test_native_cases_have_no_stages(catalogue: Catalogue) -> None:
     native = list(catalogue.of(NATIVE).values())[:1]
     with pytest.raises(GtError, match=r"a serving engine makes .* itself"):
         Tracing().check(native)
+
+
+def test_a_stage_that_one_case_has_is_met_and_one_that_none_has_is_told_with_each_reason() -> None:
+    absent = {"condition": "it has no image", "latents.9": "the run has latents.0", "stage_2": "the run has noise"}
+    cases: dict[str, Any] = {
+        "one": {"stages": {"latents.0": {}}, "absent": absent},
+        "two": {"stages": {"condition.0": {}}, "absent": absent | {"latents.9": "the run has condition.0"}},
+        "three": {"stages": {}, "absent": absent},
+    }
+    assert list(Tracing(("condition", "latents", "stage_2", "latents.9")).unmet(cases)) == [
+        "--stages stage_2: not in one, two, three: the run has noise",
+        "--stages latents.9: not in one, three: the run has latents.0",
+        "--stages latents.9: not in two: the run has condition.0",
+    ]
+    assert not [*Tracing(()).unmet(cases), *Tracing(("latents.9",)).unmet({})]

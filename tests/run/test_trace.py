@@ -74,6 +74,20 @@ def test_a_case_of_ones_own_starts_from_the_noise_of_a_trace(gt: Gt, tmp_path: P
     assert "from_a_file latents.file: expected a safetensors file" in refused.stderr
 
 
+def test_a_stage_that_no_case_has_is_told_with_what_there_is_and_ends_with_an_error(gt: Gt, tmp_path: Path) -> None:
+    made = gt("trace", *SMOKE, "--stages", "latents.999,condition,latents.7", "-o", "traces")
+    assert made.returncode == 1
+    told = [line for line in made.stderr.splitlines() if line.startswith("gt: --stages ")]
+    assert [line.partition(": the ")[0] for line in told] == [
+        "gt: --stages latents.999: not in smoke_t2i",
+        "gt: --stages condition: not in smoke_t2i",
+    ]
+    assert "latents.0 to latents.7" in told[0]
+    assert "the case has no input image" in told[1]
+    assert "1 of 1 case is traced in traces" in made.stderr
+    assert list(load_file(tmp_path / "traces" / "smoke_t2i.safetensors")) == ["latents.7"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

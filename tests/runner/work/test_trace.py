@@ -177,6 +177,24 @@ def test_stages_and_every_bound_what_a_run_keeps(loaded: Any, models: Path, tmp_
     assert (entry["every"], entry["absent"]) == (2, {})
 
 
+def test_what_was_asked_for_and_is_not_there_is_told_with_what_there_is(
+    loaded: Any, models: Path, tmp_path: Path
+) -> None:
+    asked = ["latents.999", "condition.0", "stage_2.latents", "latents.[13]", "prompt_embeds.7", "latents.2"]
+    run(small("flux_image_t2i"), loaded, models, tmp_path, tracing(tmp_path / "trace", *asked, every=2))
+    [entry] = json.loads((tmp_path / "trace" / "trace.json").read_text())["cases"].values()
+    there = (
+        "the run has prompt_embeds, prompt_embeds.pooled, noise, timesteps, sigmas, latents.0 to latents.2, "
+        "model_output.0 to model_output.2, latents.final, decoded"
+    )
+    assert list(entry["stages"]) == ["latents.2"]
+    assert entry["absent"] == {
+        **dict.fromkeys(("latents.999", "stage_2.latents", "prompt_embeds.7"), there),
+        **dict.fromkeys(("condition", "condition.0"), "the case has no input image"),
+        "latents.[13]": "its steps are left out by --every",
+    }
+
+
 def test_a_run_that_fails_writes_no_trace_and_leaves_the_pipeline_as_it_was(
     loaded: Any, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,7 +135,7 @@ class _Decoder:
     def tiled(self, official: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
         self._tiled, chunks = True, []
         for frames in official(*args, **kwargs):
-            if self._trace.wants("decoded"):
+            if self._trace.sees("decoded"):
                 chunks.append(frames.detach().to("cpu", copy=True))  # who takes it may change it in place
             yield frames
         if chunks:

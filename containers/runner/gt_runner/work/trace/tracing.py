@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callab
 
             yield drew
         _name_absent(trace, case, watcher.ABSENT)
+        _name_unmet(trace, asked["stages"])
 
 
 def _name_absent(trace: CaseTrace, case: Case, known: dict[str, str]) -> None:
@@ -66,3 +68,24 @@ def _name_absent(trace: CaseTrace, case: Case, known: dict[str, str]) -> None:
     for name, stage in STAGES.items():
         if trace.wants(stage) and stage not in trace.tensors:
             trace.absent[name] = reasons.get(name) or "it was not seen where this source has it"
+
+
+def _name_unmet(trace: CaseTrace, patterns: Sequence[str]) -> None:
+    """Say why a name or pattern that was asked for keeps nothing."""
+    from gt_trace import matches  # noqa: PLC0415  # as above
+
+    for pattern in patterns:
+        if any(matches(stage, pattern) for stage in trace.tensors):
+            continue
+        known = (why for name, why in trace.absent.items() if matches(STAGES.get(name, name), pattern))
+        left_out = any(matches(stage, pattern) for stage in trace.seen)
+        other = "its steps are left out by --every" if left_out else f"the run has {_listed(trace.seen)}"
+        trace.absent[pattern] = next(known, other)
+
+
+def _listed(stages: Iterable[str]) -> str:
+    """The names in words; of the steps of a loop the first and the last: `latents.0 to latents.7`."""
+    families: dict[str, list[str]] = {}
+    for stage in stages:
+        families.setdefault(re.sub(r"\.\d+$", "", stage), []).append(stage)
+    return ", ".join(names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}" for names in families.values())
