@@ -176,6 +176,41 @@ def test_a_png_file_that_ends_well_but_lacks_rows_is_truncated(form: dict[str, A
             decode(png_rows(rows, **form), "a.png", normalise=True)
 
 
+JPEGS: dict[str, dict[str, Any]] = {
+    "baseline": {"quality": 75},
+    "no subsampling": {"quality": 95, "subsampling": 0},
+    "own tables": {"optimize": True},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 3},
+    "a restart after each block": {"restart_marker_blocks": 1},
+    "a restart after each row": {"restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("form", JPEGS)
+def test_a_jpeg_file_that_is_cut_off_and_given_an_end_mark_is_truncated(form: str, grey: bool) -> None:
+    large = SCENE.resize((400, 300))
+    data = saved(large.convert("L") if grey else large, "JPEG", **JPEGS[form])
+    start, end = data.rindex(b"\xff\xda") + 14, len(data) - 2  # of the last scan
+    assert decode(data, "a.jpg", normalise=True).size == (400, 300)
+    cuts = {start + math.floor((end - start) * share) for share in (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)}
+    stuffed = data.find(b"\xff\x00", start) + 1
+    for cut in cuts | ({stuffed} if stuffed else set()):
+        for normalise in (False, True):
+            with pytest.raises(PictureError, match=r"^truncated: the file lacks pixels before its end mark$"):
+                decode(data[:cut] + b"\xff\xd9", "a.jpg", normalise=normalise)
+
+
+@given(st.sampled_from(sorted(JPEGS)), st.integers(1, 60), st.integers(1, 60), st.booleans(), st.integers(1, 100))
+def test_a_whole_jpeg_file_is_never_taken_for_one_that_is_cut_off(
+    form: str, width: int, height: int, grey: bool, quality: int
+) -> None:
+    image = SCENE.resize((width, height))
+    data = saved(image.convert("L") if grey else image, "JPEG", **JPEGS[form] | {"quality": quality})
+    assert decode(data, "a.jpg", normalise=True).size == (width, height)
+
+
 def chunks(data: bytes) -> dict[str, tuple[int, int]]:
     """Offset and length of the data of each chunk of a PNG file, the last one of a name."""
     at, found = 8, {}

@@ -19,6 +19,8 @@ BLOCK = 1 << 20  # bytes of pixels that are inflated at once
 SRGB = bytes((1, 13, 0, 1))  # of cICP: primaries of BT.709, transfer of sRGB, RGB, full range
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in entropy-coded data 0xFF is followed by 0 or a restart
 _END_OF_IMAGE, _ALONE = 0xD9, (0x01, 0xD8)  # markers without a segment
+BASELINE, PROGRESSIVE = (0xC0, 0xC1), 0xC2  # frames with Huffman codes
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
 def end(kind: str, data: bytes) -> int | None:
@@ -74,12 +76,20 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
         at += 12 + length
 
 
+def frame(data: bytes) -> int | None:
+    """The marker of a JPEG file's frame, which says how it is coded."""
+    return next((code for code, _ in _markers(data) if code in _FRAMES), None)
+
+
 def _jpeg_end(data: bytes) -> int | None:
+    return next((at for code, at in _markers(data) if code == _END_OF_IMAGE), None)
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG file that are in no segment, each with the offset behind it."""
     at = 2
     while (marker := _MARKER.search(data, at)) is not None:
         code, at = data[marker.end() - 1], marker.end()
-        if code == _END_OF_IMAGE:
-            return at
+        yield code, at
         if code not in _ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
-    return None

@@ -11,8 +11,7 @@ here; of many frames the first is taken; 16 bits become the upper 8 (Pillow alon
 changed stands in `Picture.notes`.
 
 Both refuse other formats, truncated files, PNG files with a wrong checksum, and more than MOST_PIXELS, the last before
-anything is decoded. A JPEG file that was cut off and given an end mark is opened, with grey below: libjpeg only warns
-of it, and Pillow does not pass that on.
+anything is decoded.
 """
 
 from __future__ import annotations
@@ -41,6 +40,9 @@ ORIENTATION = 0x0112  # the EXIF tag
 PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)  # of sRGB: x and y of white, red, green and blue
 NEAR = 0.01  # of a gamma or a primary to that of sRGB
 ROUNDED = 4  # of 255: how far the profiles that cameras and programs call sRGB round
+END = b"\xff\xd9"  # of a JPEG file
+CODES = bytes(range(255))  # entropy-coded data without 0xFF, and first what makes a 0xFF before it data
+MORE_CODES = CODES + b"".join(b"\xff" + bytes([0xD0 + number]) + CODES[32 * number + 1 :] for number in range(8))
 MODES = {"1": "black and white", "L": "greyscale", "LA": "greyscale with alpha", "P": "a palette", "PA": "a palette"}
 
 Rgb = NDArray[np.uint8]  # (height, width, 3)
@@ -151,6 +153,8 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
     end = layout.end(kind, data)
     if end is None:
         raise PictureError(f"truncated: the file has no end mark of {kind}")
+    if kind == "JPEG" and _is_cut(data[: end - len(END)]):
+        raise PictureError("truncated: the file lacks pixels before its end mark")
     if kind == "PNG":
         if not layout.all_rows(data):
             raise PictureError("truncated: the file lacks rows of pixels")
@@ -167,6 +171,25 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
     if not normalise and picture.image.mode == "RGBA" and picture.image.getchannel("A").getextrema() == (0, 0):
         raise PictureError("fully transparent: it shows nothing")
     return picture
+
+
+def _is_cut(data: bytes) -> bool:
+    """Whether a JPEG file without its end mark lacks pixels: those that libjpeg makes up change with what follows.
+
+    By an eighth of the size, unless fine scans come last, so a cut within the last blocks of 8 x 8 may not be seen.
+    Files with arithmetic codes, which may leave out their last bytes, are not looked at.
+    """
+    frame = layout.frame(data)
+    if frame not in (*layout.BASELINE, layout.PROGRESSIVE):
+        return False
+
+    def pixels(ended: bytes) -> bytes:
+        with Image.open(io.BytesIO(ended), formats=("JPEG",)) as image:
+            if frame != layout.PROGRESSIVE:
+                image.draft(image.mode, (1, 1))
+            return image.tobytes()
+
+    return pixels(data + END) != pixels(data + MORE_CODES + END)
 
 
 def _check_sums(data: bytes) -> None:
