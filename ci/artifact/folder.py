@@ -64,30 +64,12 @@ def check(directory: Path, run: Generation, known: Mapping[str, Case] | None = N
         raise ArtifactError(f"{directory} holds {', '.join(changed)} as the case files had it before; {OTHERWISE}")
 
 
-def write(directory: Path, manifest: Manifest, results: Mapping[str, Path], *, replace: bool = False) -> list[str]:
-    """Write an artifact; `results` holds the folder of each finished case's files.
-
-    A run that finished nothing leaves an earlier artifact as it is, with `replace` too. Returns a line for each thing
-    that a user may not expect: files that are removed or in no manifest, cases that stay. Raises ArtifactError where
-    the directory cannot be written, or holds what the run does not go with; it is then as it was.
-    """
-    with writing(directory, ArtifactError), _alone(directory):
-        earlier = _earlier(directory, readable=not replace)
-        if earlier is not None and not manifest.files:
-            return [f"no case was finished: {directory} is left as it was, with the artifact of an earlier run"]
-        whole = manifest if earlier is None or replace else _merged(directory, earlier, manifest)
-        return _write(directory, manifest, results, earlier, whole)
-
-
-def rewrite(directory: Path, manifest: Manifest, results: Mapping[str, Path]) -> list[str]:
-    """As `write`, for an artifact that stands for everything that was asked for, whatever the directory held."""
-    with writing(directory, ArtifactError), _alone(directory):
-        return _write(directory, manifest, results, _earlier(directory, readable=False), manifest)
-
-
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """No other run of this tool writes there meanwhile. A lock of the folder itself leaves nothing in it."""
+def alone(directory: Path) -> Iterator[None]:
+    """No other run of this tool writes there meanwhile, as long as this is open. The folder is made if need be.
+
+    A lock of the folder itself leaves nothing in it. `gt_trace` takes the same.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -100,6 +82,27 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def write(directory: Path, manifest: Manifest, results: Mapping[str, Path], *, replace: bool = False) -> list[str]:
+    """Write an artifact; `results` holds the folder of each finished case's files.
+
+    A run that finished nothing leaves an earlier artifact as it is, with `replace` too. Returns a line for each thing
+    that a user may not expect: files that are removed or in no manifest, cases that stay. Raises ArtifactError where
+    the directory cannot be written, or holds what the run does not go with; it is then as it was.
+    """
+    with writing(directory, ArtifactError), alone(directory):
+        earlier = _earlier(directory, readable=not replace)
+        if earlier is not None and not manifest.files:
+            return [f"no case was finished: {directory} is left as it was, with the artifact of an earlier run"]
+        whole = manifest if earlier is None or replace else _merged(directory, earlier, manifest)
+        return _write(directory, manifest, results, earlier, whole)
+
+
+def rewrite(directory: Path, manifest: Manifest, results: Mapping[str, Path]) -> list[str]:
+    """As `write`, for an artifact that stands for everything that was asked for, whatever the directory held."""
+    with writing(directory, ArtifactError), alone(directory):
+        return _write(directory, manifest, results, _earlier(directory, readable=False), manifest)
 
 
 def _write(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..errors import ArtifactError, reading, writing
 from ..words import are, counted
 from . import manifest as manifests
-from .folder import check_writable
+from .folder import alone, check_writable
 from .manifest import Manifest
 
 NAME: Final = "trace.json"
@@ -33,8 +33,8 @@ def begin(folder: Path, cases: Iterable[str]) -> None:
     check_writable(folder)
     if not (folder / NAME).exists():
         return
-    index = _read(folder)
-    with writing(folder, ArtifactError):
+    with writing(folder, ArtifactError), alone(folder):  # other runs may add to the index
+        index = _read(folder)
         for case in set(cases) & index["cases"].keys():
             (folder / index["cases"].pop(case)["file"]).unlink(missing_ok=True)
         (folder / NAME).write_text(text(index), encoding="utf-8")

@@ -26,7 +26,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,7 +42,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Trace:
-    """A folder of traces. Several processes may write to one folder at once."""
+    """A folder of traces. Several processes may write to one folder at once, but not on NFS."""
 
     def __init__(self, folder: str | Path, *, name: str, version: str) -> None:
         self._folder, self._producer = Path(folder), {"name": name, "version": version}
@@ -83,7 +83,8 @@ class Trace:
     def _locked(self) -> Iterator[None]:
         folder = os.open(self._folder, os.O_RDONLY)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            with suppress(OSError):  # NFS locks no folder: there, only one process may write at a time
+                fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         finally:
             os.close(folder)

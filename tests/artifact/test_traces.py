@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,20 @@ def test_a_run_forgets_the_earlier_traces_of_its_own_cases_and_keeps_the_others(
     traces.begin(tmp_path, ["a", "new"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.safetensors", "trace.json"]
     assert list(json.loads((tmp_path / traces.NAME).read_text())["cases"]) == ["b"]
+
+
+def test_what_another_run_adds_meanwhile_is_kept(tmp_path: Path) -> None:
+    write(tmp_path, "a", "b")
+    other = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as gt_trace does, to add a case
+    with ThreadPoolExecutor() as pool:
+        beginning = pool.submit(traces.begin, tmp_path, ["a"])
+        with pytest.raises(TimeoutError):
+            beginning.result(timeout=0.3)
+        write(tmp_path, "a", "b", "theirs")
+        os.close(other)
+        beginning.result(timeout=60)
+    assert list(json.loads((tmp_path / traces.NAME).read_text())["cases"]) == ["b", "theirs"]
 
 
 def test_an_artifact_is_no_place_for_traces(tmp_path: Path) -> None:

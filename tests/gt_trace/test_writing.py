@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import errno
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -173,6 +175,18 @@ def test_many_writers_of_one_folder_lose_no_case(tmp_path: Path) -> None:
     cases = json.loads((tmp_path / "trace.json").read_text())["cases"]
     assert sorted(cases) == sorted(f"case_{number}" for number in range(24))
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_system_that_locks_no_folder_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS says it
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with Trace(tmp_path, name="me", version="1").case("a") as trace:
+        trace.add("noise", torch.ones(3))
+    assert list(read(tmp_path)[1]) == ["noise"]
 
 
 def test_a_copy_of_the_file_needs_nothing_but_torch_and_safetensors(tmp_path: Path) -> None:
