@@ -22,8 +22,12 @@ MOST_TASKS = 1000  # of an array: Slurm's MaxArraySize is 1001 where the site ha
 START_MINUTES = 30  # for fetching weights and for the first load
 SLACK = 2  # of the expected minutes: Slurm ends what is over its limit, and the plan's figures are estimates
 BASE_GB = 7  # host memory of a job's processes, without what it loads
-WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:&|*()\[\],-]*$"  # has no white space and no quote: it stands in a script
+WORD = r"^[A-Za-z0-9][A-Za-z0-9_.:&|*()\[\],+-]*$"  # has no white space and no quote: it stands in a script
 PARTITION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,-]*")
+# Options of sbatch that a site cannot set: which tasks there are, what they run and where they write is known here, and
+# ANSWERS change what sbatch answers, which is the id of an array, at once. It takes the beginning of a name for all.
+ANSWERS = ("help", "parsable", "test-only", "usage", "version", "wait")
+RESERVED = ("array", "clusters", "error", "open-mode", "output", "wrap", *ANSWERS)
 
 Word = Annotated[str, Field(pattern=WORD)]
 
@@ -37,6 +41,17 @@ def _kind(name: str) -> str:
 
 # YAML reads 5090 as a number; the kind is a name.
 Kind = Annotated[str, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind), AfterValidator(_kind)]
+
+
+def _option(text: str) -> str:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"an option as a shell reads it: {error}") from None
+    name = (words or [""])[0].removeprefix("--").partition("=")[0]
+    if any(each.startswith(name) for each in RESERVED):
+        raise ValueError(f"an option of sbatch other than --{', --'.join(RESERVED)}, which gt gives or cannot do with")
+    return text
 
 
 class Words(Strict):
@@ -59,8 +74,13 @@ class Site(Strict):
     images: dict[SourceName, Annotated[str, Field(pattern=r"^[^\s@,]+@sha256:[0-9a-f]{64}$|^/[^\s,]+\.tar$")]] = Field(
         default_factory=dict, description="By source: REFERENCE@sha256:DIGEST, or for apptainer an OCI archive."
     )
-    options: list[Annotated[str, Field(pattern=r"^--[a-z][^\n]*$")]] = Field(
+    options: list[Annotated[str, Field(pattern=r"^--[a-z][^\n]*$"), AfterValidator(_option)]] = Field(
         default_factory=list, description="Further options of sbatch, which win over ours: --account=x, --time=60."
+    )
+    most_tasks: int = Field(
+        MOST_TASKS,
+        ge=1,
+        description="The most tasks of an array: the cluster's MaxArraySize less one, where that is smaller.",
     )
 
     def words(self, kind: str) -> Words:
@@ -121,15 +141,15 @@ class Array:
         return math.ceil(words.memory_gb or BASE_GB + loaded)
 
 
-def arrays(jobs: Sequence[Job]) -> list[Array]:
-    """One array for each GPU kind and number of GPUs; several where there are more than MOST_TASKS jobs."""
+def arrays(jobs: Sequence[Job], most: int = MOST_TASKS) -> list[Array]:
+    """One array for each GPU kind and number of GPUs; several where there are more than `most` jobs."""
     alike: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
         alike.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)
     return [
-        Array(gpu, count, tuple(group[start : start + MOST_TASKS]))
+        Array(gpu, count, tuple(group[start : start + most]))
         for (gpu, count), group in alike.items()
-        for start in range(0, len(group), MOST_TASKS)
+        for start in range(0, len(group), most)
     ]
 
 
@@ -142,16 +162,27 @@ def check_partition(name: str) -> None:
 def script(array: Array, site: Site, partition: str, folder: Path, command: Sequence[str]) -> str:
     """What sbatch gets. A task runs `command` with the folder and its own number; its log is in the folder.
 
-    Raises GtError where the partition's name could not be one.
+    Raises GtError where the partition's name could not be one, or Slurm could not write into the folder.
     """
-    check_partition(partition)
-    options = [*_options(array, site.words(array.gpu), partition, folder), *site.options]
+    asked = options(array, site, partition, folder)
     tasks = [f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs)]
     if site.container is not None:
         images = {job.source: site.images.get(job.source) for job in array.jobs}
         tasks += [f"# {source} in {image_as(site.container, image)}" for source, image in images.items() if image]
     start = f'exec {shlex.join([*command, str(folder)])} "$SLURM_ARRAY_TASK_ID"'
-    return "\n".join(["#!/bin/sh", *(f"#SBATCH {option}" for option in options), *tasks, start, ""])
+    return "\n".join(["#!/bin/sh", *(f"#SBATCH {_quoted(option)}" for option in asked), *tasks, start, ""])
+
+
+def options(array: Array, site: Site, partition: str, folder: Path) -> list[str]:
+    """The options of sbatch, each an argument. Raises GtError as `script` does."""
+    check_partition(partition)
+    if not str(folder).isprintable() or "\\" in str(folder):
+        raise GtError(f"{printable(str(folder))}: Slurm writes no log into such a folder; set GT_CACHE to another one")
+    wanted = [word for option in site.options for word in shlex.split(option)]
+    ours = _options(array, site.words(array.gpu), partition, folder)
+    # sbatch takes one way of asking for memory, of which the site may prefer another.
+    memory = any(word.startswith("--mem-per") for word in wanted)
+    return [*(option for option in ours if not (memory and option.startswith("--mem="))), *wanted]
 
 
 def _options(array: Array, words: Words, partition: str, folder: Path) -> Iterator[str]:
@@ -168,4 +199,12 @@ def _options(array: Array, words: Words, partition: str, folder: Path) -> Iterat
     yield f"--time={array.minutes}"
     yield "--requeue"
     yield "--open-mode=append"
-    yield f'--output="{str(folder).replace("%", "%%")}/%a.log"'
+    yield f"--output={str(folder).replace('%', '%%')}/%a.log"
+
+
+def _quoted(option: str) -> str:
+    """An option as sbatch reads it in a script."""
+    if re.fullmatch(r"""[^\s"'\\#]*""", option):
+        return option
+    name, equals, value = option.partition("=") if option.startswith("--") else ("", "", option)
+    return name + equals + '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -178,7 +178,7 @@ class MatrixOnMachine(Matrix):
         if self.slurm is None:
             return super().run()
         site, folder = site_of(self.slurm_site), Places().cache / FOLDER
-        arrays = slurm.arrays(self.jobs())
+        arrays = slurm.arrays(self.jobs(), site.most_tasks)
         return Answer("\n".join(slurm.script(each, site, self.slurm, folder / "ARRAY", COMMAND) for each in arrays))
 
 

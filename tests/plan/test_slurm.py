@@ -91,7 +91,54 @@ def test_more_jobs_than_an_array_holds_become_several() -> None:
     assert [len(array.jobs) for array in slurm.arrays(planned)] == [MOST_TASKS, 1]
 
 
+def test_a_cluster_with_smaller_arrays_gets_more_of_them() -> None:
+    planned = plan([case(f"case_{number}") for number in range(5)], per_case=True)
+    site = slurm.read("site.yaml", b"most_tasks: 2\n")
+    assert [len(array.jobs) for array in slurm.arrays(planned, site.most_tasks)] == [2, 2, 1]
+
+
 ONE = slurm.arrays(plan([case("one")]))[0]
+
+
+@pytest.mark.parametrize("kind", ["h100-mig-1g.10gb", "h100-mig-1g.10gb+me"])
+def test_each_kind_that_a_case_may_need_has_words_of_its_own(kind: str) -> None:
+    (asked,) = options(plan([case("one")], on=kind))
+    assert f"--gres=gpu:{kind}:1" in asked
+
+
+@pytest.mark.parametrize("option", ["--mem-per-gpu=90G", "--mem-per-cpu 8G"])
+def test_a_site_may_ask_for_memory_in_another_way(option: str) -> None:
+    site = Site(options=[option])
+    asked = slurm.options(ONE, site, "", Path("/c"))
+    assert [word for word in asked if word.startswith("--mem")] == option.split()[:1]
+
+
+@pytest.mark.parametrize(
+    "option", ["--array=0-1", "--arr=0-1", "--wait", "--clusters=other", "--wrap=true", "--output /x", '--comment="x']
+)
+def test_an_option_that_would_change_what_runs_or_what_sbatch_answers_is_a_mistake(option: str) -> None:
+    with pytest.raises(SiteError, match="expected an option"):
+        slurm.read("site.yaml", f"options: ['{option}']\n".encode())
+
+
+def test_an_option_with_spaces_is_one_argument_and_one_in_the_script() -> None:
+    site = slurm.read(
+        "site.yaml", b"""options: ['--comment="a b"', '--account=gt', "--constraint='x&y'", '--wait-all-nodes=1']"""
+    )
+    assert slurm.options(ONE, site, "", Path("/c"))[-4:] == [
+        "--comment=a b",
+        "--account=gt",
+        "--constraint=x&y",
+        "--wait-all-nodes=1",
+    ]
+    text = slurm.script(ONE, site, "", Path("/c"), ["task"])
+    assert '#SBATCH --comment="a b"\n#SBATCH --account=gt\n#SBATCH --constraint=x&y\n' in text
+
+
+@pytest.mark.parametrize("name", ["a\\b", "a\nb"])
+def test_a_folder_whose_path_slurm_would_read_otherwise_is_refused(name: str) -> None:
+    with pytest.raises(GtError, match="set GT_CACHE to another one"):
+        slurm.script(ONE, Site(), "", Path("/", name), ["task"])
 
 
 @given(name=st.text(min_size=1, max_size=8))

@@ -25,6 +25,11 @@ SITE = {
 }
 
 
+# What a user may have set for these commands, who also calls `gt` from a job.
+OWN = {"SQUEUE_PARTITION": "brief", "SQUEUE_USERS": "nobody", "SCANCEL_PARTITION": "brief", "SBATCH_WAIT": "1"}
+OWN |= {"SBATCH_TIMELIMIT": "1", "SBATCH_OUTPUT": "/nowhere/log", "SLURM_RESTART_COUNT": "3"}
+
+
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[Cluster]:
     if missing := lacking():
@@ -94,8 +99,8 @@ class User:
     @property
     def env(self) -> dict[str, str]:
         """The user's environment."""
-        cache, site = self.folder / "cache", self.folder / "site.yaml"
-        return {**self.cluster.env, "GT_CACHE": str(cache), "GT_SLURM_SITE": str(site)}
+        cache, site = self.folder / 'cache "of" %a', self.folder / "site.yaml"
+        return {**self.cluster.env, **OWN, "GT_CACHE": str(cache), "GT_SLURM_SITE": str(site)}
 
     def cases(self, **cases: dict[str, Any]) -> str:
         """A folder of these cases."""
@@ -118,7 +123,7 @@ class User:
 
     def tasks(self, *options: str) -> list[str]:
         """The tasks of this user's arrays that Slurm has; all that it remembers with --states=all."""
-        ours = {file.read_text() for file in self.folder.glob("cache/slurm/*/id*")}
+        ours = {file.read_text() for file in self.folder.glob("cache*/slurm/*/id*")}
         return [line.split()[0] for line in self.cluster.queue(*options) if line.partition("_")[0] in ours]
 
     def content(self, output: str) -> dict[str, bytes]:

@@ -75,7 +75,7 @@ def test_what_slurm_refuses_is_said_in_its_words_and_nothing_is_left(user: User)
     status, said = user.generate(slurm=["--slurm=brief"])  # of a minute: Slurm takes the job, and would never start it
     assert (status, "PartitionTimeLimit" in said) == (2, True), said
     assert not user.tasks()
-    assert not list(user.folder.glob("cache/slurm/*"))
+    assert not list(user.folder.glob("cache*/slurm/*"))
     assert not (user.folder / "gt").exists()
     assert "Traceback" not in said
 
@@ -113,7 +113,7 @@ def test_after_a_call_that_was_detached_or_killed_the_next_takes_what_is_finishe
     status, again = user.generate("--detach")
     assert (status, f"as {found[1]}:" in again) == (0, True), again
 
-    user.cluster.until(lambda: any(user.folder.glob("cache/results/*/record.json")))
+    user.cluster.until(lambda: any(user.folder.glob("cache*/results/*/record.json")))
     killed = user.start()
     killed.until("task .* runs on nb: slow")
     killed.kill()

@@ -26,6 +26,7 @@ Spec = Callable[[Job], dict[str, Any]]  # what a task with this job is asked to 
 
 COMMAND = [sys.executable, "-m", f"{__package__}.task"]
 SCRIPT, ID, OVER = "script.sh", "id", "id.over"  # in an array's folder: what sbatch got and answered; none is left
+OF_A_CALL = ("nonce", "since")  # in a run that makes cases again; whoever needs them needs no others
 KEPT_S = 30 * 86_400  # the folder of an array stays so long, for its logs
 
 
@@ -41,7 +42,7 @@ class Sender:
         """Send jobs; all of them or none. Raises SlurmError with what Slurm has against one."""
         self._sweep()
         sent: list[Task] = []
-        for array in slurm.arrays(jobs):
+        for array in slurm.arrays(jobs, self.site.most_tasks):
             folder = self.folder / uuid.uuid4().hex
             try:
                 sent += self._send(array, folder, spec)
@@ -60,7 +61,7 @@ class Sender:
             (folder / f"{number}.json").write_text(json.dumps(spec(job)))
         (folder / SCRIPT).write_text(text)
         lock = _lock(folder)
-        name = commands.submit(text)
+        name = commands.submit(text, slurm.options(array, self.site, self.partition, folder))
         (folder / ID).write_text(name)
         return [
             Task(folder, number, name, [case.id for case in job.cases], lock) for number, job in enumerate(array.jobs)
@@ -104,8 +105,8 @@ def holds(asked: dict[str, Any], wanted: dict[str, Any]) -> bool:
     (theirs,), (ours,) = asked["run"]["jobs"], wanted["run"]["jobs"]
 
     def rest(spec: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-        run = {**spec["run"], "jobs": [{name: value for name, value in job.items() if name != "cases"}]}
-        return {**spec, "run": run}
+        run = {name: value for name, value in spec["run"].items() if name not in OF_A_CALL}
+        return {**spec, "run": {**run, "jobs": [{name: value for name, value in job.items() if name != "cases"}]}}
 
     return rest(asked, theirs) == rest(wanted, ours) and all(case in theirs["cases"] for case in ours["cases"])
 
