@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from typing_extensions import Doc
 
 from ..errors import GtError
-from .options import Folder
+from .options import AtLeast, Folder
 
 T = TypeVar("T")
 WORDS = re.compile(r"[^\s,]+")  # of an option that takes several
@@ -57,13 +57,19 @@ def several(field: Field, typed: Iterable[str]) -> tuple[str, ...]:
     return words
 
 
-def check_named(field: Field, name: str, value: object) -> None:
-    """Raises GtError for an empty value of an option that must name something; `name` is how the caller writes it.
+def check(field: Field, name: str, value: object) -> None:
+    """Raises GtError for a number that is too small, and for an empty value of an option that must name something.
 
-    That is a required one, and a file or a folder: an empty path would be the folder in which the caller stands.
+    That is a required one, and a file or a folder: an empty path would be the folder in which the caller stands. `name`
+    is how the caller writes it.
     """
     if value == "" and (field.default is REQUIRED or field.kind in (Folder, Path)):
         raise _empty(field, name)
+    least = field.mark(AtLeast)
+    if (
+        least is not None and isinstance(value, int | float) and not value >= least.number
+    ):  # not a number is none either
+        raise GtError(f"{name} {value:g}: a number from {least.number:g} on")
 
 
 def _empty(field: Field, name: str) -> GtError:

@@ -22,7 +22,7 @@ from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
 from .generate import Generate, bad_lines, count
 from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
-from .options import Folder, Secret, say
+from .options import AtLeast, Folder, Secret, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         str, Doc("Branch, tag or commit of the serving engine's repository, instead of the case file's.")
     ] = ""
     parallel: Annotated[
-        int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs.")
+        int, Doc("Jobs that generate side by side; 0: as many as the GPUs allow, one without GPUs."), AtLeast(0)
     ] = 0
     events: Annotated[bool, Doc("Write each event of the runner into the log as JSON too, for a program.")] = False
     host: Annotated[
@@ -93,7 +93,9 @@ class GenerateOnEngine(MakingOnEngine, Generate):
     insecure_hosts: Annotated[
         bool, Doc("Allow tcp:// hosts beyond loopback: whoever reaches such an engine is root on its machine.")
     ] = False
-    max_minutes: Annotated[float, Doc("End the call after this time, with what is finished by then; 0: no limit.")] = 0
+    max_minutes: Annotated[
+        float, Doc("End the call after this time, with what is finished by then; 0: no limit."), AtLeast(0)
+    ] = 0
 
     async def run_on_engine(self) -> dagger.Directory:
         """The artifact."""

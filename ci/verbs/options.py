@@ -122,6 +122,13 @@ class Alone:
 
 
 @dataclass(frozen=True)
+class AtLeast:
+    """Marks an option that takes a number from this one on."""
+
+    number: float
+
+
+@dataclass(frozen=True)
 class Written:
     """Marks where a verb writes: `-o` for `gt`; for the module, what it gives back: a directory, or the file `name`."""
 

@@ -19,7 +19,7 @@ from ..run import transfer
 from ..run.dagger_interface import from_caller
 from ..run.wording import of_the_module
 from .choices import GpuKind, PublishWay, Source
-from .fields import REQUIRED, Field, check_named, fields, help_of, name_of, several
+from .fields import REQUIRED, Field, check, fields, help_of, name_of, several
 from .options import Answer, Folder, FromCaller, OneOf, Secret, Without, Written
 from .to_typer import Verb
 
@@ -126,7 +126,7 @@ async def _value(field: Field, value: Any) -> Any:
         return several(field, value) if value is not None and field.inner is str else tuple(value or ())
     if value is None:
         return None
-    check_named(field, field.option, value)
+    check(field, field.option, value)
     if field.mark(OneOf) is not None:
         return value.value
     if field.kind is Path:

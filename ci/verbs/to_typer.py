@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 
 from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError, reading
-from .fields import REQUIRED, Field, check_named, fields, help_of, several
+from .fields import REQUIRED, Field, check, fields, help_of, several
 from .options import Alone, Answer, Folder, OneOf, OrRepository, Secret, Typed, Variable, Written, print_text, say
 
 SHOWN = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
@@ -113,7 +113,7 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
     if field.kind is tuple:  # repeated, or separated by spaces or commas
         return several(field, value) if value else ()
     typed = field.mark(Typed) or Typed()
-    check_named(field, field.name.upper() if typed.positional else next(iter(typed.names), field.option), value)
+    check(field, field.name.upper() if typed.positional else next(iter(typed.names), field.option), value)
     if value is None or field.kind not in (Folder, Path):
         return value
     return _folder(field, value) if field.kind is Folder else Path(value)

@@ -39,6 +39,14 @@ def test_the_words_of_a_list_are_those_that_gt_reads() -> None:
     assert anyio.run(to_dagger._value, field, ["a b", "c,a"]) == ("a", "b", "c")
 
 
+@pytest.mark.parametrize(("name", "value"), [("parallel", -1), ("max_minutes", -0.5), ("max_minutes", float("nan"))])
+def test_a_number_with_which_a_call_would_never_end_or_at_once_is_refused(name: str, value: float) -> None:
+    field = next(field for field in fields(GenerateOnEngine) if field.name == name)
+    with pytest.raises(GtError, match=f"^{field.option} {value:g}: a number from 0 on"):
+        anyio.run(to_dagger._value, field, value)
+    assert anyio.run(to_dagger._value, field, 0) == 0
+
+
 def test_an_error_names_a_folder_as_the_caller_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cases = transfer.fresh_folder() / "cases"
