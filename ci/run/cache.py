@@ -73,9 +73,17 @@ def items(cache: Path, models: Iterable[str], now: float | None = None) -> Itera
             yield Item(WEIGHTS, path)
 
 
+def hub_home() -> Path:
+    """The folder of huggingface_hub, by its own rules; the library is part of the runner's environment, not of ours."""
+    return _expanded(os.environ.get("HF_HOME", str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface"))))
+
+
 def hub_cache() -> Path:
-    """huggingface_hub's cache, by its own rules; the library is part of the runner's environment, not of ours."""
-    home = os.environ.get("HF_HOME", str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")))
-    named = os.environ.get("HUGGINGFACE_HUB_CACHE", str(Path(home, "hub")))
+    """Its cache of models, which may lie elsewhere."""
+    named = os.environ.get("HUGGINGFACE_HUB_CACHE", str(hub_home() / "hub"))
+    return _expanded(os.environ.get("HF_HUB_CACHE", named))
+
+
+def _expanded(path: str) -> Path:
     # As that library does; unlike Path.expanduser, it leaves the text where the user has no home.
-    return Path(os.path.expanduser(os.path.expandvars(os.environ.get("HF_HUB_CACHE", named))))  # noqa: PTH111
+    return Path(os.path.expanduser(os.path.expandvars(path)))  # noqa: PTH111

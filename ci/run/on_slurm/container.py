@@ -6,11 +6,13 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ...errors import ImageError
+from ...catalogue.model import Case
+from ...errors import GtError, ImageError
 from ...plan.slurm import image_as
+from ..cache import hub_cache, hub_home
 from ..dagger_interface import CALL
 from ..recipes import WEIGHTS
 
@@ -32,9 +34,23 @@ def image_record(image: str) -> dict[str, str]:
         ) from None
 
 
-def within(container: str, image: str, folders: Iterable[str], weights: Path) -> list[str]:
-    """What stands in front of the runner's command; `folders` are at the same path inside."""
-    mounts = {folder: folder for folder in folders} | {str(weights): WEIGHTS}
+def check_mounts(folders: Iterable[Path | None], cases: Iterable[Case]) -> None:
+    """Raises GtError for a folder that no container can be given: ':' and ',' end a path in what is mounted."""
+    paths = [*filter(None, folders), *(case.file.parent for case in cases), *weights()]
+    odd = dict.fromkeys(str(path) for path in paths if {":", ","} & {*str(path)})
+    if odd:
+        raise GtError(f"{', '.join(map(repr, odd))}: a container takes no folder with ':' or ',' in its path")
+
+
+def weights() -> dict[Path, str]:
+    """The folders of the model hub's library here, and where the images have them."""
+    home, hub = hub_home(), hub_cache()
+    return {home: WEIGHTS} | ({} if hub == home / "hub" else {hub: f"{WEIGHTS}/hub"})
+
+
+def within(container: str, image: str, folders: Iterable[str], moved: Mapping[Path, str]) -> list[str]:
+    """What stands in front of the runner's command; `folders` are at the same path inside, `moved` are elsewhere."""
+    mounts = {folder: folder for folder in folders} | {str(folder): inside for folder, inside in moved.items()}
     binds = ",".join(f"{here}:{there}" for here, there in mounts.items())
     if container == "pyxis":
         cpus = os.environ.get("SLURM_CPUS_ON_NODE", "1")  # a step does not take them over by itself

@@ -14,7 +14,9 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +95,21 @@ def _remember(folder: Path, seen: Mapping[str, Any]) -> None:
     """Keep what was seen: later calls look for its results before they ask Slurm for anything."""
     text = json.dumps(seen, sort_keys=True)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        new = file.with_suffix(f".{os.getpid()}")
-        new.write_text(text)
-        new.rename(file)
+    with suppress(OSError):  # of somebody else with the same cache: later calls then ask Slurm first
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            new = file.with_suffix(f".{uuid.uuid4().hex}")
+            new.write_text(text)
+            new.rename(file)
+
+
+def remembered(file: Path) -> Host | None:
+    """The machine that a file keeps; None where another version of this program, or a full disk, wrote it."""
+    try:
+        seen = json.loads(file.read_text())
+        return Host(**{name: seen[name] for name in SEEN})
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _within(asked: Mapping[str, Any]) -> list[str]:
@@ -106,10 +118,10 @@ def _within(asked: Mapping[str, Any]) -> list[str]:
     run = asked["run"]
     places = [run.get(name) for name in ("cache", "store", "models", "previous", "deliver", "against")]
     folders = dict.fromkeys(filter(None, [*places, *(case["base"] for case in run["jobs"][0]["cases"])]))
-    weights = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    for folder in (*folders, weights):  # none mounts what is not there, such as a store before its first result
+    moved = container.weights()
+    for folder in (*folders, *moved):  # none mounts what is not there, such as a store before its first result
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return container.within(asked["container"], asked["image"], folders, weights)
+    return container.within(asked["container"], asked["image"], folders, moved)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ci.errors import ImageError
+from ci.errors import GtError, ImageError
 from ci.run.on_slurm import container
 
 DIGEST = "sha256:" + "0" * 64
+HUB = {Path("/hub"): "/gt/weights"}
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
     image: str, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "16")
-    command = container.within("pyxis", image, ["/cache", "/cases"], Path("/hub"))
+    command = container.within("pyxis", image, ["/cache", "/cases"], HUB)
     assert command == [
         "srun",
         "--ntasks=1",
@@ -41,10 +42,36 @@ def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
 
 
 def test_apptainer_gets_an_image_from_a_registry_or_from_an_archive() -> None:
-    from_registry = container.within("apptainer", f"r.example/smoke@{DIGEST}", ["/cache"], Path("/hub"))
+    from_registry = container.within("apptainer", f"r.example/smoke@{DIGEST}", ["/cache"], HUB)
     assert from_registry[-5:-1] == ["--bind", "/cache:/cache,/hub:/gt/weights", "--pwd", "/gt"]
     assert from_registry[-1] == f"docker://r.example/smoke@{DIGEST}"
-    assert container.within("apptainer", "/images/smoke.tar", [], Path("/hub"))[-1] == "oci-archive:/images/smoke.tar"
+    assert container.within("apptainer", "/images/smoke.tar", [], HUB)[-1] == "oci-archive:/images/smoke.tar"
+
+
+@pytest.mark.parametrize(
+    ("settings", "mounted"),
+    [
+        ({"HF_HOME": "/hf"}, {"/hf": "/gt/weights"}),
+        ({"XDG_CACHE_HOME": "/xdg"}, {"/xdg/huggingface": "/gt/weights"}),
+        ({"HF_HOME": "/hf", "HF_HUB_CACHE": "/hf/hub"}, {"/hf": "/gt/weights"}),
+        ({"HF_HOME": "/hf", "HF_HUB_CACHE": "/big"}, {"/hf": "/gt/weights", "/big": "/gt/weights/hub"}),
+    ],
+)
+def test_the_weights_are_mounted_from_where_the_hubs_library_keeps_them(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], mounted: dict[str, str]
+) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert {str(folder): inside for folder, inside in container.weights().items()} == mounted
+
+
+@pytest.mark.parametrize("name", ["a:b", "a,b"])
+def test_a_folder_that_no_mount_can_name_is_refused(name: str) -> None:
+    container.check_mounts([Path("/plain"), None], [])
+    with pytest.raises(GtError, match=f"'/{name}': a container takes no folder"):
+        container.check_mounts([Path("/", name)], [])
 
 
 def test_an_archive_is_named_by_the_digest_in_its_index(tmp_path: Path) -> None:
