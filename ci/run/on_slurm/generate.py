@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from ...artifact import manifest as manifests
 from ...artifact.assemble import manifest_of
 from ...artifact.records import MoveRecord, RemoteRecord
-from ...catalogue import inputs
+from ...catalogue import gpus, inputs
 from ...catalogue.gpus import CPU
-from ...errors import GtError, ImageError, PreflightError
+from ...errors import GtError, HostError, ImageError, PreflightError
 from ...plan import slurm
 from ...plan.generation import UNFINISHED, Generation
 from ...plan.host import Host
@@ -25,9 +25,10 @@ from ...plan.slurm import Site
 from .. import double_run, on_machine
 from ..dagger_interface import CALL
 from ..on_machine import Outcome, Places
-from .container import image_record
+from . import commands, waiting
+from .container import check_mounts, image_record
 from .sending import Sender, Spec
-from .task import MACHINES
+from .task import MACHINES, remembered
 from .tasks import Task
 from .waiting import Screen, Wait, stopping
 
@@ -61,12 +62,20 @@ class Call:
         """Raises GtError for what cannot be sent, and PreflightError for inputs that are not what was meant."""
         slurm.check_partition(self.partition)
         self.places.check(self.run.cases)
+        without = [job.gpu for job in self.run.jobs if gpus.vendor_of(job.gpu) not in (None, "nvidia")]
+        if without:
+            kinds = ", ".join(dict.fromkeys(without))
+            raise HostError(
+                f"there is no runner with PyTorch for {kinds}; --on any or --on cpu runs the cases elsewhere"
+            )
         if self.site.container is None and importlib.util.find_spec("torch") is None:
             raise GtError("without a container in the site file, the nodes run this environment: run `uv sync` first")
         if self.places.previous is not None:
             manifests.read(self.places.previous)
         for job in self.run.jobs:
             self.image(job)
+        if self.site.container is not None:
+            check_mounts([self.places.cache, self.places.models, self.places.previous], self.run.cases)
         if wrong := inputs.obstacles(self.run.cases):
             raise PreflightError((), wrong)
 
@@ -121,7 +130,7 @@ class Call:
         if gpu == CPU:
             return [Host(CPU)]
         files = sorted((self.folder / MACHINES / gpu).glob("*.json"))
-        return [Host(**json.loads(file.read_text())) for file in files]
+        return [machine for file in files if (machine := remembered(file)) is not None]
 
 
 def finished(call: Call) -> Outcome:
@@ -141,6 +150,8 @@ def detach(call: Call) -> tuple[list[str], list[str]]:
     """
     if call.run.verify:
         raise GtError("--verify compares two runs, so it has to wait for the first; leave out --detach")
+    if call.run.fresh:
+        raise GtError("--fresh makes again what the store has, and a later call would take that; leave out --detach")
     outcomes, left = _left(call)
     return list(outcomes), sorted({task.array for task in _tasks(call, left, call.spec)})
 
@@ -167,6 +178,7 @@ def generate(call: Call, screen: Screen) -> Outcome:
 def _left(call: Call) -> tuple[dict[str, Ending], list[Job]]:
     """The cases that are finished, and the jobs of the others, after all that can be wrong was looked at."""
     call.check()
+    commands.check()
     outcomes = {} if call.again else call.finished()
     jobs = [replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in call.run.jobs]
     left = [job for job in jobs if job.cases]
@@ -223,9 +235,16 @@ def _outcome(
         for name, record in manifest.cases.items()
         if record.key is not None
     }
-    hidden = [name for name, folder in results.items() if not folder.is_dir()]
-    if hidden:
+    if unseen := _unseen(results):
         raise GtError(
-            f"the nodes have made {', '.join(hidden)} in a folder that is not seen here; set GT_CACHE to a shared one"
+            f"the nodes have made {', '.join(unseen)} in a folder that is not seen here; set GT_CACHE to a shared one"
         )
     return Outcome(manifest, results, interrupted)
+
+
+def _unseen(results: Mapping[str, Path]) -> list[str]:
+    """The cases whose folder does not appear here, for as long as a shared file system may take to show it."""
+    until = time.monotonic() + waiting.LATE_S
+    while (unseen := [name for name, folder in results.items() if not folder.is_dir()]) and time.monotonic() < until:
+        time.sleep(waiting.LOOK_S)
+    return unseen

@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending, Event
 
 LOG = 20  # last lines of a task's log that a failed case gets
-LOG_BYTES = 1 << 18  # that these lines are looked for in, as in the runner's `scrub`: a log may have gigabytes
+LOG_BYTES = 1 << 18  # that they are looked for in: a serving engine may write gigabytes
+SECRETS = ("TOKEN", "SECRET", "PASSWORD")  # the ends of variables' names, as the runner knows them
 
 
 @dataclass
@@ -55,8 +56,10 @@ class Task:
                 if event["event"] == "node":  # of the task, not of its runner
                     self._on_node(event)
                     continue
-                if event["event"] in ENDS:
-                    self._end(event)
+                if event.get("case") not in (None, *self.cases):  # of an earlier call that asked for more than this one
+                    continue
+                if event["event"] in ENDS and not self._ends(event):
+                    continue
                 yield event
 
     def log(self) -> Iterator[str]:
@@ -64,7 +67,7 @@ class Task:
         yield from self._lines(self.folder / f"{self.number}.log")
 
     def log_end(self, hidden: Mapping[str, str]) -> list[str]:
-        """The end of its log, without paths of the machine."""
+        """The end of its log, without paths of the machine and without secrets."""
         try:
             with (self.folder / f"{self.number}.log").open("rb") as file:
                 start = max(0, file.seek(0, os.SEEK_END) - LOG_BYTES)
@@ -72,10 +75,13 @@ class Task:
                 text = file.read().decode(errors="replace")
         except OSError:
             return []
-        words = {**hidden, str(ROOT): "<diffusion-gt>", str(Path.home()): "~"}
-        for path in sorted(words, key=len, reverse=True):
-            text = text.replace(path, words[path])
-        lines = text.splitlines()[bool(start) :]  # of a first line that is cut, a part of a path may be left
+        secrets = {value: "***" for name, value in os.environ.items() if name.endswith(SECRETS)}
+        home = os.path.expanduser("~")  # noqa: PTH111  # Path.home raises where the user has none
+        shown = {**secrets, **hidden, str(ROOT): "<diffusion-gt>", home: "~"}
+        for each in sorted(shown, key=len, reverse=True):
+            if len(each) > 1:
+                text = text.replace(each, shown[each])
+        lines = text.splitlines()[1 if start else 0 :]  # of a first line that is cut, a secret may be left
         return [line for line in lines if line.strip()][-LOG:]
 
     def _lines(self, file: Path) -> Iterator[str]:
@@ -108,14 +114,15 @@ class Task:
             ),
         )
 
-    def _end(self, event: Any) -> None:
-        """The last word on a case counts; but what one life of the task made stays made when the next one finds it."""
+    def _ends(self, event: Any) -> bool:
+        """Whether this is news of a case. The last word counts; but what one life of the task made stays made."""
         name = event["case"]
         if self.outcomes.get(name, event)["event"] == "done" and event["event"] == "reused":
-            return
+            return False
         self.outcomes[name] = event
         if self._node is not None and event["event"] == "done":
             self.hosts[self._node].cases.append(name)
+        return True
 
     def ended(self) -> None:
         """It will not run again."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ...errors import SlurmError
 from ..on_machine import Show, stops
 from . import commands
-from .commands import NEVER, State
+from .commands import State
 from .tasks import Task
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
@@ -31,8 +31,12 @@ REASONS = {
     "TIMEOUT": "it was over its time limit; options: [--time=MINUTES] in the site file gives more",
     "OUT_OF_MEMORY": "it was over its memory; memory_gb in the site file gives more",
     "NODE_FAIL": "its node failed, and it was not queued again",
+    "BOOT_FAIL": "its node did not start, and it was not queued again",
+    "PREEMPTED": "a job of a higher rank took its place",
+    "DEADLINE": "it was not done by its deadline",
     "CANCELLED": "someone cancelled it",
     "FAILED": "its runner ended without a word on this case; the end of its log says why",
+    "COMPLETED": "its runner ended without a word on this case; the end of its log says why",
 }
 
 
@@ -87,7 +91,10 @@ class Wait:
                 elif task.state.ended or task.state is GONE:
                     own_end = task.state.state in ("COMPLETED", "FAILED", "")
                     if time.monotonic() >= late_at.setdefault(task.name, time.monotonic() + LATE_S * own_end):
-                        self._settle(task, REASONS.get(task.state.state, task.state.reason))
+                        reason = REASONS.get(task.state.state, task.state.reason)
+                        self._settle(task, f"task {task.name} ended as {task.state.state or 'unknown'}: {reason}")
+                else:  # also one that had ended, and was queued again by hand
+                    late_at.pop(task.name, None)
             time.sleep(LOOK_S) if self._cancelled else self.stop.wait(LOOK_S)
         return {name: task.outcomes[name] for task in self.tasks for name in task.cases}
 
@@ -108,7 +115,7 @@ class Wait:
             self._now(task, states.get(task.name, GONE))
         pending = [task for task in tasks if task.state.state == "PENDING"]
         reasons = Counter(task.state.reason for task in pending if task.state.reason != "None")
-        never = [task for task in pending if task.state.reason in NEVER]
+        never = [task for task in pending if task.state.held_for_ever]
         if never:
             self._never(never, alone=len(pending) == len(self.tasks))
         elif reasons:
@@ -123,14 +130,17 @@ class Wait:
 
     def _never(self, tasks: Sequence[Task], *, alone: bool) -> None:
         """Slurm holds tasks that it will not start; it is as good as a refusal."""
-        commands.cancel(task.name for task in (self.tasks if alone else tasks))
+        try:
+            commands.cancel(task.name for task in (self.tasks if alone else tasks))
+        except SlurmError as error:  # they stay in the queue, where they do no harm
+            self.screen.say(f"scancel: {error}")
         reasons = ", ".join(sorted({task.state.reason for task in tasks}))
         if alone:
             for task in self.tasks:
                 shutil.rmtree(task.folder, ignore_errors=True)
             raise SlurmError(f"Slurm takes the jobs and will not start them: {reasons}")
         for task in tasks:
-            self._settle(task, f"Slurm will not start it: {task.state.reason}")
+            self._settle(task, f"Slurm will not start task {task.name}: {task.state.reason}")
 
     def _cancel(self, tasks: Sequence[Task]) -> None:
         try:
@@ -142,13 +152,12 @@ class Wait:
     def _settle(self, task: Task, reason: str) -> None:
         """Give each case that has no outcome the reason why its task ended."""
         log = task.log_end(self.hidden)
-        if not task.hosts and not log:
+        if not task.hosts and not log and (task.state.node or task.state is GONE):
             reason += "; nothing of it is seen here: do the nodes share the folder of GT_CACHE, and this program?"
         for name in task.left:
             ending: Ending = {"event": "skipped", "case": name, "reason": "interrupted"}
             if not self._cancelled:
-                what = f"task {task.name} ended as {task.state.state or 'unknown'}: {reason}"
-                ending = {"event": "failed", "case": name, "phase": "generate", "reason": what, "log": log}
+                ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": log}
             task.outcomes[name] = ending
             self.screen.show(ending)
         task.ended()

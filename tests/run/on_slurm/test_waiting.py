@@ -28,6 +28,7 @@ class Slurm:
     """Gives one answer after the other, the last one again and again; an answer may write what a task would."""
 
     answers: list[Any]
+    refusal: Exception | None = None  # of scancel
     cancelled: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -39,6 +40,8 @@ class Slurm:
         return found
 
     def cancel(self, tasks: Iterator[str]) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.cancelled += tasks
 
 
@@ -46,8 +49,10 @@ class Slurm:
 def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Wait for one task of two cases."""
 
-    def run(*answers: Any, stopped: bool = False) -> tuple[dict[str, Any], Slurm, Task]:
-        slurm = Slurm(list(answers))
+    def run(
+        *answers: Any, stopped: bool = False, shown: list[str] | None = None, cancel: Exception | None = None
+    ) -> tuple[dict[str, Any], Slurm, Task]:
+        slurm, shown = Slurm(list(answers), cancel), [] if shown is None else shown
         monkeypatch.setattr(commands, "states", slurm.states)
         monkeypatch.setattr(commands, "cancel", slurm.cancel)
         for name in ("LOOK_S", "ASK_S", "SELDOM_S"):
@@ -58,7 +63,9 @@ def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         if stopped:
             stop.set()
         task = Task(tmp_path, 0, "7", ["a", "b"])
-        screen = Screen(lambda _: None, slurm.said.append, lambda _: None)
+        screen = Screen(
+            lambda event: shown.append(f"{event['event']} {event.get('case')}"), slurm.said.append, lambda _: None
+        )
         outcomes: dict[str, Any] = dict(Wait([task], screen, stop, {str(tmp_path): "<cache>"}).run())
         return outcomes, slurm, task
 
@@ -113,6 +120,63 @@ def test_cases_of_a_task_that_slurm_ended_fail_with_its_word_and_the_end_of_the_
     assert outcomes["b"]["event"] == "failed"
     assert outcomes["b"]["reason"] == f"task 7_0 ended as {name}: {REASONS[name]}"
     assert outcomes["b"]["log"] == ["slurmstepd: error: it ended in <cache>/x"]
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (["PENDING", "CANCELLED"], "task 7_0 ended as CANCELLED: someone cancelled it"),
+        (["PREEMPTED"], "task 7_0 ended as PREEMPTED: a job of a higher rank took its place"),
+        (["DEADLINE"], "task 7_0 ended as DEADLINE: it was not done by its deadline"),
+    ],
+)
+def test_a_task_that_never_ran_is_not_looked_for_in_the_shared_folder(wait: Any, states: list[str], said: str) -> None:
+    outcomes, _, _ = wait(*map(state, states))
+    assert {event["reason"] for event in outcomes.values()} == {said}
+
+
+def test_a_task_that_ended_without_a_word_says_so(wait: Any) -> None:
+    outcomes, _, _ = wait(state("COMPLETED", node="na"))
+    assert all("ended as COMPLETED: its runner ended without a word" in event["reason"] for event in outcomes.values())
+    assert all("do the nodes share the folder of GT_CACHE" in event["reason"] for event in outcomes.values())
+
+
+def test_a_task_that_was_queued_again_by_hand_has_its_last_words_waited_for_too(wait: Any, tmp_path: Path) -> None:
+    ended, goes_on = state("COMPLETED", node="na"), state("RUNNING", node="na")
+    late = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
+    outcomes, _, _ = wait(state("FAILED", node="na"), *[goes_on] * 300, ended, ended, late)
+    assert {event["event"] for event in outcomes.values()} == {"done"}
+
+
+def test_cases_that_only_an_earlier_call_asked_for_are_none_of_this_one(wait: Any, tmp_path: Path) -> None:
+    outcomes, _, task = wait(writes(tmp_path, NODE, done("other"), done("a"), done("b")))
+    assert sorted(outcomes) == ["a", "b"]
+    assert task.hosts["na"].cases == ["a", "b"]
+
+
+def test_a_case_is_shown_once_though_each_life_of_its_task_names_it(wait: Any, tmp_path: Path) -> None:
+    again = writes(tmp_path, {**NODE, "node": "nb"}, {"event": "reused", "case": "a", "record": {}}, done("b"), life=1)
+    shown: list[str] = []
+    wait(writes(tmp_path, NODE, done("a")), again, shown=shown)
+    assert shown == ["done a", "done b"]
+
+
+def test_a_scancel_that_fails_hides_no_reason_why_tasks_do_not_start(
+    wait: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SlurmError, match="will not start them: PartitionTimeLimit"):
+        wait(state("PENDING", "PartitionTimeLimit"), cancel=SlurmError("Unable to contact slurm controller"))
+
+
+def test_the_end_of_a_long_log_is_read_without_its_beginning_paths_and_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HOME", "/")  # as in some containers: not each slash is the user's home
+    line = f"a/b {tmp_path}/x hf_secret\n"
+    (tmp_path / "0.log").write_text("hf_" + line * 50_000 + "\n\n")
+    end = Task(tmp_path, 0, "7", ["a"]).log_end({str(tmp_path): "<cache>"})
+    assert end == ["a/b <cache>/x ***"] * 20
 
 
 def test_a_task_that_nobody_sees_anything_of_is_settled_too(wait: Any) -> None:
