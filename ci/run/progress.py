@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ..errors import printable
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Event
@@ -20,7 +23,8 @@ class Bars:
     """One bar for all cases, one for each that is under way, with the GPU that it is on."""
 
     def __init__(self, console: Console, cases: int) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        words = TextColumn("{task.description}", markup=False)
+        columns = (words, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console)
         self._all = self._progress.add_task("cases", total=cases)
         self._tasks: dict[str, TaskID] = {}
@@ -42,22 +46,22 @@ class Bars:
             case "phase" | "loaded":
                 where = f"GPU {event['card']}: " if "card" in event else ""
                 what = event["phase"] if event["event"] == "phase" else "loaded"
-                self._progress.update(self._task(event["case"]), description=f"{where}{event['case']} {what}")
+                self._describe(event["case"], f"{where}{event['case']} {what}")
             case "step":
                 self._progress.update(self._task(event["case"]), completed=event["done"], total=event["total"])
             case "fetching":
-                self._progress.update(
-                    self._task(event["case"]),
-                    description=f"{event['case']} fetch {event['what']}, MB",
-                    completed=event["done"] // 10**6,
-                    total=event["total"] // 10**6,
-                )
+                done, total = event["done"] // 10**6, event["total"] // 10**6
+                self._describe(event["case"], f"{event['case']} fetch {event['what']}, MB", done, total)
             case "retry" | "notice":
                 self.say(event["text"])
 
     def say(self, text: str) -> None:
-        """A line above the bars."""
-        self._progress.console.print(text, markup=False, highlight=False)
+        """A line above the bars, without control characters."""
+        lines = "\n".join(map(printable, text.split("\n")))
+        self._progress.console.print(lines, markup=False, highlight=False, emoji=False)
+
+    def _describe(self, name: str, text: str, completed: int | None = None, total: int | None = None) -> None:
+        self._progress.update(self._task(name), description=printable(text), completed=completed, total=total)
 
     def _task(self, name: str) -> TaskID:
         if name not in self._tasks:
@@ -73,9 +77,12 @@ class Bars:
 
 @contextmanager
 def drawn(cases: int) -> Iterator[Bars | None]:
-    """Bars on a terminal; None elsewhere, where the runner's lines are shown as they come."""
+    """Bars on a terminal that can draw them; None elsewhere, where the runner's lines are shown as they come.
+
+    A log of CI is no terminal, whatever FORCE_COLOR says to rich.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not (console.is_interactive and sys.stderr is not None and sys.stderr.isatty()):
         yield None
         return
     with Bars(console, cases) as bars:
