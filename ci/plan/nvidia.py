@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from ..catalogue import gpus
 from ..errors import HostError
+from ..words import counted
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ def here() -> list[Card]:
     if visible is None or any(card.multiprocessors is not None for card in found):
         return found
     named = [_named(found, name.strip()) for name in visible.split(",")]
-    return [card for card in itertools.takewhile(bool, named) if card is not None]  # as CUDA reads the list
+    read = [card for (card,) in itertools.takewhile(lambda each: len(each) == 1, named)]  # as CUDA reads the list
+    return read if len(set(read)) == len(read) else []
 
 
-def _named(there: Iterable[Card], name: str) -> Card | None:
-    """A card by number or by UUID, which may be cut short."""
-    exact = next((card for card in there if name == card.number), None)
-    return exact or next((card for card in there if name and card.id.startswith(name) and not name.isdigit()), None)
+def _named(there: Iterable[Card], name: str) -> list[Card]:
+    """The cards that a name may mean: a number, or a UUID, which may be cut short."""
+    exact = [card for card in there if name == card.number]
+    return exact or [card for card in there if name and card.id.startswith(name) and not name.isdigit()]
 
 
 def chosen(there: Sequence[Card], devices: Sequence[str]) -> list[Card]:
@@ -95,11 +97,13 @@ def chosen(there: Sequence[Card], devices: Sequence[str]) -> list[Card]:
     known = ", ".join(f"{card.number} ({card.name})" for card in there) or "none"
     hidden = " (CUDA_VISIBLE_DEVICES may hide others)" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
     for device in devices:
-        card = _named(there, device)
-        if card is None:
+        meant = _named(there, device)
+        if len(meant) > 1:
+            wrong.append(f"--devices {device}: {counted(len(meant), 'GPU')} begin so; write more of it")
+        elif not meant:
             wrong.append(f"--devices {device}: no such GPU; there are {known}{hidden}")
-        elif card not in named:
-            named.append(card)
+        elif meant[0] not in named:
+            named.append(meant[0])
     other = [card for card in named if card.model != named[0].model]
     if other:
         models = " and ".join(dict.fromkeys(card.name for card in named))

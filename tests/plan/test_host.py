@@ -117,6 +117,10 @@ def test_all_cards_of_the_first_ones_model_are_used_where_none_is_named(driver: 
         (UUIDS[1], ["1"]),
         ("GPU-1b", ["1"]),
         (f"{UUIDS[1]},{UUIDS[0]}", ["1", "0"]),
+        ("0,0", []),  # CUDA takes none where one stands there twice: a case of two GPUs would run on one
+        (f"{UUIDS[1]},1", []),
+        ("GPU-", []),  # it may mean several
+        ("1,GPU-", ["1"]),
         ("1,9,0", ["1"]),  # CUDA ends its list at the first name that it does not know
         ("", []),
         ("-1", []),
@@ -148,6 +152,7 @@ def test_devices_restrict_a_run_to_the_cards_that_they_name(
         (["one", "-1"], None, "--devices one: no such GPU"),
         (["0-1"], None, "--devices 0-1: no such GPU"),
         (["GPU-ff"], None, "--devices GPU-ff: no such GPU"),
+        (["GPU-"], None, r"--devices GPU-: \d GPUs begin so; write more of it"),
         (["0"], "1", r"--devices 0: no such GPU; there are 1 .* \(CUDA_VISIBLE_DEVICES may hide others\)"),
         (["0", "2"], None, "H100 80GB HBM3 and NVIDIA L4 make different images; name GPUs of one model"),
     ],
