@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -16,12 +17,14 @@ from ..catalogue.fields import NeededGpu, Strict
 from ..errors import FleetError, HostError, near
 
 SCHEMES = ("tls", "tcp")
+HOST = re.compile(r"[\w.:-]+", re.ASCII)  # a name of DNS, or an IP address without its brackets
 
 
 def _address(text: str) -> str:
     try:
         parts = urlsplit(text)
-        whole = parts.scheme in SCHEMES and parts.hostname and parts.port and "@" not in parts.netloc
+        named = HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc
+        whole = parts.scheme in SCHEMES and named and parts.port
     except ValueError:
         whole = False
     if not whole or text != f"{parts.scheme}://{parts.netloc}":
@@ -67,9 +70,15 @@ class FleetHost:
         return self.address.startswith("tls://")
 
     @property
+    def endpoint(self) -> tuple[str, int | None]:
+        """Where it listens, however that was written."""
+        parts = urlsplit(self.address)
+        return (parts.hostname or "").removesuffix("."), parts.port  # urlsplit makes it lower case
+
+    @property
     def loopback(self) -> bool:
         """Whether the address is one of the caller's own machine, such as the near end of a tunnel."""
-        host = urlsplit(self.address).hostname or ""
+        host, _ = self.endpoint
         if host == "localhost":
             return True
         try:
@@ -123,8 +132,8 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
     loopback = [host.name for host in hosts if host.loopback]
     if len(loopback) != tunnels:
         wrong.append(
-            f"{len(loopback)} hosts have loopback addresses ({', '.join(loopback) or 'none'}) and {tunnels} tunnels "
-            "are given; give --tunnels the same loopback addresses, in the same order"
+            f"hosts with loopback addresses: {', '.join(loopback) or 'none'}; tunnels: {tunnels}; give --tunnels the "
+            "same loopback addresses, in the same order"
         )
     if wrong:
         raise HostError("\n".join(wrong))
@@ -135,5 +144,5 @@ def _twice(hosts: Sequence[FleetHost]) -> Iterator[str]:
     for one, other in itertools.combinations(hosts, 2):
         if one.name == other.name:
             yield f"{one.name} is named twice; name each host once"
-        elif (one.address, one.tls_name) == (other.address, other.tls_name):
+        elif one.endpoint == other.endpoint and len({one.tls_name, other.tls_name} - {None}) < 2:  # noqa: PLR2004
             yield f"{one.name} and {other.name} have one address, {one.address}; name each host once"

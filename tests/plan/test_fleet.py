@@ -87,7 +87,7 @@ def test_tls_needs_its_keys_and_a_host_stands_once_and_loopback_needs_its_tunnel
     text = str(error.value)
     assert "a:8443: tls:// needs --tls-ca, --tls-cert and --tls-key" in text
     assert "a:8443 is named twice" in text
-    assert "1 hosts have loopback addresses (127.0.0.1:8080) and 0 tunnels are given" in text
+    assert "hosts with loopback addresses: 127.0.0.1:8080; tunnels: 0; give --tunnels" in text
 
 
 def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
@@ -96,8 +96,32 @@ def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
 
 
 @pytest.mark.parametrize(
+    ("other", "tls_name"),
+    [
+        ("tls://GPU.example:8443", None),
+        ("tls://gpu.example.:8443", None),
+        ("tls://gpu.example:08443", None),
+        ("tcp://gpu.example:8443", None),
+        ("tls://gpu.example:8443", "gpu.example"),
+    ],
+)
+def test_an_engine_is_known_however_its_address_is_written(other: str, tls_name: str | None) -> None:
+    with pytest.raises(HostError, match="a and b have one address"):
+        checked(
+            FleetHost("a", "tls://gpu.example:8443", "h100"), FleetHost("b", other, "h100", tls_name), insecure=True
+        )
+
+
+def test_engines_behind_one_address_are_told_apart_by_their_certificates() -> None:
+    checked(FleetHost("a", "tls://x:1", "h100", "a.example"), FleetHost("b", "tls://x:1", "h100", "b.example"))
+
+
+@pytest.mark.parametrize(
     "address",
-    ["tls://[x", "tls://a\u2100b:1", "tls://a:1#x", "tls://a:1?", "tls://a\t:1", "tls://a:99999", "tls://u@a:1"],
+    [
+        *("tls://[x", "tls://a\u2100b:1", "tls://a:1#x", "tls://a:1?", "tls://a\t:1", "tls://a:99999", "tls://u@a:1"),
+        *("tls://a b:1", "tls://a,b:1", "tls://$(x):1", "tls://\u00e9:1", "tls://u:p@a:1"),
+    ],
 )
 def test_an_address_that_is_none_is_told_by_what_is_one(address: str) -> None:
     with pytest.raises(HostError, match=r"after the kind, expected an address such as tls://gpu-a\.example:8443$"):
