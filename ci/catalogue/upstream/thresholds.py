@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from ... import RUNNER
+from ...errors import DefinitionsError
 from .checkout import files
 
 FOLDER = PurePosixPath("python/sglang/multimodal_gen/test/server/consistency_thresholds")
@@ -38,19 +40,31 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="The file to write.")
     options = parser.parse_args()
     before = yaml.safe_load(options.output.read_text("utf-8")) if options.output.exists() else {}
-    options.output.write_text("".join(lines(updated(before, options.checkout, options.ref))), encoding="utf-8")
+    try:
+        content = updated(before, options.checkout, options.ref)
+    except DefinitionsError as error:
+        sys.exit(str(error))
+    options.output.write_text("".join(lines(content)), encoding="utf-8")
 
 
 def updated(before: Mapping[str, Any], checkout: Path, ref: str) -> dict[str, Any]:
-    """The content of the judge's file, with the platforms that a checkout has a file for read anew."""
+    """The content of the judge's file, with the platforms that a checkout has a file for read anew.
+
+    Raises DefinitionsError where it has none, or one that cannot be read.
+    """
     read = files(checkout)
+    if not any(read(FOLDER / f"{name}.json") for name in FILES.values()):
+        raise DefinitionsError(f"{checkout} has no {FOLDER}; give a checkout of sgl-project/sglang")
     content = {"defaults": before.get("defaults", {}), "platforms": dict(before.get("platforms", {}))}
     for kind, name in FILES.items():
         data = read(FOLDER / f"{name}.json")
         if data is None:
             continue
-        found = json.loads(data)
-        cases = {case: _bounds(limits, "{}_threshold") for case, limits in found["cases"].items()}
+        try:
+            found = json.loads(data)
+            cases = {case: _bounds(limits, "{}_threshold") for case, limits in found.get("cases", {}).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise DefinitionsError(f"{checkout / FOLDER / name}.json holds no thresholds of cases: {error}") from None
         content["platforms"][kind] = {"file": f"{name}.json", "ref": ref, "cases": cases}
         if "default_ssim_threshold_image" in found:
             content["defaults"] = {
@@ -60,7 +74,9 @@ def updated(before: Mapping[str, Any], checkout: Path, ref: str) -> dict[str, An
 
 
 def _bounds(limits: Mapping[str, float], name: str) -> dict[str, float]:
-    return {measure: float(limits[name.format(measure)]) for measure in MEASURES}
+    """By measure; a case that lacks one has the default, as upstream takes it."""
+    given = {measure: limits.get(name.format(measure)) for measure in MEASURES}
+    return {measure: float(limit) for measure, limit in given.items() if limit is not None}
 
 
 def lines(content: Mapping[str, Any]) -> Iterator[str]:
@@ -70,15 +86,20 @@ def lines(content: Mapping[str, Any]) -> Iterator[str]:
     yield from _entries(content["defaults"], 2)
     yield "platforms:\n"
     for kind, platform in content["platforms"].items():
-        name = f"'{kind}'" if kind.isdigit() else kind
-        yield f"  {name}:\n    file: {platform['file']}\n    ref: {platform['ref']}\n"
+        yield f"  {_key(kind)}:\n    file: {platform['file']}\n    ref: {platform['ref']}\n"
         yield "    cases:\n" if platform["cases"] else "    cases: {}\n"
         yield from _entries(platform["cases"], 6)
 
 
 def _entries(entries: Mapping[str, Mapping[str, float]], indent: int) -> Iterator[str]:
     for name, bounds in entries.items():
-        yield f"{' ' * indent}{name}: {{{', '.join(f'{measure}: {value}' for measure, value in bounds.items())}}}\n"
+        values = ", ".join(f"{measure}: {value}" for measure, value in bounds.items())
+        yield f"{' ' * indent}{_key(name)}: {{{values}}}\n"
+
+
+def _key(name: str) -> str:
+    """A name as YAML reads it back: 5090 alone would be a number."""
+    return name if yaml.safe_load(name) == name else json.dumps(name)
 
 
 if __name__ == "__main__":

@@ -89,12 +89,21 @@ class Thresholds(Bounds):
     clip: Share
 
 
+class CaseThresholds(Data):
+    """What upstream says of one case; what it leaves out is as the defaults have it."""
+
+    clip: Share | None = None
+    ssim: Share | None = None
+    psnr: float | None = None
+    mean_abs_diff: Annotated[float, Field(ge=0, le=255)] | None = None
+
+
 class Platform(Data):
     """The thresholds of one platform, and the file of upstream that they were read from."""
 
     file: str
     ref: str
-    cases: dict[str, Thresholds]
+    cases: dict[str, CaseThresholds]
 
 
 class ServingThresholds(Data):
@@ -109,12 +118,14 @@ class ServingThresholds(Data):
 
         A form such as `h100-pcie` has its kind's platform. A kind that has none has BASE, as upstream takes it.
         """
+        kind_of_output: Literal["image", "video"] = "video" if video else "image"
+        defaults = self.defaults[kind_of_output]
         for name in (kind or "", (kind or "").partition("-")[0], BASE):
             platform = self.platforms.get(name)
             if platform is not None and case in platform.cases:
-                return platform.cases[case], f"{name} ({platform.file} at {platform.ref})"
-        kind_of_output: Literal["image", "video"] = "video" if video else "image"
-        return self.defaults[kind_of_output], f"the defaults for {kind_of_output}s"
+                said = platform.cases[case].model_dump(exclude_none=True)
+                return defaults.model_copy(update=said), f"{name} ({platform.file} at {platform.ref})"
+        return defaults, f"the defaults for {kind_of_output}s"
 
 
 def noise_floors(path: Path = NOISE_FLOOR) -> NoiseFloors:
