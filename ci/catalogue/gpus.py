@@ -65,6 +65,8 @@ GPU_KINDS = tuple(KINDS)
 # Those that are not named as their kind.
 FOLDERS = {name: kind.folder for name, kind in KINDS.items() if kind.folder not in (None, name)}
 _SLICED = "|".join(name for name, kind in KINDS.items() if kind.vendor == "nvidia" and kind.names)
+# In names of cards that have fewer multiprocessors than the card whose name they share, and so make other images.
+OTHERS = frozenset(("laptop", "mobile", "max", "d"))
 SLICE = re.compile(rf"(?:{_SLICED})-mig-[a-z0-9.+]+")  # a part of a card: only where it is asked for by name
 
 
@@ -75,7 +77,7 @@ def kind_of(gpu_name: str) -> str:
     """
     words = gpu_name.lower().replace("-", " ").split()
     base = next((name for name, kind in KINDS.items() if set(kind.names) & set(words)), None)
-    if base is None:
+    if base is None or OTHERS & set(words):
         return re.sub(r"[^a-z0-9 .+]+", "-", " ".join(words)).strip(" .-")[:100] or "unknown"
     if "mig" in words:
         return f"{base}-mig-{words[-1]}"

@@ -24,6 +24,8 @@ from ci.catalogue.fields import path_name_mistake
         ("NVIDIA A100 80GB PCIe", "a100-pcie"),
         ("NVIDIA A100-SXM4-40GB MIG 3g.20gb", "a100-mig-3g.20gb"),
         ("NVIDIA GeForce RTX 5090", "5090"),
+        ("NVIDIA GeForce RTX 5090 Laptop GPU", "nvidia geforce rtx 5090 laptop gpu"),  # 82 multiprocessors, not 170
+        ("NVIDIA GeForce RTX 4090 D", "nvidia geforce rtx 4090 d"),  # 114, not 128
         ("NVIDIA L40S", "l40s"),
         ("NVIDIA RTX A6000", "nvidia rtx a6000"),
     ],
