@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from ..catalogue.model import Case
+from ..errors import printable
 from ..plan.generation import Generation, now
+from ..words import first_mistake
 from .manifest import Manifest
 from .records import CaseRecord, HostRecord, MoveRecord, RemoteRecord, RunRecord, Selected, Tool, unfinished
 from .tool import of_checkout
@@ -30,6 +34,7 @@ def manifest_of(
     jobs were sent to, `moves` the jobs that went on from a host that failed; `tool` is the diffusion-gt that ran, where
     that is not this checkout; `engine_ref` is the ref that the serving engine was fetched at.
     """
+    cases = {case.id: _record(case, outcomes.get(case.id)) for case in run.cases}
     return Manifest(
         run=RunRecord(
             tool=tool or of_checkout(),
@@ -45,9 +50,9 @@ def manifest_of(
             moves=list(moves),
             started=run.started,
             ended=now(),
-            made=[case.id for case in run.cases if case.id in outcomes and outcomes[case.id]["event"] == "done"],
+            made=[name for name, case in cases.items() if case.status == "ok" and outcomes[name]["event"] == "done"],
         ),
-        cases={case.id: _record(case, outcomes.get(case.id)) for case in run.cases},
+        cases=cases,
     )
 
 
@@ -56,7 +61,11 @@ def _record(case: Case, ending: Ending | None) -> CaseRecord:
         return unfinished(case.data(), "failed", "the runner ended without a result for this case", [])
     match ending["event"]:
         case "done" | "reused":
-            return CaseRecord.model_validate(ending["record"])
+            try:
+                return CaseRecord.model_validate(ending["record"])
+            except ValidationError as error:  # of an image of another version
+                reason = f"its runner's record is not as this version reads it: {printable(first_mistake(error))}"
+                return unfinished(case.data(), "failed", f"{reason}; use a runner image of this version", [])
         case "skipped":
             return unfinished(case.data(), "skipped", ending["reason"], [])
         case "failed":

@@ -12,7 +12,7 @@ def events_in(lines: Iterable[str]) -> Iterator[Any]:
     for line in lines:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and "event" in event:
             yield event
