@@ -27,8 +27,8 @@ def rocm_smi(answer: str) -> Iterator[Card]:
         if key.startswith("card"):
             said = {name.lower(): text for name, text in value.items()}
             name = f"{said.get('card series', '')} {said.get('gfx version', '')}".strip()
-            memory = said.get("vram total memory (b)")
-            yield Card(name, None if memory is None else int(memory) / 1e9)
+            memory = str(said.get("vram total memory (b)", ""))  # N/A of a card that shares the host's
+            yield Card(name, int(memory) / 1e9 if memory.isdecimal() else None)
 
 
 def xpu_smi(answer: str) -> Iterator[Card]:

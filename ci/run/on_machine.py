@@ -279,16 +279,27 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
     )
     assert process.stdin is not None  # noqa: S101  # for the type checker, like the next one
     assert process.stdout is not None  # noqa: S101
-    stop = process.stdin
-    handlers = {sign: signal.signal(sign, lambda *_: stop.close()) for sign in stops()}
+    given, asked, stopped = process.stdin, False, False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        stopped = True
+        if asked:  # within a write, closing is an error
+            with suppress(BrokenPipeError):  # it ended by itself
+                given.close()
+
+    handlers = {sign: signal.signal(sign, stop) for sign in stops()}
     try:
         with suppress(BrokenPipeError):  # it ended before it read: it has no events either
-            stop.write(json.dumps(spec) + "\n")
-            stop.flush()
+            given.write(json.dumps(spec) + "\n")
+            given.flush()
+        asked = True
+        if stopped:
+            stop()
         yield events_in(process.stdout)
     finally:
-        with suppress(BrokenPipeError):  # it ended by itself
-            stop.close()
+        asked = True
+        stop()
         process.wait()
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
