@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -20,6 +22,17 @@ if TYPE_CHECKING:  # the runner has an interpreter of its own
 LOG = 20  # last lines of a task's log that a failed case gets
 LOG_BYTES = 1 << 18  # that they are looked for in: a serving engine may write gigabytes
 SECRETS = ("TOKEN", "SECRET", "PASSWORD")  # the ends of variables' names, as the runner knows them
+
+
+def written(folder: Path) -> defaultdict[int, list[str]]:
+    """The names of the files in an array's folder, by task: listed once for all, as there may be a thousand."""
+    found = defaultdict[int, list[str]](list)
+    with suppress(OSError):  # a shared file system that fails for a moment is looked at again
+        for path in folder.iterdir():
+            number = path.name.partition(".")[0]
+            if number.isdecimal():
+                found[int(number)].append(path.name)
+    return found
 
 
 @dataclass
@@ -49,10 +62,11 @@ class Task:
         """Cases without an outcome; one that was skipped is still to be made, where Slurm queues the task again."""
         return [name for name in self.cases if self.outcomes.get(name, {"event": "skipped"})["event"] == "skipped"]
 
-    def events(self) -> Iterator[Event]:
-        """The events since the last time, in all lives of the task."""
-        for file in sorted(self.folder.glob(f"{self.number}.*.jsonl"), key=lambda file: int(file.suffixes[-2][1:])):
-            for event in events_in(self._lines(file)):
+    def events(self, there: Iterable[str]) -> Iterator[Event]:
+        """The events since the last time, in all lives of the task; `there` are the names of its files."""
+        lives = [Path(name) for name in there if name.endswith(".jsonl")]
+        for life in sorted(lives, key=lambda name: int(name.suffixes[-2][1:])):
+            for event in events_in(self._lines(self.folder / life)):
                 if event["event"] == "node":  # of the task, not of its runner
                     self._on_node(event)
                     continue
@@ -62,9 +76,10 @@ class Task:
                     continue
                 yield event
 
-    def log(self) -> Iterator[str]:
+    def log(self, there: Iterable[str]) -> Iterator[str]:
         """The lines of its log since the last time."""
-        yield from self._lines(self.folder / f"{self.number}.log")
+        if f"{self.number}.log" in there:
+            yield from self._lines(self.folder / f"{self.number}.log")
 
     def log_end(self, hidden: Mapping[str, str]) -> list[str]:
         """The end of its log, without paths of the machine and without secrets."""
@@ -90,7 +105,7 @@ class Task:
             with file.open("rb") as stream:
                 stream.seek(self._read.get(file, 0))
                 data = stream.read()
-        except FileNotFoundError:
+        except OSError:
             return
         whole = data[: data.rfind(b"\n") + 1]
         self._read[file] = self._read.get(file, 0) + len(whole)

@@ -17,7 +17,7 @@ from ...errors import SlurmError
 from ..on_machine import Show, stops
 from . import commands
 from .commands import State
-from .tasks import Task
+from .tasks import Task, written
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending
@@ -82,8 +82,9 @@ class Wait:
             if time.monotonic() >= ask_at:
                 self._ask(still)
                 ask_at, pause = time.monotonic() + pause, min(pause * 1.5, SELDOM_S)
+            there = {folder: written(folder) for folder in {task.folder for task in still}}
             for task in still:
-                self._follow(task)
+                self._follow(task, there[task.folder][task.number])
                 if not task.left:
                     task.ended()
                 elif time.monotonic() > patience:
@@ -98,11 +99,11 @@ class Wait:
             time.sleep(LOOK_S) if self._cancelled else self.stop.wait(LOOK_S)
         return {name: task.outcomes[name] for task in self.tasks for name in task.cases}
 
-    def _follow(self, task: Task) -> None:
-        for event in task.events():
+    def _follow(self, task: Task, there: Sequence[str]) -> None:
+        for event in task.events(there):
             if event["event"] != "skipped":  # Slurm may queue the task again
                 self.screen.show(event)
-        for line in task.log():
+        for line in task.log(there):
             self.screen.log(line)
 
     def _ask(self, tasks: Sequence[Task]) -> None:

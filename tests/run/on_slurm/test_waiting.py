@@ -14,7 +14,7 @@ import pytest
 from ci.errors import SlurmError
 from ci.run.on_slurm import commands, waiting
 from ci.run.on_slurm.commands import State
-from ci.run.on_slurm.tasks import Task
+from ci.run.on_slurm.tasks import Task, written
 from ci.run.on_slurm.waiting import REASONS, Screen, Wait
 
 NODE = {"event": "node", "node": "na", "machine": {"kind": "cpu", "gpu_name": ""}, "time": "2026-01-01T00:00:00+00:00"}
@@ -146,6 +146,16 @@ def test_a_task_that_was_queued_again_by_hand_has_its_last_words_waited_for_too(
     late = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
     outcomes, _, _ = wait(state("FAILED", node="na"), *[goes_on] * 300, ended, ended, late)
     assert {event["event"] for event in outcomes.values()} == {"done"}
+
+
+def test_a_folder_is_listed_once_for_all_its_tasks(tmp_path: Path) -> None:
+    assert written(tmp_path / "absent") == {}
+    for name in ("0.json", "0.0.jsonl", "0.10.jsonl", "0.log", "10.0.jsonl", "10.json", "id", "script.sh"):
+        (tmp_path / name).touch()
+    assert {number: sorted(names) for number, names in written(tmp_path).items()} == {
+        0: ["0.0.jsonl", "0.10.jsonl", "0.json", "0.log"],
+        10: ["10.0.jsonl", "10.json"],
+    }
 
 
 def test_cases_that_only_an_earlier_call_asked_for_are_none_of_this_one(wait: Any, tmp_path: Path) -> None:
