@@ -86,6 +86,9 @@ GroupName = Annotated[
 ]
 
 
+SuiteName = Annotated[Id, AfterValidator(_group)]  # a suite is a group too
+
+
 def _line(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError("one line of printable text, since it becomes one of a message")

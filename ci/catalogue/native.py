@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from .fields import FolderPath, GroupName, Id, Line, Minutes, Needs, RepoName, Repository, Strict
+from .fields import FolderPath, GroupName, Line, Minutes, Needs, RepoName, Repository, Strict, SuiteName
 
 ASSUMED_MINUTES = 5.0  # of a native case without an estimate: upstream's 300 s
 
@@ -83,10 +83,10 @@ class ServingVideo(Strict):
 class ServingCase(Strict):
     """A native case: the serving engine makes it, by what its own tests define under the same id."""
 
-    suite: Id = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
+    suite: SuiteName = Field(description="Cases of one suite are made side by side, in parts of about half an hour.")
     model: Repository = Field(description="What the serving engine loads; it fetches that itself.")
     needs: ServingNeeds
-    also: dict[Id, ServingNeeds] = Field(
+    also: dict[SuiteName, ServingNeeds] = Field(
         default_factory=dict,
         description="Other suites in which it stands, each with what it needs there. The suite's name as source group "
         "selects it so; a run makes a case once.",
@@ -104,3 +104,9 @@ class ServingCase(Strict):
     open: dict[Line, Line] = Field(
         default_factory=dict, description="Keys that are not established, and what is known."
     )
+
+    @model_validator(mode="after")
+    def _each_suite_once(self) -> Self:
+        if self.suite in self.also:
+            raise ValueError(f"other suites under also; {self.suite!r} is the case's own, whose needs are under needs")
+        return self

@@ -195,6 +195,21 @@ def test_a_mistake_in_a_native_case_is_named_with_case_and_key(tmp_path: Path) -
     assert "did you mean suite?" in found[1]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"suite": "smoke"}, "expected the name of a group of your own; 'smoke' is one of ours"),
+        ({"also": {"all": {"gpu": "b60"}}}, "expected the name of a group of your own; 'all' is one of ours"),
+        ({"also": {"1-gpu": {"gpu": "b60"}}}, "expected other suites under also; '1-gpu' is the case's own"),
+    ],
+)
+def test_a_suite_whose_name_means_something_else_is_a_mistake(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    (line,) = mistakes(write(tmp_path, one=native_body() | changes))
+    assert said in line
+
+
 @given(texts=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5))
 def test_any_text_is_an_argument_as_it_is_once_its_braces_are_written_twice(texts: list[str]) -> None:
     escaped = [text.replace("{", "{{").replace("}", "}}") for text in texts]
