@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from rich.filesize import decimal
+
 from ..errors import ArtifactError, reading, writing
 from ..words import are, counted
 from . import manifest as manifests
@@ -81,9 +83,4 @@ def read(folder: Path) -> dict[str, Any]:
 def count(folder: Path, cases: Mapping[str, Any], of: int) -> str:
     """How many cases of a run are traced, where, and how many bytes they have."""
     total = sum((folder / entry["file"]).stat().st_size for entry in cases.values())
-    return f"{counted(len(cases), 'case', of=of)} {are(len(cases))} traced in {folder}, {size(total)}"
-
-
-def size(count: int) -> str:
-    """Bytes for a person."""
-    return f"{count / 1e6:.1f} MB" if count < 1e8 else f"{count / 1e6:.0f} MB"  # noqa: PLR2004  # three digits
+    return f"{counted(len(cases), 'case', of=of)} {are(len(cases))} traced in {folder}, {decimal(total)}"

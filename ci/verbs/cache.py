@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+from rich.filesize import decimal
 from typing_extensions import Doc
 
 from ..catalogue import files
@@ -21,8 +22,6 @@ from ..words import counted
 from .options import OURS, Answer, Cases
 
 SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
-UNITS = ("B", "kB", "MB", "GB", "TB")
-THOUSAND = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ class Cache:
         return {repo for case in cases for repo in case.repositories}
 
     def _total(self, count: int, size: int) -> str:
-        what = f"{counted(count, 'item')}, {_bytes(size)}"
+        what = f"{counted(count, 'item')}, {decimal(size)}"
         if self.clean:
             return f"removed {what}"
         return f"{what}; --clean removes {'it' if count == 1 else 'them'}" if count else "nothing is there"
@@ -66,23 +65,15 @@ class Cache:
 def _table(places: dict[str, Path], sizes: dict[Item, int]) -> Iterator[str]:
     for kind, path in places.items():
         of_kind = [size for item, size in sizes.items() if item.kind == kind]
-        yield f"{kind:<8} {_bytes(sum(of_kind)):>9} {len(of_kind):>6}  {_short(path)}"
+        yield f"{kind:<8} {decimal(sum(of_kind)):>9} {len(of_kind):>6}  {_short(path)}"
     for item, size in sizes.items():
         if item.kind == WEIGHTS:
-            yield f"  {_bytes(size):>15}         {item.path.name.removeprefix('models--').replace('--', '/')}"
+            yield f"  {decimal(size):>15}         {item.path.name.removeprefix('models--').replace('--', '/')}"
 
 
 def _short(path: Path) -> str:
     home = os.path.expanduser("~")  # noqa: PTH111  # leaves the text where the user has no home
     return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
-
-
-def _bytes(size: float) -> str:
-    for unit in UNITS:
-        if size < THOUSAND or unit == UNITS[-1]:
-            break
-        size /= THOUSAND
-    return f"{size:.1f} {unit}" if unit in UNITS[2:] else f"{size:.0f} {unit}"
 
 
 def _seconds(text: str) -> float:

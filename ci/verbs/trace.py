@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from rich.filesize import decimal
 from typing_extensions import Doc
 
 from ..artifact import traces
@@ -47,7 +48,7 @@ class Trace(Chosen):
         """The selected cases as jobs for a host, once it is said how large their traces will be. Raises GtError."""
         cases = self.select()
         self.tracing.check(cases)
-        size = traces.size(self.tracing.bytes(cases))
+        size = decimal(self.tracing.bytes(cases))
         say(f"traces of {counted(len(cases), 'case')}: up to some {size}; --stages and --every make them smaller")
         # Fresh: what the result store has tells nothing of its tensors.
         return Generation(

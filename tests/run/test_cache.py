@@ -53,12 +53,12 @@ def test_each_place_is_shown_with_its_size_and_nothing_is_removed(home: Path) ->
     before = left(home)
     answer = Cache().run()
     rows = {line.split()[0]: line.split() for line in answer.text.splitlines()}
-    assert rows["results"] == ["results", "2", "kB", "2", str(home / "gt" / "results")]
-    assert rows["inputs"] == ["inputs", "1", "kB", "1", str(home / "gt" / "inputs")]
+    assert rows["results"] == ["results", "2.0", "kB", "2", str(home / "gt" / "results")]
+    assert rows["inputs"] == ["inputs", "1.0", "kB", "1", str(home / "gt" / "inputs")]
     assert rows["weights"][:1] + rows["weights"][-1:] == ["weights", str(home / "hub")]
     assert "black-forest-labs/FLUX.1-dev" in answer.text
     assert "somebody" not in answer.text
-    assert answer.lines == ["4 items, 4 kB; --clean removes them"]
+    assert answer.lines == ["4 items, 4.0 kB; --clean removes them"]
     assert left(home) == before
 
 

@@ -29,7 +29,7 @@ def test_a_trace_is_made_anew_beside_the_artifact_and_its_images_are_the_stores(
         r"^gt: traces of 1 case: up to some [\d.]+ MB; --stages and --every make them smaller$", said, re.M
     )
     assert said.index("up to some") < said.index("smoke_t2i: load")
-    assert re.search(r"^gt: 1 of 1 case is traced in traces, [\d.]+ MB$", said, re.M)
+    assert re.search(r"^gt: 1 of 1 case is traced in traces, [\d.]+ [kM]B$", said, re.M)
     assert {path.name: path.read_bytes() for path in (tmp_path / "gt").iterdir()} == before
     index = json.loads((tmp_path / "traces" / "trace.json").read_text())
     assert (index["schema_version"], index["producer"]["name"]) == (1, "diffusion-gt")
