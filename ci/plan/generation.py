@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..catalogue import gpus
 from ..catalogue.model import Case
@@ -15,6 +15,9 @@ from ..catalogue.selection import Selection
 from ..errors import GtError
 from .host import Host, kind_used
 from .jobs import Job
+
+if TYPE_CHECKING:  # the runner has an interpreter of its own
+    from gt_runner.events import Ending
 
 UNFINISHED = "not finished before, and --only-finished makes nothing"
 ENDS: Final = ("done", "reused", "failed", "skipped")  # the runner's `events.ENDS`: each case ends in one of these
@@ -50,6 +53,11 @@ class Generation:
         """Raises GtError where the cases are to be made again."""
         if self.fresh or self.verify:
             raise GtError("--only-finished gives what is there, --fresh and --verify make it again; leave one out")
+
+    def skip_others(self, outcomes: dict[str, Ending], reason: str) -> None:
+        """Give each case that has no outcome this one."""
+        for case in self.cases:
+            outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
 
     def run(self, jobs: Iterable[Mapping[str, Any]], **places: str | None) -> dict[str, Any]:
         """A run as the runner reads it; `places` are store, cache, models and previous, where it runs."""

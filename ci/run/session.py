@@ -87,7 +87,7 @@ async def _made(
         await (spread or engine).generate(results)
     if limit.cancelled_caught:
         await (spread or engine).salvage(results)
-        _skip(generation, results, f"not finished within --max-minutes {limits.max_minutes:g}")
+        generation.skip_others(results.outcomes, f"not finished within --max-minutes {limits.max_minutes:g}")
     hosts_used, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
     return results, manifest_of(generation, results.outcomes, version, hosts_used, moves, tool, settings.engine_ref)
 
@@ -97,7 +97,7 @@ async def finished(generation: Generation, settings: Settings, built: Images) ->
     generation.only_looked_at()
     results = Results()
     await Engine(generation, settings, built).look(results)
-    _skip(generation, results, UNFINISHED)
+    generation.skip_others(results.outcomes, UNFINISHED)
     version, tool = await dag.version(), await module_tool()
     manifest = manifest_of(generation, results.outcomes, version, tool=tool, engine_ref=settings.engine_ref)
     return await _artifact(results.directories, manifest), manifest
@@ -126,12 +126,6 @@ async def _placed(
     engine = Engine(generation, settings, built)
     spread = Spread(generation, settings, engine, nested, places)
     return engine, spread, spread.misplaced(bad)
-
-
-def _skip(generation: Generation, results: Results, reason: str) -> None:
-    """Give each case that has no outcome this reason."""
-    for case in generation.cases:
-        results.outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": reason})
 
 
 async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:

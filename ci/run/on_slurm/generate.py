@@ -138,8 +138,7 @@ def finished(call: Call) -> Outcome:
     call.run.only_looked_at()
     call.check()
     outcomes = call.finished()
-    for case in call.run.cases:
-        outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    call.run.skip_others(outcomes, UNFINISHED)
     return _outcome(call, outcomes)
 
 
