@@ -17,6 +17,7 @@ import yaml
 
 from ..errors import PinError, reading, writing
 from . import files
+from .strict_yaml import child
 
 Where = tuple[str | int, ...]
 Find = Callable[[str], "list[Open]"]
@@ -38,15 +39,16 @@ class Open:
 def open_revisions(text: str) -> list[Open]:
     """The repositories of a case file that have no revision. One that several cases share is there once."""
     spots: dict[int, Open] = {}
-    for name, case in _items(_child(yaml.compose(text), "cases")):
+    cases = child(yaml.compose(text), "cases")
+    for key, case in cases.value if isinstance(cases, yaml.MappingNode) else ():
         places = dict(_places(case))
         known = {
             repo.value: revision.value
             for node in places.values()
-            if (repo := _child(node, "repo")) and (revision := _child(node, "revision")) and not _is_null(revision)
+            if (repo := child(node, "repo")) and (revision := child(node, "revision")) and not _is_null(revision)
         }
         for where, node in places.items():
-            spot = _revision(text, node, ("cases", name, *where), known)
+            spot = _revision(text, node, ("cases", key.value, *where), known)
             if spot is not None:
                 spots.setdefault(spot.start, spot)
     return list(spots.values())
@@ -54,8 +56,8 @@ def open_revisions(text: str) -> list[Open]:
 
 def open_digest(text: str) -> list[Open]:
     """The base image of `images.yaml`, if it has no digest."""
-    base = _child(yaml.compose(text), "base")
-    digest, reference = _child(base, "digest"), _child(base, "reference")
+    base = child(yaml.compose(text), "base")
+    digest, reference = child(base, "digest"), child(base, "reference")
     if reference is None or digest is None or not _is_null(digest):
         return []
     return [Open(reference.value, ("base", "digest"), digest.start_mark.index, digest.end_mark.index)]
@@ -112,16 +114,16 @@ def case_files(folder: Path) -> list[Path]:
 
 def _places(case: yaml.Node) -> Iterator[tuple[Where, yaml.Node]]:
     for key in PLACES:
-        node = _child(case, key)
+        node = child(case, key)
         if node is not None:
             yield (key,), node
-    loras = _child(case, "loras")
+    loras = child(case, "loras")
     for number, entry in enumerate(loras.value if isinstance(loras, yaml.SequenceNode) else []):
         yield ("loras", number), entry
 
 
 def _revision(text: str, node: yaml.Node, where: Where, known: Mapping[str, str]) -> Open | None:
-    repo, revision = _child(node, "repo"), _child(node, "revision")
+    repo, revision = child(node, "repo"), child(node, "revision")
     if not isinstance(node, yaml.MappingNode) or repo is None or not (revision is None or _is_null(revision)):
         return None
     at, value = (*where, "revision"), known.get(repo.value)
@@ -142,15 +144,6 @@ def _set(data: Any, where: Where, value: str) -> None:
     for key in parents:
         data = data[key]
     data[last] = value
-
-
-def _items(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        yield from ((key.value, value) for key, value in node.value)
-
-
-def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    return next((value for key, value in _items(node) if key == name), None)
 
 
 def _is_null(node: yaml.Node) -> bool:
