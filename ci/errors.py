@@ -156,10 +156,7 @@ def printable(text: str) -> str:
 
     White space becomes a space, and what is not printable its escape: a control character must not act.
     """
-    return "".join(map(_visible, text))
-
-
-def _visible(character: str) -> str:
-    if character.isprintable():
-        return character
-    return " " if character.isspace() else character.encode("unicode_escape").decode("ascii")
+    return "".join(
+        each if each.isprintable() else " " if each.isspace() else each.encode("unicode_escape").decode("ascii")
+        for each in text
+    )

@@ -16,7 +16,8 @@ def counted(count: int, noun: str, *, of: int | None = None) -> str:
     """`1 case`, `2 cases`, and with `of` `1 of 2 cases`; the noun is given in the singular."""
     if of is not None:
         return f"{count} of {counted(of, noun)}"
-    return f"{count} {noun if count == 1 else _plural(noun)}"
+    plural = re.sub(r"(?<=[^aeiou])y$", "ie", noun) + "s"
+    return f"{count} {noun if count == 1 else plural}"
 
 
 def are(count: int, *, of: int | None = None) -> str:
@@ -31,10 +32,6 @@ def at_least(minutes: float, digits: int = 0) -> float:
     """
     scale: int = 10**digits
     return math.ceil(float(f"{minutes * scale:.12g}")) / scale
-
-
-def _plural(noun: str) -> str:
-    return re.sub(r"(?<=[^aeiou])y$", "ie", noun) + "s"
 
 
 def first_mistake(error: ValidationError) -> str:

@@ -44,11 +44,11 @@ def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> 
     """The function of the Dagger module that runs a verb; `cache` is Dagger's policy for its calls."""
     options = [field for field in fields(verb) if field.mark(Written) is None]
     own_body: Any = getattr(verb, "run_on_engine", None)
-    body = _run if own_body is None else _run_on_engine
 
     async def run(self: Any, **values: Any) -> Any:  # noqa: ARG001  # the module has no state
         with plain_errors():
-            return await body(verb, {field.name: await _value(field, values[field.name]) for field in options})
+            arguments: Any = {field.name: await _value(field, values[field.name]) for field in options}
+            return await (_run(verb, arguments) if own_body is None else own_body(verb(**arguments)))
 
     gives = _gives(verb) if own_body is None else get_type_hints(own_body)["return"]
     parameters = [_parameter(field) for field in options]
@@ -58,10 +58,6 @@ def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> 
     run.__signature__ = inspect.Signature([this, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": gives}
     return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.11 lack `cache`
-
-
-async def _run_on_engine(verb: Any, values: Mapping[str, Any]) -> Any:
-    return await verb(**values).run_on_engine()
 
 
 async def _run(verb: Any, values: Mapping[str, Any]) -> Any:

@@ -31,15 +31,11 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give an option that stands alone the empty value."""
-        optional = {name for each in self.params if _is_optional(each) for name in each.opts}
+        optional = {name for each in self.params if str(each.metavar).startswith("[") for name in each.opts}
         following = [*args[1:], "-"]
         pairs = zip(args, following, strict=True) if args else ()
         filled = [f"{arg}=" if arg in optional and after.startswith("-") else arg for arg, after in pairs]
         return super().parse_args(ctx, filled)
-
-
-def _is_optional(parameter: Any) -> bool:
-    return (getattr(parameter, "metavar", None) or "").startswith("[")
 
 
 def command(verb: type[Verb]) -> Callable[..., None]:
