@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import signal
 import sys
-from importlib.metadata import version
 from itertools import chain
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from .artifact.tool import version
 from .errors import GtError
 from .run.on_machine import stops
 from .verbs.artifact import Attest, Collect, Summary, Verdict
@@ -63,10 +63,10 @@ for each in CASES:
 app.add_typer(cases, name="cases")
 
 
-def print_version(wanted: bool) -> None:
-    """Print the version of the package and exit, where that is wanted."""
-    if wanted:
-        typer.echo(f"gt {version('diffusion-gt')}")
+def print_version(request: bool) -> None:
+    """Print the version of the package and exit, where that is asked for."""
+    if request:
+        typer.echo(f"gt {version()}")
         raise typer.Exit
 
 

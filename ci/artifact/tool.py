@@ -18,8 +18,8 @@ def of_checkout() -> Tool:
     commit = _git("rev-parse", "HEAD")
     tagged = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
     changes = _git("status", "--porcelain")
-    version = tagged.removeprefix("v") if tagged else _package()
-    return Tool(version=version, commit=commit or None, dirty=None if not commit or changes is None else bool(changes))
+    name = tagged.removeprefix("v") if tagged else version()
+    return Tool(version=name, commit=commit or None, dirty=None if not commit or changes is None else bool(changes))
 
 
 def of_module(source: str, ref: str = "", commit: str = "") -> Tool:
@@ -27,16 +27,12 @@ def of_module(source: str, ref: str = "", commit: str = "") -> Tool:
 
     `source` is the digest of the module's source; `ref` and `commit` name a module from git, which holds no changes.
     """
-    return Tool(
-        version=_package(),
-        commit=commit or None,
-        dirty=False if commit else None,
-        ref=ref or None,
-        source=source,
-    )
+    dirty = False if commit else None
+    return Tool(version=version(), commit=commit or None, dirty=dirty, ref=ref or None, source=source)
 
 
-def _package() -> str:
+def version() -> str:
+    """The version of the package."""
     return importlib.metadata.version("diffusion-gt")
 
 

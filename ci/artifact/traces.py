@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -18,11 +17,6 @@ from .manifest import Manifest
 
 NAME: Final = "trace.json"
 SCHEMA_VERSION = 1  # of `gt_trace`
-
-
-def version() -> str:
-    """The version that a trace names as its producer's."""
-    return importlib.metadata.version("diffusion-gt")
 
 
 def begin(folder: Path, cases: Iterable[str]) -> None:

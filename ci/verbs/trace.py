@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from typing_extensions import Doc
 
 from ..artifact import traces
+from ..artifact.tool import version
 from ..plan import host, jobs
 from ..plan.generation import Generation
 from ..plan.tracing import Tracing
@@ -78,7 +79,7 @@ class TraceOnMachine(Trace):
 
     def _outcome(self, generation: Generation) -> on_machine.Outcome:
         places = on_machine.Places(path_of(self.models), insist=bool(self.devices))
-        trace = self.tracing.as_runner_reads_it(str(self.output.path.resolve()), traces.version())
+        trace = self.tracing.as_runner_reads_it(str(self.output.path.resolve()), version())
         with drawn(len(generation.cases)) as bars:
             return on_machine.generate(
                 generation, places, bars.show if bars else None, preflight=not self.skip_preflight, trace=trace

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import dagger
 
-from ..artifact import traces
+from ..artifact.tool import version
 from ..errors import GtError
 from ..run import recipes, session
 from ..run.images import Images
@@ -27,7 +27,7 @@ class TraceOnEngine(MakingOnEngine, Trace):
         near = replace(self, cases=await near_folder(self.cases, "cases"))
         built = Images(self.base_image, recipes.published(self.images, SOURCES))
         generation = near.generation(await offered(built, self.kind, self.devices))
-        kept = self.tracing.as_runner_reads_it(TRACES, traces.version())
+        kept = self.tracing.as_runner_reads_it(TRACES, version())
         settings = replace(self.settings(self.cases, None), trace=kept)
         limits = session.Limits(preflight=not self.skip_preflight)
         directory, index, manifest = await session.trace(generation, settings, built, limits)
