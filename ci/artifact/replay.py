@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..words import first_mistake
 from .manifest import Manifest
 from .records import CaseRecord, RunRecord, Tool
 from .tool import of_checkout
+from .verdict import has_digest
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,10 @@ def _missing(record: CaseRecord, here: Ground) -> Iterator[str]:
         path = here.inputs / each.path
         if not path.is_file():
             yield f"input {each.path} is not in {here.inputs}; --cases names the folder that it lies in"
-        elif _sha256(path) != each.sha256:
+            continue
+        with reading(path, ReproduceError):
+            same = has_digest(path, each.sha256)
+        if not same:
             yield f"input {each.path} in {here.inputs} is another file: its sha256 is not {each.sha256}"
     for weights in record.weights:
         if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
@@ -221,11 +224,6 @@ def _jobs(cases: Mapping[str, Case], records: Mapping[str, CaseRecord], host: Ho
         kind = gpu.kind if gpu is not None and gpu.kind in (CPU, host.kind) else host.kind
         kinds.setdefault(kind, []).append(case)
     return [job for kind, group in kinds.items() for job in jobs.plan(group, on=kind)]
-
-
-def _sha256(path: Path) -> str:
-    with reading(path, ReproduceError):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _by_case(texts: Iterable[tuple[str, str]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..words import are, counted
 from .manifest import NAME, Manifest
 from .records import CaseRecord
 from .replay import Again, origin
+from .verdict import has_digest
 
 # Of a case's record: all that may explain other bytes.
 EXPLAINS = {
@@ -78,7 +78,7 @@ def measure(report: Reproduction, then: Path, now: Path, compare: Measure) -> No
     """Add how much files differ, for those of which the old bytes are at hand in the folder `then`."""
     files = {name: file for case in report.cases.values() for name, file in case.files.items()}
     other = {name: file for name, file in files.items() if file.now is not None and not file.identical}
-    there = [name for name, file in other.items() if _sha256(then / name) == file.then]
+    there = [name for name, file in other.items() if has_digest(then / name, file.then)]
     if not there:
         return
     with tempfile.TemporaryDirectory(prefix="gt-then-") as folder:
@@ -94,10 +94,6 @@ def values(comparison: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """What `compare` measured of each file against published GT."""
     files = [file for case in comparison["cases"] for file in case["files"]]
     return {file["name"]: file["published"]["values"] for file in files if file["published"]}
-
-
-def _sha256(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _case(name: str, then: CaseRecord, old: Manifest, new: Manifest) -> ReproducedCase:

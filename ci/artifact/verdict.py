@@ -37,8 +37,12 @@ def spoilt(manifest: Manifest, artifact: Path) -> Iterator[str]:
 
 def whole(artifact: Path, file: FileRecord) -> bool:
     """Whether a file is there, and is the one that the manifest names."""
-    path = artifact / file.name
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == file.sha256
+    return has_digest(artifact / file.name, file.sha256)
+
+
+def has_digest(path: Path, sha256: str) -> bool:
+    """Whether a file is there, and has this digest."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
 
 
 def _reason(record: CaseRecord | None) -> str | None:
