@@ -105,7 +105,7 @@ class Images:
         return Image(container.with_workdir("/gt"), {"reference": reference_name, "recipe": recipe.digest})
 
     def _with_engine(self, container: dagger.Container, engine: ServingEngine) -> dagger.Container:
-        container = self._with_uv(container).with_exec(["uv", "venv", "--seed", VENV])
+        container = with_uv(container, self._data.uv).with_exec(["uv", "venv", "--seed", VENV])
         container = container.with_env_variable("VIRTUAL_ENV", VENV)
         container = container.with_env_variable("PATH", f"{VENV}/bin:${{PATH}}", expand=True)
         for command in engine.install:
@@ -139,7 +139,7 @@ class Images:
         return _running(dag.container().from_(self._base))
 
     def _built(self, name: str, base: dagger.Container) -> dagger.Container:
-        container = self._with_uv(base)
+        container = with_uv(base, self._data.uv)
         for tier in recipes.tiers(name):
             container = self._installed(container, tier)
         container = container.without_mount(BUILDING["UV_CACHE_DIR"])
@@ -147,12 +147,6 @@ class Images:
             container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
         container = container.with_file(f"{RUNNER}/{recipes.TRACER}", self._folder.file(f"runner/{recipes.TRACER}"))
         return _running(container).with_exec(["python", "-m", "compileall", "-q", RUNNER])
-
-    def _with_uv(self, base: dagger.Container) -> dagger.Container:
-        container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", self._uv])
-        for variable, value in BUILDING.items():
-            container = container.with_env_variable(variable, value)
-        return container.with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
 
     def _installed(self, container: dagger.Container, tier: str) -> dagger.Container:
         """One layer: it changes with its lock file alone, so a change of code installs nothing again."""
@@ -162,9 +156,13 @@ class Images:
             ["uv", "sync", "--locked", "--no-install-package", "gt-runner", "--project", f"{BUILD}/{tier}"]
         )
 
-    @property
-    def _uv(self) -> str:
-        return f"uv=={self._data.uv}"
+
+def with_uv(base: dagger.Container, version: str) -> dagger.Container:
+    """The container with uv, its settings and its cache."""
+    container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", f"uv=={version}"])
+    for variable, value in BUILDING.items():
+        container = container.with_env_variable(variable, value)
+    return container.with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
 
 
 def _running(container: dagger.Container) -> dagger.Container:

@@ -7,7 +7,7 @@ from dagger import dag
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 
 from ..run import recipes
-from ..run.images import BUILDING
+from ..run.images import with_uv
 
 SOURCE = "/src"
 LAST_WORDS = 2_000  # characters of a failed check
@@ -31,16 +31,9 @@ async def run(name: str, source: dagger.Directory) -> None:
 
 def _checked(name: str, source: dagger.Directory) -> dagger.Container:
     data = recipes.data()
-    container = (
-        dag.container()
-        .from_(data.address)
-        .with_exec(["sh", "-c", f"apt-get update -qq && apt-get install -qqy {' '.join(PACKAGES)}"])
-        .with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", f"uv=={data.uv}"])
-        .with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
-        .with_workdir(SOURCE)
-    )
-    for variable, value in BUILDING.items():
-        container = container.with_env_variable(variable, value)
+    packages = f"apt-get update -qq && apt-get install -qqy {' '.join(PACKAGES)}"
+    container = dag.container().from_(data.address).with_exec(["sh", "-c", packages])
+    container = with_uv(container, data.uv).with_workdir(SOURCE)
     for file in ("pyproject.toml", "uv.lock", "containers/runner/pyproject.toml"):
         container = container.with_file(f"{SOURCE}/{file}", source.file(file))
     install = "uv sync --locked --no-install-project --no-install-package gt-runner"
