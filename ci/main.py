@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dagger import object_type
 
-import dagger
-from dagger import Doc, function, object_type
-
-from .run.dagger_interface import from_caller
 from .verbs import checks
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cases import CasesDiffOnEngine, CasesList, CasesShow, CasesValidate
@@ -21,12 +17,6 @@ from .verbs.publish_on_engine import PublishAccessOnEngine, PublishOnEngine
 from .verbs.reproduce_on_engine import ReproduceOnEngine
 from .verbs.to_dagger import call
 from .verbs.trace_on_engine import TraceOnEngine
-
-Checkout = Annotated[
-    dagger.Directory,
-    *from_caller("/", without=(".git", ".venv", "**/__pycache__", ".*_cache", "gt")),
-    Doc("This repository."),
-]
 
 
 @object_type
@@ -64,27 +54,14 @@ class DiffusionGt:
     cases_show = call(CasesShow)
     cases_validate = call(CasesValidate)
     cases_diff = call(CasesDiffOnEngine)
-
-    @function
-    @dagger.check  # the class has a `check` of its own
-    async def lint(self, checkout: Checkout) -> None:
-        """Check style and format of this repository."""
-        await checks.run("lint", checkout)
-
-    @function
-    @dagger.check  # the class has a `check` of its own
-    async def types(self, checkout: Checkout) -> None:
-        """Check the types of this repository."""
-        await checks.run("types", checkout)
-
-    @function
-    @dagger.check  # the class has a `check` of its own
-    async def tests(self, checkout: Checkout) -> None:
-        """Run the tests of this repository, but for those that need an engine."""
-        await checks.run("tests", checkout)
-
-    @function
-    @dagger.check  # the class has a `check` of its own
-    async def schemas(self, checkout: Checkout) -> None:
-        """Check that the published JSON Schemas are those of the models."""
-        await checks.run("schemas", checkout)
+    # Checks of this repository.
+    lint = checks.check("lint", "Check style and format of this repository.", "ruff check", "ruff format --check")
+    types = checks.check("types", "Check the types of this repository.", "mypy")
+    tests = checks.check(
+        "tests", "Run the tests of this repository, but for those that need an engine.", "pytest -m 'not engine'"
+    )
+    schemas = checks.check(
+        "schemas",
+        "Check that the published JSON Schemas are those of the models.",
+        "pytest tests/catalogue/test_schemas.py",
+    )

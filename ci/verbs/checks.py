@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import dagger
-from dagger import dag
+from dagger import Doc, dag, function
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 
 from ..run import recipes
+from ..run.dagger_interface import from_caller
 from ..run.images import with_uv
 
 SOURCE = "/src"
 LAST_WORDS = 2_000  # characters of a failed check
-COMMANDS = {
-    "lint": ("ruff check", "ruff format --check"),
-    "types": ("mypy",),
-    "tests": ("pytest -m 'not engine'",),
-    "schemas": ("pytest tests/catalogue/test_schemas.py",),
-}
 PACKAGES = ("chromium", "git", "libseccomp2")  # what tests run besides Python
 
-
-async def run(name: str, source: dagger.Directory) -> None:
-    """Run a check. Raises a FunctionError with the end of its output where it fails."""
-    try:
-        await _checked(name, source).sync()
-    except dagger.ExecError as error:
-        output = (error.stdout + error.stderr)[-LAST_WORDS:]
-        raise FunctionError(f"{name}: the end of its output:\n{output}") from None
+Checkout = Annotated[
+    dagger.Directory,
+    *from_caller("/", without=(".git", ".venv", "**/__pycache__", ".*_cache", "gt")),
+    Doc("This repository."),
+]
 
 
-def _checked(name: str, source: dagger.Directory) -> dagger.Container:
+def check(name: str, words: str, *commands: str) -> Any:
+    """The function of the Dagger module that runs a check, of this name and with these words as its help.
+
+    It raises a FunctionError with the end of the commands' output where one fails.
+    """
+
+    async def run(self: Any, checkout: Checkout) -> None:  # noqa: ARG001  # the module has no state
+        try:
+            await _ran(commands, checkout).sync()
+        except dagger.ExecError as error:
+            output = (error.stdout + error.stderr)[-LAST_WORDS:]
+            raise FunctionError(f"{name}: the end of its output:\n{output}") from None
+
+    run.__name__, run.__doc__ = name, words
+    return function(dagger.check(run))
+
+
+def _ran(commands: tuple[str, ...], source: dagger.Directory) -> dagger.Container:
     data = recipes.data()
     packages = f"apt-get update -qq && apt-get install -qqy {' '.join(PACKAGES)}"
     container = dag.container().from_(data.address).with_exec(["sh", "-c", packages])
@@ -38,5 +49,4 @@ def _checked(name: str, source: dagger.Directory) -> dagger.Container:
         container = container.with_file(f"{SOURCE}/{file}", source.file(file))
     install = "uv sync --locked --no-install-project --no-install-package gt-runner"
     container = container.with_exec(["sh", "-c", install]).with_directory(SOURCE, source)
-    commands = " && ".join(f"uv run --locked {command}" for command in COMMANDS[name])
-    return container.with_exec(["sh", "-c", commands])
+    return container.with_exec(["sh", "-c", " && ".join(f"uv run --locked {command}" for command in commands)])
