@@ -63,5 +63,5 @@ class DiffusionGt:
     schemas = checks.check(
         "schemas",
         "Check that the published JSON Schemas are those of the models.",
-        "pytest tests/catalogue/test_schemas.py",
+        "pytest tests/artifact/test_schemas.py",
     )

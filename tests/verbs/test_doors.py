@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -36,6 +37,12 @@ COMMANDS = commands()
 
 def test_each_verb_of_gt_is_a_function_of_the_module_and_the_other_way_round() -> None:
     assert COMMANDS.keys() - ONLY_ON_MACHINE == {name for name in FUNCTIONS if name} - ONLY_ON_ENGINE
+
+
+def test_a_check_of_the_module_runs_tests_that_are_there() -> None:
+    paths = re.findall(r"tests/[\w/.]+", (ROOT / "ci" / "main.py").read_text())
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - ONLY_ON_MACHINE))
