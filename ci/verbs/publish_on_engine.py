@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,20 +59,20 @@ class PublishOnEngine(FromEngine, Publish):
         cases = await transfer.exported(self.cases.directory, "cases") if self.prune else Path()  # for pruning alone
         judge = (await Images(self.base_image, {}).image(CHECK)).container
 
-        async def judged(published: Path) -> None:
-            there = transfer.folder(published) if any(published.iterdir()) else None
-            await on_engine.gate(judge, on_engine.Judged(self.artifact.directory, published=there))
+        async def gate(_: Path, published: Path) -> None:
+            directory = transfer.folder(published) if any(published.iterdir()) else None
+            await on_engine.gate(judge, on_engine.Judged(self.artifact.directory, published=directory))
 
-        def gate(_: Path, published: Path) -> None:
-            anyio.from_thread.run(judged, published)
-
-        async def measured(published: Path) -> dict[str, Any]:
+        async def compare(_: Path, published: Path) -> dict[str, Any]:
             judged = on_engine.Judged(self.artifact.directory, published=transfer.folder(published))
             return await on_engine.comparison(judge, judged)
 
-        def compare(_: Path, published: Path) -> dict[str, Any]:
-            return anyio.from_thread.run(measured, published)
-
         verb = replace(self, token=None if self.token is None else await self.token.plain())
-        answer = await anyio.to_thread.run_sync(partial(verb.publish, artifact, cases, gate, compare))
+        answer = await anyio.to_thread.run_sync(
+            verb.publish,
+            artifact,
+            cases,
+            lambda *folders: anyio.from_thread.run(gate, *folders),
+            lambda *folders: anyio.from_thread.run(compare, *folders),
+        )
         return answer.words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,14 +71,11 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
 
 
 async def _measure(report: Reproduction, old: Path, new: Path, container: dagger.Container) -> None:
-    async def compared(now: Path, then: Path) -> str:
+    async def compare(now: Path, then: Path) -> Mapping[str, Metrics]:
         judged = judge.Judged(transfer.folder(now), published=transfer.folder(then))
-        return await (await judge.compare(container, judged)).file("compare.json").contents()
+        return values(await judge.comparison(container, judged))
 
-    def compare(now: Path, then: Path) -> Mapping[str, Metrics]:
-        return values(json.loads(anyio.from_thread.run(compared, now, then)))
-
-    await anyio.to_thread.run_sync(measure, report, old, new, compare)
+    await anyio.to_thread.run_sync(measure, report, old, new, lambda *folders: anyio.from_thread.run(compare, *folders))
 
 
 def _files(report: Reproduction, artifact: dagger.Directory, *, must_match: bool) -> dagger.Directory:
