@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import dagger
 
+from ..artifact import traces
 from ..artifact.tool import version
 from ..errors import GtError
 from ..run import recipes, session
