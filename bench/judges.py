@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,14 +75,20 @@ class Judged:
 
 
 def measure(folder: Path, other: Path | None = None, ways: Iterable[str] = SPOILT) -> list[Judged]:
-    """Judge every change of every image. Raises JudgeError where the folder has too few images."""
+    """Judge every change of every image. Raises JudgeError where the folders do not hold what that takes."""
     images = artifact.images(folder)
     if len(images) < FEWEST:
         raise JudgeError(f"{folder} holds {len(images)} images; {FEWEST} are needed at least")
+    twice = [stem for stem, count in Counter(path.stem for path in images).items() if count > 1]
+    if twice:  # a changed image is a PNG file of that name
+        raise JudgeError(f"{folder} holds several images that are named {', '.join(twice)}; name each otherwise")
     settings = [Setting(images, way, None) for way in HARMLESS]
     settings += [Setting(images, way, strength) for way in ways for strength in range(len(STRENGTHS))]
     if other is not None:
-        settings.append(Setting([path for path in images if (other / path.name).is_file()], OTHER, None, other))
+        shared = [path for path in images if (other / path.name).is_file()]
+        if not shared:
+            raise JudgeError(f"{other} holds no image of a name that is in {folder}")
+        settings.append(Setting(shared, OTHER, None, other))
     return [judged for several in pool.each(_judge, settings) for judged in several]
 
 
@@ -101,7 +109,10 @@ def _judge(setting: Setting) -> list[Judged]:
 
 
 def _rgb(path: Path) -> Image.Image:
-    return Image.fromarray(read(path).rgb)
+    try:
+        return Image.fromarray(read(path).rgb)
+    except PictureError as error:
+        raise JudgeError(f"{path}: {error}") from None
 
 
 def _judged(setting: Setting, name: str, found: Mapping[str, object], new: Picture, original: Picture) -> Judged:
@@ -208,6 +219,11 @@ def _verdict(alarms: int, misses: Sequence[int], there: Sequence[int]) -> str:
     return "agrees" if not sum(misses[1:]) else "agrees: no limit without false alarms misses less"
 
 
+def _finite(value: float) -> float | None:
+    """JSON has no word for infinity."""
+    return value if math.isfinite(value) else None
+
+
 def main() -> int:
     """Measure, write, print the tables."""
     parser = argparse.ArgumentParser(prog="bench.judges", description=__doc__)
@@ -223,7 +239,8 @@ def main() -> int:
     text = "\n".join([*table(judged), "", *limits_table(judged), ""])
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "judges.md").write_text(text, encoding="utf-8")
-    lines = json.dumps([asdict(each) for each in judged], indent=1, ensure_ascii=False)
+    whole = [asdict(each) | {"values": {name: _finite(each.values[name]) for name in each.values}} for each in judged]
+    lines = json.dumps(whole, indent=1, ensure_ascii=False)
     (options.output / "judges.json").write_text(lines + "\n", encoding="utf-8")
     print(text)
     return 0

@@ -13,6 +13,7 @@ from skimage.metrics import structural_similarity
 
 from bench import judges, spoiling
 from bench.judges import Judged
+from gt_judge import pool
 from tests.support import pictures
 from tests.support.pictures import scene
 
@@ -95,12 +96,35 @@ def test_the_command_writes_both_tables_and_every_value(
     monkeypatch.setattr(sys, "argv", ["bench.judges", str(tmp_path), "-o", str(tmp_path / "out")])
     assert judges.main() == 0
     assert (tmp_path / "out" / "judges.md").read_text() == capsys.readouterr().out.removesuffix("\n")
-    assert len(json.loads((tmp_path / "out" / "judges.json").read_text())) == len(judged)
+    written = json.loads((tmp_path / "out" / "judges.json").read_text(), parse_constant=pytest.fail)  # no Infinity
+    assert len(written) == len(judged)
+    assert any(each["values"]["psnr"] is None for each in written)
 
 
-def test_a_folder_of_one_image_is_refused_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("names", "other", "said"),
+    [
+        ([], None, "holds 0 images; 2 are needed at least"),
+        (["a.png", "b.png", "a.jpg"], None, "holds several images that are named a; name each otherwise"),
+        (["a.png", "b.png"], ["c.png"], "holds no image of a name that is in"),
+        (["a.png", "grey.png"], None, "grey.png: not plain RGB"),
+    ],
+)
+def test_a_folder_that_cannot_be_judged_is_refused_in_words(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    names: list[str],
+    other: list[str] | None,
+    said: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench.judges", str(tmp_path), "-o", str(tmp_path / "out")])
+    for folder, images in (("images", names), ("other", other or [])):
+        (tmp_path / folder).mkdir()
+        for name in images:
+            Image.new("L" if "grey" in name else "RGB", (32, 32)).save(tmp_path / folder / name)
+    options = ["--other", str(tmp_path / "other")] if other else []
+    words = ["bench.judges", str(tmp_path / "images"), "-o", str(tmp_path / "out"), *options]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(pool, "each", map)
     assert judges.main() == 1
-    assert "holds 0 images; 2 are needed at least" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
