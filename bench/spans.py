@@ -42,7 +42,7 @@ class Timeline:
     def busy(self, card: str) -> float:
         """The share of the time from the end of the card's first load to its last call's end that it computed."""
         start, end = self._working(card)
-        calls = sum(span.end - span.start for span in self._calls(card))
+        calls = sum(span.end - span.start for span in self.calls(card))
         return calls / (end - start) if calls else 0.0
 
     def kernels(self, card: str) -> float | None:
@@ -51,11 +51,12 @@ class Timeline:
         percent = [share for at, share in self.samples.get(card, []) if start <= at <= end]
         return sum(percent) / len(percent) / 100 if percent else None
 
-    def _calls(self, card: str) -> list[Span]:
+    def calls(self, card: str) -> list[Span]:
+        """Of a card."""
         return [span for span in self.spans if span.card == card and span.phase == "generate"]
 
     def _working(self, card: str) -> tuple[float, float]:
-        calls = self._calls(card)
+        calls = self.calls(card)
         return min((span.start for span in calls), default=0.0), max((span.end for span in calls), default=0.0)
 
 

@@ -28,12 +28,13 @@ SAMPLES = "#666666"
 
 
 def draw(runs: Mapping[str, Timeline], path: Path) -> None:
-    """A row for each GPU of each run: phases above, what nvidia-smi saw below them."""
+    """A row for each GPU of each run: phases above, thin where the GPU computes; what nvidia-smi saw below them."""
     rows = [(name, card, run) for name, run in runs.items() for card in run.cards]
     figure, axes = plt.subplots(figsize=(12, 1.2 + 0.8 * len(rows)), layout="constrained")
     for place, (_, card, run) in enumerate(rows):
         for span in (span for span in run.spans if span.card == card):
-            height, below = (0.16, 0.26) if span.phase == "save" else (0.4, 0.0)
+            beside = span.phase != "generate" and any(call.start < span.end <= call.end for call in run.calls(card))
+            height, below = (0.16, 0.26) if beside or span.phase == "save" else (0.4, 0.0)
             long, colour = span.end - span.start, COLOURS[span.phase]
             axes.barh(place + below, long, height, left=span.start, color=colour, edgecolor="white", linewidth=0.5)
         seen = run.samples.get(card, [])
