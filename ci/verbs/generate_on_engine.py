@@ -22,7 +22,7 @@ from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
 from .generate import Generate, bad_lines, count
 from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
-from .options import AtLeast, Folder, Secret, say
+from .options import AtLeast, Folder, Secret, directory_of, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class MakingOnEngine:
             results=self.results or dag.cache_volume("diffusion-gt-results"),
             code={source: folder.directory for source, folder in code.items() if folder is not None},
             engine=checkout,
-            previous=None if previous is None else previous.directory,
+            previous=directory_of(previous),
             token=None if self.hf_token is None else self.hf_token.secret,
             hf_endpoint=self.hf_endpoint,
             parallel=parallel,
@@ -119,10 +119,9 @@ class GenerateOnEngine(MakingOnEngine, Generate):
     async def _checkout(self, cases: Iterable[Case], built: Images) -> Checkout | None:
         """The checkout of the serving engine that makes the cases, if they are native ones."""
         serving = next((case.serving for case in cases if case.serving is not None), None)
-        directory = None if self.engine is None else self.engine.directory
         if serving is None and self.engine_ref:  # no error: a CI's workflow has one field for both modes
             say(f"--engine-ref {self.engine_ref} is for native cases, and these are none")
-        return None if serving is None else await built.checkout(serving, directory, self.engine_ref)
+        return None if serving is None else await built.checkout(serving, directory_of(self.engine), self.engine_ref)
 
     def _hosts(self) -> list[FleetHost]:
         """The GPU hosts that were named. Raises HostError or FleetError."""

@@ -12,7 +12,7 @@ from ..run.images import Images
 from ..run.recipes import CHECK, COMPARE
 from .images import BaseImage
 from .judge import Check, Compare, Diverge
-from .options import Folder
+from .options import directory_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +49,14 @@ class CompareOnEngine(Compare):
         judged = on_engine.Judged(
             self.artifact.directory,
             self.images_only,
-            _directory(self.published),
-            _directory(self.engine),
+            directory_of(self.published),
+            directory_of(self.engine),
             self.engine_gpu,
             self.noise_floor,
             self.history,
-            _directory(self.models),
-            _directory(self.reference_trace),
-            _directory(self.other_trace),
+            directory_of(self.models),
+            directory_of(self.reference_trace),
+            directory_of(self.other_trace),
         )
         return await on_engine.compare(await _judge(self.base_image, COMPARE if self.models else CHECK), judged)
 
@@ -74,12 +74,8 @@ class DivergeOnEngine(Diverge):
 
 
 def _judged(verb: Check) -> on_engine.Judged:
-    return on_engine.Judged(verb.artifact.directory, verb.images_only, _directory(verb.published))
+    return on_engine.Judged(verb.artifact.directory, verb.images_only, directory_of(verb.published))
 
 
 async def _judge(base_image: str, image: str) -> dagger.Container:
     return (await Images(base_image, {}).image(image)).container
-
-
-def _directory(folder: Folder | None) -> dagger.Directory | None:
-    return None if folder is None else folder.directory

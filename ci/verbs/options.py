@@ -49,6 +49,11 @@ def path_of(folder: Folder | None) -> Path | None:
     return None if folder is None else folder.path
 
 
+def directory_of(folder: Folder | None) -> dagger.Directory | None:
+    """What an optional folder is on the engine."""
+    return None if folder is None else folder.directory
+
+
 class Secret:
     """A token. `gt` reads it from a variable, so that it never stands on a command line."""
 

@@ -42,7 +42,7 @@ class PinOnMachine(Pin):
                 unresolved += [f"{path.name}: {spot.what} is open" for spot in open_revisions(read_text(path))]
             else:
                 lines += pin(path, open_revisions, partial(_commits, unresolved))
-        if self.cases is OURS or self.cases.path == OURS.path:
+        if self.cases.path == OURS.path:
             images = read_text(recipes.CONTAINERS / "images.yaml")
             advice = "" if self.check else f"; `{CALL} pin -o .` resolves it"
             unresolved += [f"images.yaml: {spot.what} is open{advice}" for spot in open_digest(images)]

@@ -33,6 +33,7 @@ from .options import (
     Typed,
     Written,
     check_checkout,
+    path_of,
     say,
     write_text,
 )
@@ -88,13 +89,11 @@ class ReproduceOnMachine(Reproduce):
             raise GtError(f"--cases {self.cases.path}: there is no such directory")
         identity = on_machine.identity()
         checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
-        models = None if self.models is None else self.models.path
-        environment = identity["environment"]
-        return Ground(host.this_host(), identity["runner"], self.cases.path, models, environment, serving=checkout)
+        here, models = host.this_host(), path_of(self.models)
+        return Ground(here, identity["runner"], self.cases.path, models, identity["environment"], serving=checkout)
 
     def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
-        models, engine = (None if place is None else place.path for place in (self.models, self.engine))
-        places = Places(models, results=scratch / "results", engine=engine)
+        places = Places(path_of(self.models), results=scratch / "results", engine=path_of(self.engine))
         outcome = on_machine.generate(plan.generation, places)
         folder.write(output, outcome.manifest, outcome.results)
         return outcome.manifest

@@ -25,7 +25,7 @@ from ..run.on_engine import probe
 from ..run.session import Limits, generate, module_tool
 from .generate_on_engine import MakingOnEngine
 from .images import SOURCES
-from .options import check_checkout
+from .options import check_checkout, directory_of
 from .reproduce import Reproduce
 
 
@@ -66,7 +66,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         check_checkout(self.engine, native=serving is not None)
         if serving is None or (self.engine is None and not serving[1]):
             return None
-        directory = None if self.engine is None else self.engine.directory
+        directory = directory_of(self.engine)
         return await built.checkout(serving[0], directory, "" if directory is not None else serving[1])
 
 
