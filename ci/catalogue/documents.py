@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from ..errors import Mistake, near
+from ..errors import DocumentError, Mistake, near
 from . import strict_yaml
 from .strict_yaml import Document, child
 
+T = TypeVar("T")
 LONGEST = 80  # characters of a value in a message
 
 
@@ -62,6 +63,16 @@ def read(name: str, data: bytes, model: Model) -> Validated:
     if mistakes:
         raise Mistaken(mistakes)
     return Validated(name, validated, document, model.entries)
+
+
+def only(name: str, data: bytes, model: type[T], entries: str, kind: type[DocumentError]) -> T:
+    """The content of the only document of its kind. Raises an error of that kind with all mistakes."""
+    adapter: TypeAdapter[T] = TypeAdapter(model)
+    try:
+        content: T = read(name, data, Model(lambda _: adapter, entries)).model
+    except Mistaken as error:
+        raise kind(error.mistakes) from None
+    return content
 
 
 def _mistakes(

@@ -7,10 +7,10 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, Field
 
 from ..catalogue import documents, gpus
 from ..catalogue.fields import NeededGpu, Strict
@@ -49,10 +49,6 @@ class FleetFile(Strict):
 
     version: Literal[1] = Field(description="Version of this file format.")
     hosts: dict[Name, HostEntry] = Field(min_length=1)
-
-
-_FILE = TypeAdapter[Any](FleetFile)
-MODEL = documents.Model(lambda _: _FILE, "hosts")
 
 
 @dataclass(frozen=True)
@@ -106,11 +102,8 @@ def named(options: Iterable[str]) -> list[FleetHost]:
 
 def read(name: str, data: bytes) -> list[FleetHost]:
     """The hosts of a fleet file. Raises FleetError with all mistakes."""
-    try:
-        parsed: FleetFile = documents.read(name, data, MODEL).model
-    except documents.Mistaken as error:
-        raise FleetError(error.mistakes) from None
-    return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in parsed.hosts.items()]
+    hosts = documents.only(name, data, FleetFile, "hosts", FleetError).hosts
+    return [FleetHost(host, entry.address, entry.gpu, entry.tls_name) for host, entry in hosts.items()]
 
 
 def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool, tunnels: int) -> None:

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ..catalogue import documents, gpus
 from ..catalogue.fields import SourceName, Strict
@@ -90,17 +90,9 @@ class Site(Strict):
         return Words(gres={CPU: None, ANY: "gpu"}.get(kind, f"gpu:{kind}"))
 
 
-_FILE = TypeAdapter[Any](Site)
-_MODEL = documents.Model(lambda _: _FILE, "gpus")
-
-
 def read(name: str, data: bytes) -> Site:
     """The site of a file. Raises SiteError with all mistakes."""
-    try:
-        site: Site = documents.read(name, data, _MODEL).model
-    except documents.Mistaken as error:
-        raise SiteError(error.mistakes) from None
-    return site
+    return documents.only(name, data, Site, "gpus", SiteError)
 
 
 def image_as(container: str, image: str) -> str:
