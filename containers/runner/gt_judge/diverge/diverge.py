@@ -111,7 +111,7 @@ def _is_own(prompt: StageResult, walk: Walk) -> bool:
     if pair is None or prompt.apart is None:
         reference, other = walk.traces
         near = explained(prompt.name, "float32")
-        return elsewhere.of_another_shape(prompt.name, other[prompt.name], (reference, other), near) is not None
+        return elsewhere.equal_stage(prompt.name, other[prompt.name], reference, near) is not None
     difference = Difference(prompt.name, *pair, prompt.apart, walk.traces)
     return (elsewhere.equals(difference) or values.rounded(difference)) is not None
 

@@ -17,16 +17,11 @@ TWO = 2  # predictions in a batch with guidance
 
 def equals(difference: Difference) -> str | None:
     """The other's tensor is another stage of the reference."""
-    reference, _ = difference.traces
-    for name in _candidates(difference.stage, reference):
-        if difference.holds(reference[name], difference.other):
-            return _explained(difference.stage, name)
-    return None
+    return equal_stage(difference.stage, difference.other, difference.traces[0], difference.near)
 
 
-def of_another_shape(stage: str, other: Tensor, traces: tuple[CaseTrace, CaseTrace], limit: float) -> str | None:
-    """The same for a tensor that has not the reference's shape."""
-    reference, _ = traces
+def equal_stage(stage: str, other: Tensor, reference: CaseTrace, limit: float) -> str | None:
+    """The same for a tensor that may have another shape than the reference's."""
     for name in _candidates(stage, reference):
         if reference.shapes[name] == other.shape and same(reference[name], other, limit):
             return _explained(stage, name)

@@ -93,7 +93,7 @@ class Walk:
     def _other_shape(self, name: str, ours: Tensor, theirs: Tensor) -> str:
         near = self._near(name, ours, theirs)
         return (
-            elsewhere.of_another_shape(name, theirs, self.traces, near)
+            elsewhere.equal_stage(name, theirs, self.traces[0], near)
             or elsewhere.batched(name, ours, theirs, self.traces, near)
             or elsewhere.cut(name, ours, theirs, near)
             or f"the shape {list(theirs.shape)} instead of {list(ours.shape)}"
