@@ -9,6 +9,7 @@ import numpy as np
 from . import stages
 from .confusion import Difference
 from .elsewhere import another_text
+from .trace import floats
 from .values import PER_CHANNEL
 
 UNRELATED = 4  # standard deviations of the cosine of two independent noises
@@ -44,7 +45,7 @@ def another(difference: Difference) -> str | None:
     """Another noise of the same distribution."""
     if not is_noise(difference.stage):
         return None
-    one, two = (tensor.astype(np.float64).reshape(-1) for tensor in (difference.reference, difference.other))
+    one, two = floats(difference.reference), floats(difference.other)
     count = one.size
     if count < PER_CHANNEL or difference.apart.cosine is None:
         return None

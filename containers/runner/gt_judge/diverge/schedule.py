@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from . import stages
 from .confusion import Difference, fit
-from .trace import CaseTrace, Tensor, as_floats
+from .trace import CaseTrace, Tensor, floats
 
 TRAIN = 1000  # steps that timesteps count by, where they are no fractions
 LIKE = 1e-3  # relative: timesteps may be whole numbers, rounded from sigmas
@@ -19,7 +19,7 @@ ROUGH = 0.3  # relative: what rounding leaves of a short step that is added to l
 
 def lengths(stage: str, reference: Tensor, other: Tensor) -> tuple[str, bool]:
     """Two schedules of different lengths: what differs, and whether that is no more than the last zero."""
-    one, two = as_floats(reference).reshape(-1), as_floats(other).reshape(-1)
+    one, two = floats(reference), floats(other)
     short, long = sorted((one, two), key=len)
     which = ("other", "reference") if len(two) < len(one) else ("reference", "other")
     close = 1e-6 * max(1.0, float(np.abs(long).max(initial=0)))
@@ -41,7 +41,7 @@ def shifted(difference: Difference) -> str | None:
     """The sigmas of another shift s: it makes s x / (1 + (s - 1) x) of x, which multiplies x / (1 - x) by s."""
     if stages.family(difference.stage) not in stages.SCHEDULE:
         return None
-    pair = [as_floats(tensor).reshape(-1) for tensor in (difference.reference, difference.other)]
+    pair = [floats(tensor) for tensor in (difference.reference, difference.other)]
     if max(float(values.max()) for values in pair) > 1 + LIKE:
         pair = [values / TRAIN for values in pair]
     one, two = pair
@@ -58,7 +58,7 @@ def off_by_one(difference: Difference) -> str | None:
     """The schedule begins one step later or earlier."""
     if stages.family(difference.stage) not in stages.SCHEDULE or difference.reference.size < FEWEST:
         return None
-    one, two = as_floats(difference.reference).reshape(-1), as_floats(difference.other).reshape(-1)
+    one, two = floats(difference.reference), floats(difference.other)
     close = 1e-5 * float(np.abs(one).max())
     if np.allclose(two[:-1], one[1:], atol=close):
         return "each step has the value of the next one: off by one"
@@ -83,7 +83,7 @@ def step_length(difference: Difference) -> str | None:
     words = f"the step has the length {two:.4g} instead of {one:.4g}"
     sigmas = difference.beside("sigmas")
     if sigmas is not None and sigmas.size > 1:
-        widths = np.diff(as_floats(sigmas).reshape(-1))
+        widths = np.diff(floats(sigmas))
         near = int(np.abs(widths - two).argmin())
         if abs(widths[near] - two) <= TOLD * abs(two):
             apart = abs(near - before)
@@ -108,14 +108,14 @@ def _length(trace: CaseTrace, at: int, result: Tensor) -> float | None:
         return None
     if trace[output].size != result.size:
         return None
-    moved = as_floats(result).reshape(-1) - as_floats(trace[start]).reshape(-1)
+    moved = floats(result) - floats(trace[start])
     found = fit(moved, [trace[output]])
     return found.factors[0] if found.error < ROUGH else None
 
 
 def follows(timesteps: Tensor, sigmas: Tensor) -> bool:
     """Whether timesteps are sigmas in another unit, so that a difference of both began with the sigmas."""
-    one, two = as_floats(timesteps).reshape(-1), as_floats(sigmas).reshape(-1)[: timesteps.size]
+    one, two = floats(timesteps), floats(sigmas)[: timesteps.size]
     return one.size == two.size >= FEWEST and fit(one, [two]).error < LIKE
 
 

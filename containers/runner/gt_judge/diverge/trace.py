@@ -200,9 +200,9 @@ def _verify(path: Path, case: Case) -> None:
         raise JudgeError(f"{path} is not the file of {INDEX}: their sha256 differ; write the trace again")
 
 
-def as_floats(tensor: Tensor) -> NDArray[np.float64]:
-    """The values as numbers of double precision, in the tensor's shape."""
-    return tensor.astype(np.float64)
+def floats(tensor: Tensor) -> NDArray[np.float64]:
+    """The values one after another, as numbers of double precision."""
+    return tensor.astype(np.float64).reshape(-1)
 
 
 def every(steps: int) -> str:
