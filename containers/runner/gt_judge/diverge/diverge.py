@@ -10,7 +10,7 @@ from .confusion import Difference
 from .measures import FLOATS, LONG
 from .result import CaseResult, Divergence, StageResult, Status
 from .tolerances import explained
-from .trace import CaseTrace, Trace
+from .trace import Trace
 from .walk import Options, Walk, tensors
 
 # From the most particular explanation to the most general: the first that holds is told.
@@ -68,7 +68,7 @@ def _case(name: str, reference: Trace, other: Trace, options: Options) -> CaseRe
             raise JudgeError(f"{name}: no stage is in both traces; docs/judge/traces.md has their names")
         case.first, because = _first(case.stages, walk)
         case.confusion = _confusion(case.first, walk) if case.first is not None else ""
-        steps = _steps(walk.traces)
+        steps = (ours.case.steps, theirs.case.steps)
         if case.first is None and len(set(steps)) > 1 and all(steps):
             case.first = _after_the_end(case.stages, min(filter(None, steps)))
         case.facts = list(words.facts(case, steps, walk.traces))
@@ -129,10 +129,6 @@ def _confusion(result: StageResult, walk: Walk) -> str:
         return ""
     difference = Difference(result.name, *pair, result.apart, walk.traces)
     return next(filter(None, (confusion(difference) for confusion in CONFUSIONS)), "")
-
-
-def _steps(traces: tuple[CaseTrace, CaseTrace]) -> tuple[int | None, int | None]:
-    return traces[0].steps, traces[1].steps
 
 
 def _after_the_end(results: list[StageResult], steps: int) -> StageResult | None:

@@ -84,7 +84,7 @@ def apart(reference: Tensor, other: Tensor) -> Apart:
         relative=_ratio(squared, of_reference),
         peak=peak if of_reference else _ratio(squared, of_reference),
         cosine=product / math.sqrt(of_reference * of_other) if of_reference and of_other else None,
-        psnr=_psnr(high - low, squared / count) if squared else None,
+        psnr=20 * math.log10((high - low) / math.sqrt(squared / count)) if squared and high > low else None,
         equal=equal / reference.size if reference.size else 1.0,
         not_finite=(int(lost[0]), int(lost[1])),
         lost=int(lost[2]),
@@ -145,10 +145,6 @@ def _ratio(squared: float, of_reference: float) -> float:
     if not squared:
         return 0.0
     return math.sqrt(squared / of_reference) if of_reference else math.inf
-
-
-def _psnr(span: float, squared_mean: float) -> float | None:
-    return 20 * math.log10(span / math.sqrt(squared_mean)) if span > 0 else None
 
 
 def _finite(value: float | None) -> float | None:

@@ -96,7 +96,7 @@ def _before(difference: Difference) -> int | None:
     """The step whose result these latents are."""
     at = stages.step(difference.stage)
     if at is None:
-        steps = difference.traces[0].steps
+        steps = difference.traces[0].case.steps
         return steps - 1 if steps else None
     return at - 1 if at else None
 

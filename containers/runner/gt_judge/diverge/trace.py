@@ -139,11 +139,6 @@ class CaseTrace:
         """The tensor, where the trace has it."""
         return self[stage] if stage in self.shapes else None
 
-    @property
-    def steps(self) -> int | None:
-        """How many steps were run, where that is said."""
-        return self.case.steps
-
     def layout(self, stage: str) -> str:
         """What the trace says of a stage's axes."""
         described = self.case.stages.get(stage)

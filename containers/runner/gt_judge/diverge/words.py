@@ -56,16 +56,13 @@ def _equal(before: Sequence[StageResult]) -> Iterator[str]:
 
 def _grouped(results: Sequence[StageResult]) -> Iterator[str]:
     """Names; those of many steps as one."""
-    for (number_, looped), group in groupby(results, lambda stage: (stages.loop(stage.name), _looped(stage.name))):
+    groups = groupby(results, lambda stage: (stages.loop(stage.name), stages.family(stage.name) in stages.LOOPED))
+    for (number_, looped), group in groups:
         names = [stage.name for stage in group]
         if looped and len(names) > 2:  # noqa: PLR2004
             yield f"the loop{'' if number_ == 1 else f' {number_}'} up to {names[-1]}"
         else:
             yield from names
-
-
-def _looped(name: str) -> bool:
-    return stages.family(name) in stages.LOOPED
 
 
 def _within(before: Sequence[StageResult]) -> Iterator[str]:
@@ -209,14 +206,13 @@ def table(case: CaseResult) -> str:
 
 def text(divergence: Divergence) -> str:
     """Every case: verdict, facts, table."""
-    parts = [_told(case) for case in divergence.cases]
+    parts = [
+        "\n".join([f"{case.name}: {case.verdict}", *(f"  {fact}" for fact in case.facts), "", table(case)])
+        for case in divergence.cases
+    ]
     sides = zip(("reference", "other"), divergence.only_in, strict=True)
     parts += [f"cases that only the {side} has: {', '.join(names)}" for side, names in sides if names]
     return printable("\n\n".join(parts)) + "\n"
-
-
-def _told(case: CaseResult) -> str:
-    return "\n".join([f"{case.name}: {case.verdict}", *(f"  {fact}" for fact in case.facts), "", table(case)])
 
 
 def _explained(stage: StageResult) -> str:

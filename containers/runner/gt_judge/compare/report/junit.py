@@ -7,7 +7,7 @@ from pathlib import Path
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
 from ...text import printable
-from ..result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
+from ..result import CaseResult, Comparison, Grade, Measured, Verdict
 
 SUITES = {"published": "against published GT", "engine": "engine's output against GT"}
 
@@ -45,13 +45,8 @@ def _against_published(case: CaseResult) -> list[str]:
 
 
 def _against_gt(case: CaseResult) -> list[str]:
-    return [
-        f"{file.pair.name}: {file.verdict}{_reasons(file)}" for file in case.files if file.verdict != Verdict.PASSED
-    ]
-
-
-def _reasons(file: FileResult) -> str:
-    return f": {', '.join(file.failed)}" if file.failed else ""
+    others = [file for file in case.files if file.verdict != Verdict.PASSED]
+    return [": ".join(filter(None, [file.pair.name, file.verdict, ", ".join(file.failed)])) for file in others]
 
 
 def _values(measured: Measured | None) -> str:
