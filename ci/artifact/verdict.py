@@ -15,7 +15,7 @@ def verdict(artifact: Path) -> list[str]:
     """Why an artifact is not whole, one line each; empty if every selected case is there and unchanged."""
     manifest = read(artifact)
     artifact = folder_of(artifact)
-    return [*(f"{name}: {reason}" for name, reason in bad(manifest).items()), *spoilt(manifest, artifact)]
+    return [*bad_lines(manifest), *spoilt(manifest, artifact)]
 
 
 def bad(manifest: Manifest) -> dict[str, str]:
@@ -24,6 +24,11 @@ def bad(manifest: Manifest) -> dict[str, str]:
     names = dict.fromkeys([*run.selection.case_ids, *manifest.cases, *run.kept])
     reasons = {name: run.kept.get(name) or _reason(manifest.cases.get(name)) for name in names}
     return {name: printable(reason) for name, reason in reasons.items() if reason is not None}
+
+
+def bad_lines(manifest: Manifest) -> list[str]:
+    """The same, a line for each of these cases."""
+    return [f"{name}: {reason}" for name, reason in bad(manifest).items()]
 
 
 def spoilt(manifest: Manifest, artifact: Path) -> Iterator[str]:

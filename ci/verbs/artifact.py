@@ -9,7 +9,7 @@ from typing import Annotated
 from typing_extensions import Doc
 
 from ..artifact import attest, collect, folder, manifest, summary
-from ..artifact.verdict import bad, verdict
+from ..artifact.verdict import bad_lines, verdict
 from ..catalogue import files
 from ..words import are, counted
 from .options import GT, OURS, Answer, Artifact, Cases, Folder, Typed, Written, read_text, write_text
@@ -49,7 +49,7 @@ class Collect:
         finished = sum(record.status == "ok" for record in whole.cases.values())
         total = len(whole.cases)
         count = f"{counted(finished, 'case', of=total)} {are(finished, of=total)} in {self.output.path}"
-        return Answer(lines=[*lines, *(f"{name}: {reason}" for name, reason in bad(whole).items()), count])
+        return Answer(lines=[*lines, *bad_lines(whole), count])
 
 
 @dataclass(frozen=True, kw_only=True)

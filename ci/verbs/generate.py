@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing_extensions import Doc
 
 from ..artifact import folder
 from ..artifact.manifest import Manifest
-from ..artifact.verdict import bad
+from ..artifact.verdict import bad_lines
 from ..catalogue import files
 from ..catalogue.files import Catalogue
 from ..errors import GtError, SelectionError
@@ -109,7 +109,7 @@ class GenerateOnMachine(Generate):
 
     def _written(self, outcome: on_machine.Outcome) -> Answer:
         lines = folder.write(self.output.path, outcome.manifest, outcome.results, replace=self.replace)
-        problems = list(bad_lines(outcome.manifest))
+        problems = bad_lines(outcome.manifest)
         total = count(outcome.manifest, f"in {self.output.path}")
         return Answer("", [*lines, *problems, total], bool(problems), outcome.interrupted)
 
@@ -149,11 +149,6 @@ def detached(finished: Sequence[str], arrays: Sequence[str]) -> list[str]:
         return [f"{before}nothing was sent: the same command without --detach writes the artifact"]
     names = ", ".join(arrays)
     return [f"{before}Slurm has the rest as {names}: the same command without --detach waits and writes the artifact"]
-
-
-def bad_lines(manifest: Manifest) -> Iterator[str]:
-    """A line for each case that failed, was skipped or was not the same twice."""
-    yield from (f"{name}: {reason}" for name, reason in bad(manifest).items())
 
 
 def count(manifest: Manifest, place: str) -> str:

@@ -11,6 +11,7 @@ import dagger
 from dagger import dag
 from typing_extensions import Doc
 
+from ..artifact.verdict import bad_lines
 from ..catalogue.gpus import CPU
 from ..catalogue.model import Case
 from ..plan import fleet as fleets
@@ -20,7 +21,7 @@ from ..run import recipes, session, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
-from .generate import Generate, bad_lines, count
+from .generate import Generate, count
 from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
 from .options import AtLeast, Folder, Secret, directory_of, say
 

@@ -10,13 +10,13 @@ from typing_extensions import Doc
 
 from ..artifact import traces
 from ..artifact.tool import version
+from ..artifact.verdict import bad_lines
 from ..plan import host, jobs
 from ..plan.generation import Generation
 from ..plan.tracing import Tracing
 from ..run import on_machine
 from ..run.progress import drawn
 from ..words import counted
-from .generate import bad_lines
 from .options import Answer, Devices, Folder, Models, Written, path_of, say
 from .plan import Chosen
 

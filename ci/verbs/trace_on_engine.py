@@ -8,11 +8,11 @@ import dagger
 
 from ..artifact import traces
 from ..artifact.tool import version
+from ..artifact.verdict import bad_lines
 from ..errors import GtError
 from ..run import recipes, session
 from ..run.images import Images
 from ..run.on_engine import TRACES
-from .generate import bad_lines
 from .generate_on_engine import MakingOnEngine, near_folder, offered
 from .images import SOURCES
 from .options import say
