@@ -75,25 +75,25 @@ def _taken(
 ) -> Iterator[Mistake]:
     """Put a file's cases into the catalogue, and name what is wrong beside the files before it."""
     serving = file.model.engine if isinstance(file.model, ServingFile) else None
-    known = catalogue.cases if serving is None else catalogue.native
+    cases = catalogue.cases if serving is None else catalogue.native
     for name, spec in file.model.cases.items():
-        same, where = ids.setdefault(name.casefold(), (name, path.name))
-        if name in known:
-            yield file.mistake(("cases", name), f"expected an id of its own; {known[name].file.name} has it too")
-        elif same != name:
+        spelling, where = ids.setdefault(name.casefold(), (name, path.name))
+        if name in cases:
+            yield file.mistake(("cases", name), f"expected an id of its own; {cases[name].file.name} has it too")
+        elif spelling != name:
             expected = (
-                f"expected an id that differs by more than case from {same} in {where}: some systems see one file"
+                f"expected an id that differs by more than case from {spelling} in {where}: some systems see one file"
             )
             yield file.mistake(("cases", name), expected)
-        made_in = {*spec.groups} if serving is None else {spec.suite}
-        case = known[name] = Case(
+        groups = {*spec.groups} if serving is None else {spec.suite}
+        case = cases[name] = Case(
             name,
             file.model.source,
             spec,
             getattr(file.model, "code", None),
             path,
             serving=serving,
-            by_name=bool(made_in) and made_in <= set(file.model.by_name),
+            by_name=bool(groups) and groups <= set(file.model.by_name),
         )
         for key, expected in inputs.mistakes(case, seen) if seen is not None else ():
             yield file.mistake(("cases", name, *key.split(".")), expected)

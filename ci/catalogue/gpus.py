@@ -51,13 +51,13 @@ def read(text: str) -> dict[str, GpuKind]:
 def _kinds(bases: dict[str, GpuKind]) -> Iterator[tuple[str, GpuKind]]:
     for base, kind in bases.items():
         usual = next(iter(kind.forms.values()), kind.memory_gb)
-        named = {"names": kind.names or (base,), "memory_gb": usual, "folder": kind.folder or base}
-        yield base, kind.model_copy(update=named)
+        defaults = {"names": kind.names or (base,), "memory_gb": usual, "folder": kind.folder or base}
+        yield base, kind.model_copy(update=defaults)
     for base, kind in bases.items():
         for form, memory in kind.forms.items():
             name = f"{base}-{form}"
-            alone = {"title": f"{kind.title} {form.upper()}", "memory_gb": memory, "forms": {}, "runners": {}}
-            yield name, kind.model_copy(update={**alone, "names": (), "folder": name})
+            fields = {"title": f"{kind.title} {form.upper()}", "memory_gb": memory, "forms": {}, "runners": {}}
+            yield name, kind.model_copy(update={**fields, "names": (), "folder": name})
 
 
 KINDS = read((Path(__file__).parent / "gpus.yaml").read_text("utf-8"))
@@ -106,8 +106,8 @@ def vendor_of(kind: str) -> Vendor | None:
 
 def runner_label(kind: str, gpus: int) -> str:
     """The label of the CI runner with as many cards of a kind."""
-    known = KINDS[kind].runners if kind in KINDS else {}
-    return known.get(gpus, f"{gpus}-gpu-{kind}")
+    labels = KINDS[kind].runners if kind in KINDS else {}
+    return labels.get(gpus, f"{gpus}-gpu-{kind}")
 
 
 def folder_of(kind: str) -> str:

@@ -31,8 +31,8 @@ def mistakes(case: Case, seen: Seen) -> Iterator[tuple[str, str]]:
         yield from _mistakes(case, ("latents", "file", case.latents.file), case.latents.sha256, seen)
 
 
-def _mistakes(case: Case, named: tuple[str, str, str], sha256: str | None, seen: Seen) -> Iterator[tuple[str, str]]:
-    above, key, path = named
+def _mistakes(case: Case, field: tuple[str, str, str], sha256: str | None, seen: Seen) -> Iterator[tuple[str, str]]:
+    above, key, path = field
     tensors = key == "file"
     place = case.file.parent / path
     if (place, tensors) not in seen:

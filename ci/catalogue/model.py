@@ -24,10 +24,10 @@ AnyCase = DiffusersCase | SmokeCase | Wan21Case | Wan22Case | LtxCase | ServingC
 C = TypeVar("C", bound=CaseBase)
 
 
-def _check_known(by_name: list[str], known: set[str], what: str) -> None:
+def _check_known(by_name: list[str], names: set[str], what: str) -> None:
     for name in by_name:
-        if name not in known:
-            raise ValueError(f"{what} of its cases in by_name; {name!r} is none: {near(name, known)}")
+        if name not in names:
+            raise ValueError(f"{what} of its cases in by_name; {name!r} is none: {near(name, names)}")
 
 
 class CaseFile(Strict, Generic[C]):
@@ -180,9 +180,9 @@ class Case:
         """The case as it stands in one of its suites, and in no other; itself for another name."""
         if not isinstance(self.spec, ServingCase) or suite not in self.spec.also:
             return self
-        there = self.spec.model_dump(mode="json", exclude_unset=True, exclude={"also"})
-        there |= {"suite": suite, "needs": self.spec.also[suite].model_dump(mode="json", exclude_unset=True)}
-        return replace(self, spec=ServingCase.model_validate(there))
+        data = self.spec.model_dump(mode="json", exclude_unset=True, exclude={"also"})
+        data |= {"suite": suite, "needs": self.spec.also[suite].model_dump(mode="json", exclude_unset=True)}
+        return replace(self, spec=ServingCase.model_validate(data))
 
     def data(self) -> dict[str, Any]:
         """The whole case as JSON: just what its file says, nothing filled in."""

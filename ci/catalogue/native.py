@@ -24,8 +24,8 @@ def _template(text: str, names: Iterable[str]) -> str:
         raise ValueError(f"a template ({error}); a brace that is none of it is written twice") from None
     for name, form, conversion in fields:
         if name is not None and (name not in names or form or conversion):
-            allowed = ", ".join(f"{{{each}}}" for each in names)
-            raise ValueError(f"a template of {allowed}, got {{{name}}}; a brace that is none of it is written twice")
+            choices = ", ".join(f"{{{each}}}" for each in names)
+            raise ValueError(f"a template of {choices}, got {{{name}}}; a brace that is none of it is written twice")
     if "\0" in text:
         raise ValueError("no NUL character: no argument of a command can hold one")
     return text

@@ -189,8 +189,8 @@ class Wan22Case(OfficialCase):
 
     @model_validator(mode="after")
     def _sized_by_one_rule(self) -> Self:
-        given = sorted(self.call.model_fields_set & {"width", "height", "max_area"})
-        if given != (["max_area"] if self.inputs else ["height", "width"]):
+        keys = sorted(self.call.model_fields_set & {"width", "height", "max_area"})
+        if keys != (["max_area"] if self.inputs else ["height", "width"]):
             raise ValueError(
                 "call.max_area and nothing else of the size, since the image gives the aspect ratio"
                 if self.inputs

@@ -42,13 +42,13 @@ def open_revisions(text: str) -> list[Open]:
     cases = child(yaml.compose(text), "cases")
     for key, case in cases.value if isinstance(cases, yaml.MappingNode) else ():
         places = dict(_places(case))
-        known = {
+        revisions = {
             repo.value: revision.value
             for node in places.values()
             if (repo := child(node, "repo")) and (revision := child(node, "revision")) and not _is_null(revision)
         }
         for where, node in places.items():
-            spot = _revision(text, node, ("cases", key.value, *where), known)
+            spot = _revision(text, node, ("cases", key.value, *where), revisions)
             if spot is not None:
                 spots.setdefault(spot.start, spot)
     return list(spots.values())
@@ -65,12 +65,12 @@ def open_digest(text: str) -> list[Open]:
 
 def written(text: str, spots: Iterable[Open], values: Mapping[str, str]) -> str:
     """The text with the values that are known. Raises PinError rather than change anything else."""
-    known = [(spot, value) for spot in spots if (value := spot.known or values.get(spot.what)) is not None]
+    pairs = [(spot, value) for spot in spots if (value := spot.known or values.get(spot.what)) is not None]
     new = text
-    for spot, value in sorted(known, key=lambda each: -each[0].start):
+    for spot, value in sorted(pairs, key=lambda each: -each[0].start):
         new = new[: spot.start] + spot.written.format(value) + new[spot.end :]
     expected = yaml.safe_load(text)
-    for spot, value in known:
+    for spot, value in pairs:
         _set(expected, spot.where, value)
     try:
         same = yaml.safe_load(new) == expected
@@ -122,11 +122,11 @@ def _places(case: yaml.Node) -> Iterator[tuple[Where, yaml.Node]]:
         yield ("loras", number), entry
 
 
-def _revision(text: str, node: yaml.Node, where: Where, known: Mapping[str, str]) -> Open | None:
+def _revision(text: str, node: yaml.Node, where: Where, revisions: Mapping[str, str]) -> Open | None:
     repo, revision = child(node, "repo"), child(node, "revision")
     if not isinstance(node, yaml.MappingNode) or repo is None or not (revision is None or _is_null(revision)):
         return None
-    at, value = (*where, "revision"), known.get(repo.value)
+    at, value = (*where, "revision"), revisions.get(repo.value)
     if revision is not None:
         return Open(repo.value, at, revision.start_mark.index, revision.end_mark.index, known=value)
     end = repo.end_mark.index

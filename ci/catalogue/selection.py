@@ -52,8 +52,8 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     if wrong:
         raise SelectionError("\n".join(wrong))
     open_ = selection.group in (ALL, *(case.source for case in candidates.values() if case.serving))
-    chosen = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
-    cases = [case for name, case in candidates.items() if name in chosen]
+    ids = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
+    cases = [case for name, case in candidates.items() if name in ids]
     if not cases:
         raise SelectionError(_nothing(catalogue, selection))
     _of_one_engine(cases)
@@ -76,9 +76,9 @@ def _of_one_engine(cases: Iterable[Case]) -> None:
 
 def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case]:
     group = selection.group
-    known = {ALL, SMOKE} | catalogue.groups | catalogue.native_groups
-    if group not in known:
-        raise SelectionError(f"no group is named {group!r}; {near(group, known)}")
+    groups = {ALL, SMOKE} | catalogue.groups | catalogue.native_groups
+    if group not in groups:
+        raise SelectionError(f"no group is named {group!r}; {near(group, groups)}")
     cases = catalogue.of(selection.mode)
     if group == SMOKE:
         return {name: case for name, case in cases.items() if case.source == SMOKE}

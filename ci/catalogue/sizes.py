@@ -60,8 +60,8 @@ def check(call: Sized, pipeline: str | None, multiple: int = 1, *, video: bool =
     reasons = [(multiple, pipeline), (MACRO_BLOCK if video else 1, "the encoder of a video")]
     multiple, who = max(reasons, key=lambda reason: reason[0])
     if wrong := {name: size for name, size in sizes.items() if size % multiple}:
-        shown = " and ".join(f"call.{name} {size}" for name, size in wrong.items())
-        raise ValueError(f"multiples of {multiple}, which {who} needs; {shown} cannot be saved as asked for")
+        words = " and ".join(f"call.{name} {size}" for name, size in wrong.items())
+        raise ValueError(f"multiples of {multiple}, which {who} needs; {words} cannot be saved as asked for")
 
 
 def multiple_of(pipeline: str | None) -> int:

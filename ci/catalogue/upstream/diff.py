@@ -53,18 +53,18 @@ class Cases:
     def lines(self) -> Iterator[str]:
         """For a person. Cases that changed in the same lines, as by a text that they share, stand together."""
         yield from (f"  added    {name}: {why}" for name, why in self.added.items())
-        together: dict[tuple[str, ...], list[str]] = {}
+        groups: dict[tuple[str, ...], list[str]] = {}
         for name, change in self.changed.items():
-            together.setdefault(tuple(change.lines()), []).append(name)
-        for lines, names in together.items():
+            groups.setdefault(tuple(change.lines()), []).append(name)
+        for lines, names in groups.items():
             yield f"  changed  {', '.join(names)}"
             yield from (f"    {line}".rstrip() for line in lines)
         yield from (f"  dropped  {name}: {why}" for name, why in self.dropped.items())
 
     def data(self) -> dict[str, Any]:
         """As JSON."""
-        changed = {name: change.data() for name, change in self.changed.items()}
-        return {"added": self.added, "changed": changed, "dropped": self.dropped}
+        changes = {name: change.data() for name, change in self.changed.items()}
+        return {"added": self.added, "changed": changes, "dropped": self.dropped}
 
 
 @dataclass(frozen=True)
@@ -106,23 +106,23 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     if not native:
         raise DefinitionsError(f"the case files hold no native case of {SGLANG}, so there is nothing to compare with")
     recorded = records.read(next(iter(native.values())).file.parent)
-    now = defined(ours, checkout)
-    changes = _changes(ours, checkout, recorded, now)
+    definitions = defined(ours, checkout)
+    changes = _changes(ours, checkout, recorded, definitions)
     official = {name for name, case in ours.cases.items() if case.official}
     of_matrix = {name for name in official if not ours.cases[name].by_name}
-    known = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
-    new = {name: f"new in {definition.place}" for name, definition in now.items() if name not in known}
+    names = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
+    new = {name: f"new in {definition.place}" for name, definition in definitions.items() if name not in names}
     settled = official | ours.unavailable.keys()
     report = Differences(
         Cases(
             {name: f"{why}, without an official case" for name, why in new.items() if name not in settled},
             {name: change for name, change in changes.items() if name in official},
-            dict.fromkeys(sorted(of_matrix - now.keys()), GONE),
+            dict.fromkeys(sorted(of_matrix - definitions.keys()), GONE),
         ),
         Cases(
             new,
             {name: change for name, change in changes.items() if name in native and name not in official},
-            {name: f"{GONE}; it was in {_suite(case)}" for name, case in native.items() if name not in now},
+            {name: f"{GONE}; it was in {_suite(case)}" for name, case in native.items() if name not in definitions},
         ),
         recorded.repo,
         recorded.ref,
@@ -134,13 +134,18 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     return report
 
 
-def _changes(ours: Catalogue, checkout: Path, recorded: Recorded, now: Mapping[str, Definition]) -> dict[str, Change]:
+def _changes(
+    ours: Catalogue, checkout: Path, recorded: Recorded, definitions: Mapping[str, Definition]
+) -> dict[str, Change]:
     """The definitions of which another text is recorded, or none, each with the recorded text if the history has it."""
-    changed = {name: each for name, each in now.items() if digest(each) != recorded.definitions.get(name)}
-    read = checkouts.history(checkout, recorded.ref) if changed else None
-    earlier = {} if read is None else texts.definitions(read, _tasks(ours))
-    old = {name: each for name, each in earlier.items() if digest(each) == recorded.definitions.get(name)}
-    return {name: Change(str(old[name]) if name in old else None, str(each)) for name, each in changed.items()}
+    others = {name: each for name, each in definitions.items() if digest(each) != recorded.definitions.get(name)}
+    read = checkouts.history(checkout, recorded.ref) if others else None
+    history = {} if read is None else texts.definitions(read, _tasks(ours))
+    texts_before = {name: each for name, each in history.items() if digest(each) == recorded.definitions.get(name)}
+    return {
+        name: Change(str(texts_before[name]) if name in texts_before else None, str(each))
+        for name, each in others.items()
+    }
 
 
 def defined(ours: Catalogue, checkout: Path) -> Mapping[str, Definition]:

@@ -115,19 +115,19 @@ class _Checkout:
             for part in _of_tasks(configs, self._tasks.get(case, ())):
                 yield configs.text(part)
                 to_follow += [(configs, name) for name in _names(part)]
-        seen: set[int] = {id(whole)}
+        ids: set[int] = {id(whole)}
         while to_follow:
             for module, node in self._defined(*to_follow.pop(0)):
-                if id(node) not in seen and not any(True for _ in _cases(node)):
-                    seen.add(id(node))
+                if id(node) not in ids and not any(True for _ in _cases(node)):
+                    ids.add(id(node))
                     yield module.text(node)
                     to_follow += [(module, name) for name in _names(node)]
 
     def _defined(self, module: _Module | None, name: str) -> Iterator[tuple[_Module, ast.stmt]]:
         """The statements that define a name, in this module or where it is imported from."""
-        visited = set()
-        while module is not None and (module.path, name) not in visited:
-            visited.add((module.path, name))
+        places = set()
+        while module is not None and (module.path, name) not in places:
+            places.add((module.path, name))
             if name in module.defined or name not in module.imported:
                 yield from ((module, statement) for statement in module.defined.get(name, ()))
                 return
@@ -160,9 +160,9 @@ def _cases(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """The calls that make a case, with its id: that is the first argument, or named."""
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and re.search(r"case$|^replace$", _callee(call), re.IGNORECASE):
-            named = [word.value for word in call.keywords if word.arg in ("id", "case_id")]
+            keywords = [word.value for word in call.keywords if word.arg in ("id", "case_id")]
             first = call.args[:1] if _callee(call) != "replace" else []
-            for value in [*first, *named]:
+            for value in [*first, *keywords]:
                 match value:
                     case ast.Constant(value=str(name)) if re.fullmatch(CASE_ID, name):
                         yield name, call
@@ -173,8 +173,8 @@ def _callee(call: ast.Call) -> str:
 
 
 def _has_parameters(call: ast.Call) -> bool:
-    own = 3  # id, server arguments, sampling parameters
-    return len(call.args) >= own or any(word.arg in ("sampling_params", None) for word in call.keywords)
+    count = 3  # id, server arguments, sampling parameters
+    return len(call.args) >= count or any(word.arg in ("sampling_params", None) for word in call.keywords)
 
 
 def _of_tasks(configs: _Module, tasks: Collection[str]) -> Iterator[ast.stmt]:

@@ -61,14 +61,14 @@ def updated(before: Mapping[str, Any], checkout: Path, ref: str) -> dict[str, An
         if data is None:
             continue
         try:
-            found = json.loads(data)
-            cases = {case: _bounds(limits, "{}_threshold") for case, limits in found.get("cases", {}).items()}
+            thresholds = json.loads(data)
+            cases = {case: _bounds(limits, "{}_threshold") for case, limits in thresholds.get("cases", {}).items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise DefinitionsError(f"{checkout / FOLDER / name}.json holds no thresholds of cases: {error}") from None
         content["platforms"][kind] = {"file": f"{name}.json", "ref": ref, "cases": cases}
-        if "default_ssim_threshold_image" in found:
+        if "default_ssim_threshold_image" in thresholds:
             content["defaults"] = {
-                output: _bounds(found, f"default_{{}}_threshold_{output}") for output in ("image", "video")
+                output: _bounds(thresholds, f"default_{{}}_threshold_{output}") for output in ("image", "video")
             }
     return content
 
