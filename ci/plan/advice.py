@@ -14,16 +14,16 @@ from .host import Host, lack
 MOST_NEEDS = 3  # in one line
 
 
-def offers(catalogue: Catalogue, here: Host) -> str:
+def offers(catalogue: Catalogue, host: Host) -> str:
     """What each way to select cases would run on this machine."""
-    gpus = f"{here.gpus} x {here.gpu_name} ({here.kind})" if here.gpus else "no GPU"
-    return "\n".join([f"name what to make; this machine has {gpus}:", *_ways(catalogue, here)])
+    gpus = f"{host.gpus} x {host.gpu_name} ({host.kind})" if host.gpus else "no GPU"
+    return "\n".join([f"name what to make; this machine has {gpus}:", *_ways(catalogue, host)])
 
 
-def instead(catalogue: Catalogue, selection: Selection, here: Host) -> list[str]:
+def instead(catalogue: Catalogue, selection: Selection, host: Host) -> list[str]:
     """What else runs on this machine, where the selection does not."""
     smoke, official, _ = _parts(catalogue)
-    count = 0 if selection.official else _fitting(official, here)
+    count = 0 if selection.official else _fitting(official, host)
     lines = [f"--official selects {counted(count, 'case')} that can run here"] if count else []
     return [*lines, "--source-group smoke tries everything out, and needs no GPU"] if smoke else lines
 
@@ -39,17 +39,17 @@ def _parts(catalogue: Catalogue) -> tuple[list[Case], list[Case], list[Case]]:
     )
 
 
-def _ways(catalogue: Catalogue, here: Host) -> Iterator[str]:
+def _ways(catalogue: Catalogue, host: Host) -> Iterator[str]:
     smoke, official, native = _parts(catalogue)
     if smoke:
         yield _way("--source-group smoke", f"{counted(len(smoke), 'case')} for trying out; no GPU, no download")
     if official:
-        share, needs = _share(official, here)
+        share, needs = _share(official, host)
         yield _way("--official", share)
         if needs:
-            yield _way("", f"{needs}, or --on any{'' if here.gpus else ', for hours'}")
+            yield _way("", f"{needs}, or --on any{'' if host.gpus else ', for hours'}")
     if native:
-        share, needs = _share(native, here)
+        share, needs = _share(native, host)
         repos = sorted({case.serving.repo for case in native if case.serving is not None})
         yield _way("--engine DIR", f"{share} with {' or '.join(repos)}")
         if needs:
@@ -61,13 +61,13 @@ def _way(options: str, gives: str) -> str:
     return f"  {options:<23}{gives}"
 
 
-def _share(cases: Sequence[Case], here: Host) -> tuple[str, str]:
+def _share(cases: Sequence[Case], host: Host) -> tuple[str, str]:
     """How many of the cases run here, and what the others need."""
-    fit = _fitting(cases, here)
-    needs = sorted({need for case in cases if (need := lack(case, here, None))})
+    fit = _fitting(cases, host)
+    needs = sorted({need for case in cases if (need := lack(case, host, None))})
     others = " or ".join([*needs[:MOST_NEEDS], *(["others"] if needs[MOST_NEEDS:] else [])])
     return f"{counted(fit, 'case', of=len(cases))} can run here", f"the rest needs {others}" if needs else ""
 
 
-def _fitting(cases: Iterable[Case], here: Host) -> int:
-    return sum(lack(case, here, None) is None for case in cases)
+def _fitting(cases: Iterable[Case], host: Host) -> int:
+    return sum(lack(case, host, None) is None for case in cases)

@@ -85,18 +85,18 @@ class FleetHost:
 
 def named(options: Iterable[str]) -> list[FleetHost]:
     """Hosts of options like KIND=ADDRESS. Raises HostError with all that are wrong."""
-    hosts, wrong = [], []
+    hosts, mistakes = [], []
     for text in options:
         kind, _, address = text.strip().partition("=")
         if kind == gpus.CPU or gpus.mistake(kind) is not None:
-            wrong.append(f"{text!r} names no GPU kind; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")
+            mistakes.append(f"{text!r} names no GPU kind; {near(kind, (gpus.ANY, *gpus.GPU_KINDS))}")
             continue
         try:
             hosts.append(FleetHost(urlsplit(_address(address)).netloc, address, kind))
         except ValueError as error:
-            wrong.append(f"{text!r}: after the kind, expected {error}")
-    if wrong:
-        raise HostError("\n".join(wrong))
+            mistakes.append(f"{text!r}: after the kind, expected {error}")
+    if mistakes:
+        raise HostError("\n".join(mistakes))
     return hosts
 
 
@@ -112,24 +112,26 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
     Whoever reaches a plain engine is root on its machine, so `tcp://` is for loopback alone unless `insecure`; a token
     goes over TLS or loopback only. A loopback address is the caller's: it needs a tunnel, in the order of the hosts.
     """
-    wrong = []
+    mistakes = []
     for host in hosts:
         plain = not host.encrypted and not host.loopback
         if plain and not insecure:
-            wrong.append(f"{host.name}: tcp:// is open to whoever reaches it; use tls://, or say --insecure-hosts")
+            mistakes.append(f"{host.name}: tcp:// is open to whoever reaches it; use tls://, or say --insecure-hosts")
         if plain and token:
-            wrong.append(f"{host.name}: the token goes over TLS or loopback only; use tls://, or leave the token out")
+            mistakes.append(
+                f"{host.name}: the token goes over TLS or loopback only; use tls://, or leave the token out"
+            )
         if host.encrypted and not tls:
-            wrong.append(f"{host.name}: tls:// needs --tls-ca, --tls-cert and --tls-key")
-    wrong += dict.fromkeys(_twice(hosts))
+            mistakes.append(f"{host.name}: tls:// needs --tls-ca, --tls-cert and --tls-key")
+    mistakes += dict.fromkeys(_twice(hosts))
     loopback = [host.name for host in hosts if host.loopback]
     if len(loopback) != tunnels:
-        wrong.append(
+        mistakes.append(
             f"hosts with loopback addresses: {', '.join(loopback) or 'none'}; tunnels: {tunnels}; give --tunnels the "
             "same loopback addresses, in the same order"
         )
-    if wrong:
-        raise HostError("\n".join(wrong))
+    if mistakes:
+        raise HostError("\n".join(mistakes))
 
 
 def _twice(hosts: Sequence[FleetHost]) -> Iterator[str]:

@@ -69,9 +69,9 @@ def _of_nvidia(cards: Sequence[nvidia.Card]) -> Host:
     if not cards:
         return Host(CPU)
     first = cards[0]
-    alike = tuple(card for card in cards if card.model == first.model)
-    memory = min(card.memory_gb for card in alike)
-    return Host(gpus.kind_of(first.name), len(alike), memory, first.name, first.multiprocessors, alike)
+    group = tuple(card for card in cards if card.model == first.model)
+    memory = min(card.memory_gb for card in group)
+    return Host(gpus.kind_of(first.name), len(group), memory, first.name, first.multiprocessors, group)
 
 
 def _of_other_vendors(cards: Sequence[vendors.Card]) -> Host:
@@ -121,9 +121,9 @@ def _elsewhere(host: Host, on: str | None) -> list[str]:
     """How the cases run on this host all the same."""
     if on not in (None, ANY):
         return []
-    here = host.kind if gpus.SLICE.fullmatch(host.kind) else ANY
+    kind = host.kind if gpus.SLICE.fullmatch(host.kind) else ANY
     price = "" if host.gpus else " on the CPU, for hours"
-    return [f"--on {here} runs them here{price}, and the manifest says so"]
+    return [f"--on {kind} runs them here{price}, and the manifest says so"]
 
 
 def lack(case: Case, host: Host, on: str | None) -> str | None:

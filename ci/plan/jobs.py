@@ -61,8 +61,8 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
     groups: dict[tuple[str, ...], list[Case]] = {}
     for case in cases:
         gpu = on or case.spec.needs.gpu
-        together = case.spec.suite if isinstance(case.spec, ServingCase) and not per_case else case.model
-        key = (case.source, together, gpu, str(case.spec.needs.gpus), case.id if per_case else "")
+        unit = case.spec.suite if isinstance(case.spec, ServingCase) and not per_case else case.model
+        key = (case.source, unit, gpu, str(case.spec.needs.gpus), case.id if per_case else "")
         groups.setdefault(key, []).append(case)
     parts: Counter[tuple[str, str]] = Counter()
     jobs = [job for key, group in groups.items() for job in _jobs(key, group, parts)]
@@ -91,17 +91,17 @@ def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
 
 def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:
     """One job, or the parts of a suite; `parts` counts those before, by source and suite."""
-    source, together, gpu, gpus, alone = key
-    if alone or not isinstance(cases[0].spec, ServingCase):
-        yield Job(alone or _name(*key[:-1]), source, together, gpu, int(gpus), tuple(cases))
+    source, unit, gpu, gpus, case_id = key
+    if case_id or not isinstance(cases[0].spec, ServingCase):
+        yield Job(case_id or _name(*key[:-1]), source, unit, gpu, int(gpus), tuple(cases))
         return
-    known = {case.id: case for case in cases}
+    by_id = {case.id: case for case in cases}
     for ids in partition({case.id: case.spec.needs.minutes * 60 for case in cases}):
-        part = tuple(known[name] for name in ids)
+        part = tuple(by_id[name] for name in ids)
         models = {case.model for case in part}
         model = models.pop() if len(models) == 1 else SEVERAL
-        yield Job(f"{source}-{together}-{parts[source, together]}", source, model, gpu, int(gpus), part)
-        parts[source, together] += 1
+        yield Job(f"{source}-{unit}-{parts[source, unit]}", source, model, gpu, int(gpus), part)
+        parts[source, unit] += 1
 
 
 def partition(seconds: Mapping[str, float]) -> list[list[str]]:
@@ -132,12 +132,12 @@ def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:
     Jobs of one model are put together first. Raises GtError where the limit is below the number of sources and runners
     that the jobs need.
     """
-    needed = len({_same_runner(job) for job in jobs})
-    if limit < needed:
+    count = len({_same_runner(job) for job in jobs})
+    if limit < count:
         most = counted(limit, "entry")
-        raise GtError(f"the jobs need {counted(needed, 'kind')} of runner; a matrix of {most} is too small for them")
-    alike = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
-    entries = _together(alike, limit, _same_runner)
+        raise GtError(f"the jobs need {counted(count, 'kind')} of runner; a matrix of {most} is too small for them")
+    by_model = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
+    entries = _together(by_model, limit, _same_runner)
     return sorted(entries, key=lambda job: (-job.minutes, job.name))
 
 
@@ -145,8 +145,8 @@ def grouping(jobs: Sequence[Job], entries: Sequence[Job], limit: int) -> str | N
     """Say that jobs were put together, for a person; None if they were not."""
     if len(entries) == len(jobs):
         return None
-    put = f"{len(jobs)} jobs were put together into {counted(len(entries), 'entry')}"
-    return f"{put}: a matrix holds at most {limit}"
+    words = f"{len(jobs)} jobs were put together into {counted(len(entries), 'entry')}"
+    return f"{words}: a matrix holds at most {limit}"
 
 
 def _same_runner(job: Job) -> tuple[str, str, int]:

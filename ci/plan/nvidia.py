@@ -55,36 +55,36 @@ def cards(answer: str) -> list[Card]:
     """The cards whose driver gave this answer to QUERY."""
     rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines()]
     rows = [row for row in rows if len(row) > 1 and (row[1].isdecimal() or UUID.fullmatch(row[-1]))]  # no warnings
-    found = []
+    result = []
     for number, (name, mebibytes, *more) in enumerate(rows):
         uuid = next((cell for cell in more if UUID.fullmatch(cell)), str(number))
         count = next((int(cell) for cell in more if cell.isdigit()), None)
         # [N/A] of a GPU that shares the host's memory: that of the data sheet counts.
         memory = float(mebibytes) * 2**20 / 1e9 if mebibytes.isdecimal() else gpus.memory_gb(gpus.kind_of(name))
-        found.append(Card(uuid, str(number), name, memory, count))
-    return found
+        result.append(Card(uuid, str(number), name, memory, count))
+    return result
 
 
 def here() -> list[Card]:
     """All that CUDA_VISIBLE_DEVICES leaves; CUDA's driver keeps to it by itself, nvidia-smi does not look at it."""
     with ThreadPoolExecutor() as pool:  # each takes a few tenths of a second
-        answer, numbered = pool.map(_answer, (QUERY, NUMBERS))
-    found = cards(answer)
-    pairs = [line.split(", ") for line in numbered.splitlines() if line.count(", ") == 1]
+        answer, table = pool.map(_answer, (QUERY, NUMBERS))
+    result = cards(answer)
+    pairs = [line.split(", ") for line in table.splitlines() if line.count(", ") == 1]
     numbers = {uuid: number for number, uuid in pairs}
-    found = [replace(card, number=numbers.get(card.id, card.number)) for card in found]
+    result = [replace(card, number=numbers.get(card.id, card.number)) for card in result]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None or any(card.multiprocessors is not None for card in found):
-        return found
-    named = [_named(found, name.strip()) for name in visible.split(",")]
-    read = [card for (card,) in itertools.takewhile(lambda each: len(each) == 1, named)]  # as CUDA reads the list
+    if visible is None or any(card.multiprocessors is not None for card in result):
+        return result
+    choice = [_named(result, name.strip()) for name in visible.split(",")]
+    read = [card for (card,) in itertools.takewhile(lambda each: len(each) == 1, choice)]  # as CUDA reads the list
     return read if len(set(read)) == len(read) else []
 
 
-def _named(there: Iterable[Card], name: str) -> list[Card]:
+def _named(pool: Iterable[Card], name: str) -> list[Card]:
     """The cards that a name may mean: a number, or a UUID, which may be cut short."""
-    exact = [card for card in there if name == card.number]
-    return exact or [card for card in there if name and card.id.startswith(name) and not name.isdigit()]
+    exact = [card for card in pool if name == card.number]
+    return exact or [card for card in pool if name and card.id.startswith(name) and not name.isdigit()]
 
 
 def chosen(there: Sequence[Card], devices: Sequence[str]) -> list[Card]:
@@ -93,24 +93,24 @@ def chosen(there: Sequence[Card], devices: Sequence[str]) -> list[Card]:
     Raises HostError for one that is not there, is hidden by CUDA_VISIBLE_DEVICES, or is of another model than the
     others.
     """
-    named, wrong = [], []
-    known = ", ".join(f"{card.number} ({card.name})" for card in there) or "none"
-    hidden = " (CUDA_VISIBLE_DEVICES may hide others)" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
+    choice, mistakes = [], []
+    names = ", ".join(f"{card.number} ({card.name})" for card in there) or "none"
+    hint = " (CUDA_VISIBLE_DEVICES may hide others)" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
     for device in devices:
         meant = _named(there, device)
         if len(meant) > 1:
-            wrong.append(f"--devices {device}: {counted(len(meant), 'GPU')} begin so; write more of it")
+            mistakes.append(f"--devices {device}: {counted(len(meant), 'GPU')} begin so; write more of it")
         elif not meant:
-            wrong.append(f"--devices {device}: no such GPU; there are {known}{hidden}")
-        elif meant[0] not in named:
-            named.append(meant[0])
-    other = [card for card in named if card.model != named[0].model]
-    if other:
-        models = " and ".join(dict.fromkeys(card.name for card in named))
-        wrong.append(f"--devices {', '.join(devices)}: {models} make different images; name GPUs of one model")
-    if wrong:
-        raise HostError("\n".join(wrong))
-    return named
+            mistakes.append(f"--devices {device}: no such GPU; there are {names}{hint}")
+        elif meant[0] not in choice:
+            choice.append(meant[0])
+    misfits = [card for card in choice if card.model != choice[0].model]
+    if misfits:
+        models = " and ".join(dict.fromkeys(card.name for card in choice))
+        mistakes.append(f"--devices {', '.join(devices)}: {models} make different images; name GPUs of one model")
+    if mistakes:
+        raise HostError("\n".join(mistakes))
+    return choice
 
 
 def _answer(command: Sequence[str]) -> str:

@@ -127,20 +127,20 @@ class Array:
 
         All weights go through it, and an implementation may hold more there: Wan makes its text encoder in fp32 first.
         """
-        needed = [case.spec.needs.vram_gb for job in self.jobs for case in job.cases]
-        card = max(filter(None, needed), default=0) if self.gpu in (ANY, CPU) else gpus.memory_gb(self.gpu)
-        loaded = card * self.count * 1e9 / 2**30 if math.isfinite(card) else 0  # a slice of a card has no entry
-        return math.ceil(words.memory_gb or BASE_GB + loaded)
+        sizes = [case.spec.needs.vram_gb for job in self.jobs for case in job.cases]
+        card = max(filter(None, sizes), default=0) if self.gpu in (ANY, CPU) else gpus.memory_gb(self.gpu)
+        weights_gb = card * self.count * 1e9 / 2**30 if math.isfinite(card) else 0  # a slice of a card has no entry
+        return math.ceil(words.memory_gb or BASE_GB + weights_gb)
 
 
 def arrays(jobs: Sequence[Job], most: int = MOST_TASKS) -> list[Array]:
     """One array for each GPU kind and number of GPUs; several where there are more than `most` jobs."""
-    alike: dict[tuple[str, int], list[Job]] = {}
+    groups: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
-        alike.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)
+        groups.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)
     return [
         Array(gpu, count, tuple(group[start : start + most]))
-        for (gpu, count), group in alike.items()
+        for (gpu, count), group in groups.items()
         for start in range(0, len(group), most)
     ]
 

@@ -25,9 +25,9 @@ def rocm_smi(answer: str) -> Iterator[Card]:
     """Cards of `rocm-smi --showproductname --showmeminfo vram --json`, whose keys change case between releases."""
     for key, value in json.loads(answer).items():
         if key.startswith("card"):
-            said = {name.lower(): text for name, text in value.items()}
-            name = f"{said.get('card series', '')} {said.get('gfx version', '')}".strip()
-            memory = str(said.get("vram total memory (b)", ""))  # N/A of a card that shares the host's
+            fields = {name.lower(): text for name, text in value.items()}
+            name = f"{fields.get('card series', '')} {fields.get('gfx version', '')}".strip()
+            memory = str(fields.get("vram total memory (b)", ""))  # N/A of a card that shares the host's
             yield Card(name, int(memory) / 1e9 if memory.isdecimal() else None)
 
 
@@ -63,8 +63,8 @@ def cards() -> list[Card]:
             continue
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-            if found := list(read(answer)):
-                return found
+            if result := list(read(answer)):
+                return result
         except (subprocess.SubprocessError, OSError, ValueError, LookupError, TypeError, AttributeError):
             continue  # a tool without a card fails in its own words
     return []
