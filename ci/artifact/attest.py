@@ -57,13 +57,13 @@ def _provenance(manifest: Manifest, builder: str) -> Json:
     run = manifest.run
     cases = {name: {"status": record.status, "case": record.case} for name, record in manifest.cases.items()}
     hosts = [host.model_dump(mode="json") for host in run.hosts]
-    used = [each for record in manifest.cases.values() if record.status == "ok" for each in _dependencies(record)]
+    resources = [each for record in manifest.cases.values() if record.status == "ok" for each in _dependencies(record)]
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
             "externalParameters": {"selection": run.selection.model_dump(mode="json"), "cases": cases},
             "internalParameters": {"host": run.host.model_dump(mode="json"), "hosts": hosts, "made": run.made},
-            "resolvedDependencies": list({json.dumps(each): each for each in [_tool(run), *used]}.values()),
+            "resolvedDependencies": list({json.dumps(each): each for each in [_tool(run), *resources]}.values()),
         },
         "runDetails": {
             "builder": {"id": builder, "version": {"diffusion-gt": run.tool.version}},
@@ -120,6 +120,6 @@ def _resource(
 ) -> Json:
     """A ResourceDescriptor of what is known."""
     digest = {key: value for key, value in (("gitCommit", commit), ("sha256", sha256)) if value}
-    known = {key: value for key, value in (annotations or {}).items() if value is not None}
-    fields = {"name": name, "uri": uri, "digest": digest, "annotations": known}
+    notes = {key: value for key, value in (annotations or {}).items() if value is not None}
+    fields = {"name": name, "uri": uri, "digest": digest, "annotations": notes}
     return {key: value for key, value in fields.items() if value}

@@ -41,30 +41,28 @@ def deliveries(folder: Path) -> list[Delivery]:
     if not folder.is_dir():
         raise ArtifactError(f"{folder} is no directory of artifacts")
     # actions/download-artifact makes no folder for an artifact that is the only one.
-    alone = (folder / manifests.NAME).is_file()
-    folders = [folder] if alone else sorted(path for path in folder.iterdir() if path.is_dir())
+    single = (folder / manifests.NAME).is_file()
+    folders = [folder] if single else sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
         raise ArtifactError(f"{folder} holds no artifact: no job delivered one")
     return [Delivery(path.resolve().name, path, manifests.read(path)) for path in folders]
 
 
-def collect(
-    delivered: Sequence[Delivery], wanted: Iterable[str], catalogue: Catalogue
-) -> tuple[Manifest, dict[str, Path]]:
+def collect(parts: Sequence[Delivery], ids: Iterable[str], catalogue: Catalogue) -> tuple[Manifest, dict[str, Path]]:
     """The manifest of the whole, and the folder of each finished case's files.
 
     A case that no job delivered, or not whole, is `failed`; what its job says of it stands in the manifest. Raises
     ArtifactError where the parts are not of one run, and for a case that is in two of them and not the same.
     """
-    known = catalogue.of(_one(delivered, "modes", lambda run: run.selection.mode))
-    names = _ordered(wanted, known)
-    owners = _owners(delivered, names)
+    candidates = catalogue.of(_one(parts, "modes", lambda run: run.selection.mode))
+    names = _ordered(ids, candidates)
+    owners = _owners(parts, names)
     cases: dict[str, CaseRecord] = {}
     results: dict[str, Path] = {}
     for name in names:
         part = owners.get(name)
         if part is None:
-            cases[name] = unfinished(known[name].data(), "failed", ABSENT, [])
+            cases[name] = unfinished(candidates[name].data(), "failed", ABSENT, [])
             continue
         record = part.manifest.cases[name]
         damaged = [file.name for file in record.files if not whole(part.folder, file)]
@@ -73,23 +71,23 @@ def collect(
             record = CaseRecord(status="failed", reason=reason, source=record.source, case=record.case)
         cases[name] = record
         results[name] = part.folder
-    return Manifest(run=_run(delivered, names), cases=cases), results
+    return Manifest(run=_run(parts, names), cases=cases), results
 
 
-def _ordered(wanted: Iterable[str], known: Mapping[str, Case]) -> list[str]:
+def _ordered(names: Iterable[str], cases: Mapping[str, Case]) -> list[str]:
     """In the catalogue's order, as a run of all of them has it."""
-    ids = set(wanted)
-    for name in sorted(ids - known.keys()):
+    ids = set(names)
+    for name in sorted(ids - cases.keys()):
         raise ArtifactError(
-            f"case {name!r} of the matrix is in no case file; {near(name, known)}; "
+            f"case {name!r} of the matrix is in no case file; {near(name, cases)}; "
             "give the folder of case files that the matrix was made from with --cases"
         )
-    return [name for name in known if name in ids]
+    return [name for name in cases if name in ids]
 
 
-def _owners(delivered: Sequence[Delivery], names: Sequence[str]) -> dict[str, Delivery]:
+def _owners(parts: Sequence[Delivery], names: Sequence[str]) -> dict[str, Delivery]:
     owners: dict[str, Delivery] = {}
-    for part in delivered:
+    for part in parts:
         for name, record in part.manifest.cases.items():
             if name not in names:
                 raise ArtifactError(f"{part.name} holds case {name!r}, which no job of the matrix has")
@@ -101,36 +99,36 @@ def _owners(delivered: Sequence[Delivery], names: Sequence[str]) -> dict[str, De
     return owners
 
 
-def _run(delivered: Sequence[Delivery], names: Sequence[str]) -> RunRecord:
+def _run(parts: Sequence[Delivery], names: Sequence[str]) -> RunRecord:
     """One run whose hosts are the machines that the jobs ran on, each with its own times."""
-    runs = [part.manifest.run for part in delivered]
+    runs = [part.manifest.run for part in parts]
     groups = {run.selection.source_group for run in runs}
     selection = runs[0].selection.model_copy(
         update={
-            "on": _one(delivered, "GPU kinds to move cases to", lambda run: run.selection.on),
-            "engine_ref": _one(delivered, "refs of the serving engine", lambda run: run.selection.engine_ref),
+            "on": _one(parts, "GPU kinds to move cases to", lambda run: run.selection.on),
+            "engine_ref": _one(parts, "refs of the serving engine", lambda run: run.selection.engine_ref),
             "source_group": groups.pop() if len(groups) == 1 else ALL,
             "case_ids": list(names),
         }
     )
-    made = {name for run in runs for name in run.made}
+    new = {name for run in runs for name in run.made}
     return RunRecord(
-        tool=_one(delivered, "versions of diffusion-gt", lambda run: run.tool),
+        tool=_one(parts, "versions of diffusion-gt", lambda run: run.tool),
         selection=selection,
         host=HostRecord(gpu=gpus.CPU, gpu_name=None, engine=None),
-        hosts=[record for part in delivered for record in _hosts(part)],
+        hosts=[record for part in parts for record in _hosts(part)],
         moves=[move for run in runs for move in run.moves],
         started=min((run.started for run in runs), key=instant),
         ended=max((run.ended for run in runs), key=instant),
-        made=[name for name in names if name in made],
+        made=[name for name in names if name in new],
         kept={name: reason for run in runs for name, reason in run.kept.items()},
     )
 
 
-def _one(delivered: Sequence[Delivery], what: str, of: Callable[[RunRecord], Value]) -> Value:
+def _one(parts: Sequence[Delivery], what: str, of: Callable[[RunRecord], Value]) -> Value:
     """What all runs have. Raises ArtifactError where they differ."""
-    first = delivered[0]
-    for part in delivered:
+    first = parts[0]
+    for part in parts:
         if of(part.manifest.run) != of(first.manifest.run):
             raise ArtifactError(f"{first.name} and {part.name} are of different {what}: not of one run's jobs")
     return of(first.manifest.run)
@@ -140,10 +138,10 @@ def _hosts(part: Delivery) -> Iterator[RemoteRecord]:
     """The machines that ran a job's cases: its own, and those that it sent some on to."""
     run = part.manifest.run
     times: Mapping[str, str] = {"started": run.started, "ended": run.ended}
-    sent = {name for record in run.hosts for name in record.cases}
-    own = [name for name in part.manifest.cases if name not in sent]
-    if own:
-        yield RemoteRecord(**run.host.model_dump(), name=part.name, cases=own, **times)
+    names = {name for record in run.hosts for name in record.cases}
+    rest = [name for name in part.manifest.cases if name not in names]
+    if rest:
+        yield RemoteRecord(**run.host.model_dump(), name=part.name, cases=rest, **times)
     for record in run.hosts:
         labels = {"name": f"{part.name}/{record.name}", "started": record.started or run.started}
         yield record.model_copy(update={**labels, "ended": record.ended or run.ended})

@@ -50,28 +50,28 @@ class Again:
     notes: list[str] = field(default_factory=list)
 
 
-def again(manifest: Manifest, ids: Collection[str], here: Ground, *, anyway: bool = False) -> Again:
+def again(manifest: Manifest, ids: Collection[str], ground: Ground, *, anyway: bool = False) -> Again:
     """The run that makes the cases of a manifest again, or those `ids` of them.
 
     Raises ReproduceError with everything that is missing or cannot be had; with `anyway`, another GPU kind and other
     code of the runner are noted and no obstacle.
     """
     records = _chosen(manifest, ids)
-    cases = {name: _case(name, record, here) for name, record in records.items()}
-    obstacles = _by_case((name, text) for name, record in records.items() for text in _missing(record, here))
-    differences = _by_case((name, text) for name, record in records.items() for text in _other_ground(record, here))
+    cases = {name: _case(name, record, ground) for name, record in records.items()}
+    obstacles = _by_case((name, text) for name, record in records.items() for text in _missing(record, ground))
+    differences = _by_case((name, text) for name, record in records.items() for text in _other_ground(record, ground))
     if obstacles or (differences and not anyway):
         advice = ["--anyway makes them again all the same"] if differences and not obstacles else []
         raise ReproduceError(
             "\n".join(["what the manifest names cannot be had here:", *obstacles, *differences, *advice])
         )
-    selected = manifest.run.selection
-    group = SMOKE if selected.mode == SMOKE else ""
-    selection = Selection(selected.mode == "official", " ".join(records), group)
-    planned = _jobs(cases, records, here.host)
-    on = ANY if differences else selected.on  # whatever the cases need, they run where they did, or were allowed to
-    generation = Generation(selection, list(cases.values()), planned, here.host, on, fresh=True)
-    notes = [*differences, *_skipped(manifest, ids), *_notes(manifest, records, here)]
+    request = manifest.run.selection
+    group = SMOKE if request.mode == SMOKE else ""
+    selection = Selection(request.mode == "official", " ".join(records), group)
+    work = _jobs(cases, records, ground.host)
+    on = ANY if differences else request.on  # whatever the cases need, they run where they did, or were allowed to
+    generation = Generation(selection, list(cases.values()), work, ground.host, on, fresh=True)
+    notes = [*differences, *_skipped(manifest, ids), *_notes(manifest, records, ground)]
     return Again(generation, records, list(dict.fromkeys(notes)))
 
 
@@ -83,8 +83,8 @@ def pinned(record: CaseRecord) -> dict[str, Any]:
         commit = commits.get(place["repo"])
         if commit is not None:
             place["revision"] = commit
-    for entry, used in zip(case.get("inputs", []), record.inputs, strict=False):
-        entry["sha256"] = used.sha256
+    for entry, file in zip(case.get("inputs", []), record.inputs, strict=False):
+        entry["sha256"] = file.sha256
     return case
 
 
@@ -128,12 +128,12 @@ def _skipped(manifest: Manifest, ids: Collection[str]) -> Iterator[str]:
             yield f"{name}: was not made then either: {record.status}: {record.reason}"
 
 
-def _case(name: str, record: CaseRecord, here: Ground) -> Case:
+def _case(name: str, record: CaseRecord, ground: Ground) -> Case:
     _file(name, record.source, record.case)  # before its parts are looked at: a manifest may hold any JSON there
     file = _file(name, record.source, pinned(record))
     serving = file.engine if isinstance(file, ServingFile) else None
     code = getattr(file, "code", None)
-    return Case(name, record.source, file.cases[name], code, here.inputs / "manifest.json", serving=serving)
+    return Case(name, record.source, file.cases[name], code, ground.inputs / "manifest.json", serving=serving)
 
 
 def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
@@ -152,53 +152,53 @@ def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _missing(record: CaseRecord, here: Ground) -> Iterator[str]:
+def _missing(record: CaseRecord, ground: Ground) -> Iterator[str]:
     """What a run would look for and not find, whatever the network gives."""
     for each in record.inputs:
         if each.path is None:
             continue
-        path = here.inputs / each.path
+        path = ground.inputs / each.path
         if not path.is_file():
-            yield f"input {each.path} is not in {here.inputs}; --cases names the folder that it lies in"
+            yield f"input {each.path} is not in {ground.inputs}; --cases names the folder that it lies in"
             continue
         with reading(path, ReproduceError):
             same = has_digest(path, each.sha256)
         if not same:
-            yield f"input {each.path} in {here.inputs} is another file: its sha256 is not {each.sha256}"
+            yield f"input {each.path} in {ground.inputs} is another file: its sha256 is not {each.sha256}"
     for weights in record.weights:
-        if weights.commit is None and (here.models is None or not (here.models / weights.repo).is_dir()):
+        if weights.commit is None and (ground.models is None or not (ground.models / weights.repo).is_dir()):
             yield f"{weights.repo} was a local folder ({weights.digest}); --models names the folder that it lies in"
-    if "engine" in record.case and record.code is not None and here.serving is None:
+    if "engine" in record.case and record.code is not None and ground.serving is None:
         yield f"made by {record.code.repo} at {_at(record.code.identity)}; --engine names a checkout of it"
 
 
-def _other_ground(record: CaseRecord, here: Ground) -> Iterator[str]:
+def _other_ground(record: CaseRecord, ground: Ground) -> Iterator[str]:
     """What makes it unlikely that the bytes are the same."""
     kind = record.gpu.kind if record.gpu is not None else None
-    if kind not in (None, CPU, here.host.kind):
-        yield f"made on {kind}, here is {here.host.kind}"
+    if kind not in (None, CPU, ground.host.kind):
+        yield f"made on {kind}, here is {ground.host.kind}"
     elif record.gpu is not None and kind != CPU and record.gpu.name is not None:
         then = _card(record.gpu.name, record.gpu.multiprocessors)
-        now = _card(here.host.gpu_name, here.host.multiprocessors)
+        now = _card(ground.host.gpu_name, ground.host.multiprocessors)
         if then != now:
             yield f"made on {then}, here is {now}"
-    if "engine" in record.case and record.code is not None and here.serving not in (None, record.code.identity):
-        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(here.serving)}"
-    if record.runner != here.runner:
-        yield f"made by the runner's code {_short(record.runner)}, here it is {_short(here.runner)}"
+    if "engine" in record.case and record.code is not None and ground.serving not in (None, record.code.identity):
+        yield f"made by {record.code.repo} at {_at(record.code.identity)}, here it is at {_at(ground.serving)}"
+    if record.runner != ground.runner:
+        yield f"made by the runner's code {_short(record.runner)}, here it is {_short(ground.runner)}"
 
 
 def _card(name: str, multiprocessors: int | None) -> str:
     return name if multiprocessors is None else f"{name} with {multiprocessors} multiprocessors"
 
 
-def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], here: Ground) -> Iterator[str]:
+def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], ground: Ground) -> Iterator[str]:
     for name, record in records.items():
-        yield from _tools(origin(manifest, name).tool, here.tool)
-        if here.environment is not None and record.environment != here.environment:
-            yield f"the Python environment was {_short(record.environment)}, here it is {_short(here.environment)}"
+        yield from _tools(origin(manifest, name).tool, ground.tool)
+        if ground.environment is not None and record.environment != ground.environment:
+            yield f"the Python environment was {_short(record.environment)}, here it is {_short(ground.environment)}"
         image = None if record.image is None else record.image.digest or record.image.recipe
-        if here.image is None and image is not None:
+        if ground.image is None and image is not None:
             yield f"it ran in the image {_short(image)}, here without containers"
 
 

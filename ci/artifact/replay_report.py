@@ -78,15 +78,15 @@ def measure(report: Reproduction, then: Path, now: Path, compare: Measure) -> No
     """Add how much files differ, for those of which the old bytes are at hand in the folder `then`."""
     files = {name: file for case in report.cases.values() for name, file in case.files.items()}
     other = {name: file for name, file in files.items() if file.now is not None and not file.identical}
-    there = [name for name, file in other.items() if has_digest(then / name, file.then)]
-    if not there:
+    names = [name for name, file in other.items() if has_digest(then / name, file.then)]
+    if not names:
         return
     with tempfile.TemporaryDirectory(prefix="gt-then-") as folder:
-        for name in there:
+        for name in names:
             (Path(folder) / name).write_bytes((then / name).read_bytes())
         (Path(folder) / NAME).write_bytes((then / NAME).read_bytes())
         for name, values in compare(now, Path(folder)).items():
-            if name in there:
+            if name in names:
                 files[name].metrics = dict(values)
 
 

@@ -46,9 +46,9 @@ def texts(manifest: Manifest, problems: Iterable[str], artifact_url: str = "") -
 
 def _cells(name: str, manifest: Manifest, trouble: str | None, link: str) -> Iterator[str]:
     record = manifest.cases.get(name)
-    before = record is not None and name not in manifest.run.made
+    is_old = record is not None and name not in manifest.run.made
     yield plain(name)
-    yield "❌ " + plain(trouble[:MOST_WORDS]) if trouble else "✅ ok" + (", made before" if before else "")
+    yield "❌ " + plain(trouble[:MOST_WORDS]) if trouble else "✅ ok" + (", made before" if is_old else "")
     yield plain(record.source if record else "")
     yield plain(_model(record) if record else "")
     yield plain(record.gpu.name or record.gpu.kind if record and record.gpu else "")

@@ -16,9 +16,9 @@ def of_checkout() -> Tool:
     is the package's.
     """
     commit = _git("rev-parse", "HEAD")
-    tagged = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
+    tag = _git("describe", "--tags", "--match", "v[0-9]*.[0-9]*.[0-9]*")  # v1, which moves, is no version
     changes = _git("status", "--porcelain")
-    name = tagged.removeprefix("v") if tagged else version()
+    name = tag.removeprefix("v") if tag else version()
     return Tool(version=name, commit=commit or None, dirty=None if not commit or changes is None else bool(changes))
 
 
