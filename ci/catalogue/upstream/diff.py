@@ -141,11 +141,8 @@ def _changes(
     others = {name: each for name, each in definitions.items() if digest(each) != recorded.definitions.get(name)}
     read = checkouts.history(checkout, recorded.ref) if others else None
     history = {} if read is None else texts.definitions(read, _tasks(ours))
-    texts_before = {name: each for name, each in history.items() if digest(each) == recorded.definitions.get(name)}
-    return {
-        name: Change(str(texts_before[name]) if name in texts_before else None, str(each))
-        for name, each in others.items()
-    }
+    originals = {name: str(each) for name, each in history.items() if digest(each) == recorded.definitions.get(name)}
+    return {name: Change(originals.get(name), str(each)) for name, each in others.items()}
 
 
 def defined(ours: Catalogue, checkout: Path) -> Mapping[str, Definition]:
