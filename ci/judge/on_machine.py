@@ -118,11 +118,11 @@ def passed(result: Mapping[str, Any]) -> list[str]:
 def summary(result: Mapping[str, Any]) -> Iterator[str]:
     """The counts of a check, for a person."""
     bad, total, unreferenced = len(result["bad"]), result["images"], result["unreferenced"]
-    seen = f"{counted(total, 'image')} {'was' if total == 1 else 'were'} looked at"
-    yield f"{seen}; {counted(bad, 'file') if bad else 'none'} {are(bad or 1)} bad"
+    sentence = f"{counted(total, 'image')} {'was' if total == 1 else 'were'} looked at"
+    yield f"{sentence}; {counted(bad, 'file') if bad else 'none'} {are(bad or 1)} bad"
     if unreferenced:
-        them = f"{unreferenced} of them {are(unreferenced)}"
-        yield f"{them} unreferenced: drift, shift, crop and swap were not looked for"
+        words = f"{unreferenced} of them {are(unreferenced)}"
+        yield f"{words} unreferenced: drift, shift, crop and swap were not looked for"
 
 
 def divergences(result: Mapping[str, Any]) -> Iterator[str]:
@@ -130,9 +130,9 @@ def divergences(result: Mapping[str, Any]) -> Iterator[str]:
     cases, diverged = result["cases"], sum(case["diverged"] for case in result["cases"])
     yield f"{counted(diverged, 'case', of=len(cases))} diverged{', by every bit' if result['exact'] else ''}"
     for side in ("reference", "other"):
-        alone = result[f"only_in_{side}"]
-        if alone:
-            yield f"only the {side} has {', '.join(alone)}: not compared"
+        names = result[f"only_in_{side}"]
+        if names:
+            yield f"only the {side} has {', '.join(names)}: not compared"
 
 
 def differences(result: Mapping[str, Any]) -> Iterator[str]:
@@ -152,8 +152,8 @@ def differences(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _engine_words(case: Mapping[str, Any]) -> str:
-    judged = f" by the thresholds of {case['engine_thresholds_from']}" if case["engine_verdict"] == "failed" else ""
-    return f"engine {case['engine_verdict']}{judged}"
+    origin = f" by the thresholds of {case['engine_thresholds_from']}" if case["engine_verdict"] == "failed" else ""
+    return f"engine {case['engine_verdict']}{origin}"
 
 
 def _reason(case: Mapping[str, Any]) -> str:
@@ -163,7 +163,7 @@ def _reason(case: Mapping[str, Any]) -> str:
 
 def _file_reasons(file: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{file['name']}: {text}" for text in file["engine_failed"] or file["beyond_noise_floor"])
-    measured = file["published"]
-    if file["grade"] == "changed" and measured and not file["beyond_noise_floor"]:
-        values = ", ".join(f"{name} {value:.4g}" for name, value in measured["values"].items() if value is not None)
-        yield f"{file['name']}: {measured['error'] or values}"
+    pair = file["published"]
+    if file["grade"] == "changed" and pair and not file["beyond_noise_floor"]:
+        values = ", ".join(f"{name} {value:.4g}" for name, value in pair["values"].items() if value is not None)
+        yield f"{file['name']}: {pair['error'] or values}"
