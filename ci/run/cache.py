@@ -80,8 +80,8 @@ def hub_home() -> Path:
 
 def hub_cache() -> Path:
     """Its cache of models, which may lie elsewhere."""
-    named = os.environ.get("HUGGINGFACE_HUB_CACHE", str(hub_home() / "hub"))
-    return _expanded(os.environ.get("HF_HUB_CACHE", named))
+    default = os.environ.get("HUGGINGFACE_HUB_CACHE", str(hub_home() / "hub"))
+    return _expanded(os.environ.get("HF_HUB_CACHE", default))
 
 
 def _expanded(path: str) -> Path:

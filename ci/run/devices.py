@@ -24,12 +24,12 @@ class Devices:
             while self._slots < 1 or len(self._free) < count:
                 await self._freed.wait()
             self._slots -= 1
-            taken, self._free = self._free[:count], self._free[count:]
-            return taken
+            numbers, self._free = self._free[:count], self._free[count:]
+            return numbers
 
-    async def give_back(self, taken: list[str]) -> None:
+    async def give_back(self, numbers: list[str]) -> None:
         """Let the next job have them."""
         async with self._freed:
             self._slots += 1
-            self._free = sorted([*self._free, *taken], key=int)
+            self._free = sorted([*self._free, *numbers], key=int)
             self._freed.notify_all()

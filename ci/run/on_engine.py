@@ -67,10 +67,10 @@ class Settings:
 
 async def probe(container: dagger.Container) -> Host:
     """The engine's GPUs, as the driver reports them; a host of kind cpu where it has none."""
-    asking = container.with_env_variable("GT_NONCE", uuid.uuid4().hex).experimental_with_all_gp_us()
+    worker = container.with_env_variable("GT_NONCE", uuid.uuid4().hex).experimental_with_all_gp_us()
     with spans.step("look for GPUs"):
         try:
-            return host_of(await asking.with_exec(list(QUERY)).stdout())
+            return host_of(await worker.with_exec(list(QUERY)).stdout())
         except dagger.QueryError:  # no GPU support, or no driver
             return Host(CPU)
 
@@ -92,8 +92,8 @@ def unsettled(job: Job, results: Results) -> Job:
 class Engine:
     """One generation on one engine."""
 
-    def __init__(self, generation: Generation, settings: Settings, built: Images) -> None:
-        self._generation, self._settings, self._images = generation, settings, built
+    def __init__(self, generation: Generation, settings: Settings, images: Images) -> None:
+        self._generation, self._settings, self._images = generation, settings, images
         self._devices = Devices([card.number for card in generation.host.cards], settings.parallel)
         self._fetching = anyio.Semaphore(FETCHING)
         self._workers: dict[str, Image] = {}
@@ -124,7 +124,7 @@ class Engine:
                 group.start_soon(self._job, job, results)
 
     def _left(self, results: Results) -> list[Job]:
-        return [left for job in self._generation.jobs if (left := unsettled(job, results)).cases]
+        return [rest for job in self._generation.jobs if (rest := unsettled(job, results)).cases]
 
     async def plan(self) -> None:
         """Name the images. An exec builds the one that it needs, so a call that finds every result builds none."""
@@ -191,25 +191,25 @@ class Engine:
         worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
-        finished = Results()
-        await self._exec(worker, "run", self._run([ready]), finished, f"{job.name}: generate")
-        results.outcomes |= finished.outcomes
-        results.directories += finished.directories
-        results.traces += finished.traces
-        if self._generation.verify and finished.directories:  # what the first run made is safe, should time run out now
-            double_run.settle(finished.outcomes, await self._second(worker, ready, finished.directories[0]))
+        part = Results()
+        await self._exec(worker, "run", self._run([ready]), part, f"{job.name}: generate")
+        results.outcomes |= part.outcomes
+        results.directories += part.directories
+        results.traces += part.traces
+        if self._generation.verify and part.directories:  # what the first run made is safe, should time run out now
+            double_run.settle(part.outcomes, await self._second(worker, ready, part.directories[0]))
 
     async def _second(
         self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
     ) -> Mapping[str, Ending]:
         """Make a job's cases again, in a container and a store that go when it is done."""
-        again, finished = double_run.again(self._generation), Results()
+        generation, results = double_run.again(self._generation), Results()
         job = {**ready, "prepared": ready["prepared"][::-1]}
         places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
-        run = json.dumps(again.run([job], **places, against=FIRST))
-        worker = worker.with_env_variable("GT_NONCE", again.nonce).with_mounted_directory(FIRST, first)
-        await self._exec(worker, "run", run, finished, "generate again")
-        return finished.outcomes
+        run = json.dumps(generation.run([job], **places, against=FIRST))
+        worker = worker.with_env_variable("GT_NONCE", generation.nonce).with_mounted_directory(FIRST, first)
+        await self._exec(worker, "run", run, results, "generate again")
+        return results.outcomes
 
     async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
         """The cases of a job that the store here does not have as this host would make them; results get the others."""
@@ -228,17 +228,17 @@ class Engine:
         specs = [self._spec(job, host) for job in jobs]
         fetcher = self._with_network(self._fetcher, jobs).with_env_variable("GT_NONCE", uuid.uuid4().hex)
         await self._exec(
-            fetcher, "prepare", self._run(specs, look=True, **flags), results, shown="look into the result store"
+            fetcher, "prepare", self._run(specs, look=True, **flags), results, title="look into the result store"
         )
 
     async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
         """Collect the cases that a job had finished when it was cut off; returns them."""
-        generation, before = self._generation, set(results.outcomes)
+        generation, names = self._generation, set(results.outcomes)
         if generation.verify:  # they were made once, and not yet twice
             return []
         since = {"fresh": False, "since": generation.started} if generation.fresh else {}
         await self.missing(unsettled(job, results), host, results, **since)
-        cases = [name for name, outcome in results.outcomes.items() if name not in before and "record" in outcome]
+        cases = [name for name, outcome in results.outcomes.items() if name not in names and "record" in outcome]
         for name in cases:
             record = results.outcomes[name]["record"]  # type: ignore[typeddict-item]  # since it is there
             if record["process"]["started"] >= generation.started:
@@ -260,12 +260,12 @@ class Engine:
         return self._with_volumes(self._fetcher, []).with_file(RUN, transfer.file(run))
 
     async def _exec(
-        self, container: dagger.Container, step: str, run: str, results: Results, shown: str
+        self, container: dagger.Container, step: str, run: str, results: Results, title: str
     ) -> Sequence[Event]:
         """One step of the runner, `shown` by this name. Never raises for a failed step: its files would be lost."""
         container = spans.watched(container)
         # A program reads the lines of the log while they come, and what is folded does not come.
-        with spans.job(shown) if self._settings.events else spans.step(shown):
+        with spans.job(title) if self._settings.events else spans.step(title):
             ran = (
                 await container.with_file(RUN, transfer.file(run))
                 .with_exec(

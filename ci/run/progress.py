@@ -68,10 +68,10 @@ class Bars:
             self._tasks[name] = self._progress.add_task(name, total=None)
         return self._tasks[name]
 
-    def _end(self, name: str, how: str) -> None:
+    def _end(self, name: str, ending: str) -> None:
         if name in self._tasks:
             self._progress.remove_task(self._tasks.pop(name))
-        self.say(f"{name}: {how}")
+        self.say(f"{name}: {ending}")
         self._progress.advance(self._all)
 
 

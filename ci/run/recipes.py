@@ -127,13 +127,13 @@ def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bo
 
 def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, PublishedImage]:
     """Images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for anything else."""
-    allowed = sorted(sources)
+    names = sorted(sources)
     images: dict[str, PublishedImage] = {}
     for text in references:
         source, _, reference = text.partition("=")
-        if source not in allowed or not PUBLISHED.fullmatch(reference):
+        if source not in names or not PUBLISHED.fullmatch(reference):
             raise ImageError(
-                f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(allowed)} as SOURCE"
+                f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(names)} as SOURCE"
             )
         images[source] = PublishedImage(source, reference)
     return images

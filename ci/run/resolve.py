@@ -18,14 +18,14 @@ ASKED = "/gt/repositories.json"
 
 
 async def pinned(
-    cases: dagger.Directory, built: Images, token: dagger.Secret | None, endpoint: str
+    cases: dagger.Directory, images: Images, token: dagger.Secret | None, endpoint: str
 ) -> dagger.Directory:
     """The files that change, by their place in this repository. Raises PinError with all that cannot be resolved."""
     folder = await transfer.exported(cases, "cases")
     texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
     spots = {name: open_revisions(text) for name, text in texts.items()}
-    repos = sorted({spot.what for each in spots.values() for spot in each if spot.known is None})
-    commits = await _newest(repos, (await built.image(recipes.FETCH)).container, token, endpoint) if repos else {}
+    repos = sorted({spot.what for places in spots.values() for spot in places if spot.known is None})
+    commits = await _newest(repos, (await images.image(recipes.FETCH)).container, token, endpoint) if repos else {}
     result = dag.directory()
     for name, text in texts.items():
         new = written(text, spots[name], commits)

@@ -45,21 +45,21 @@ class Limits:
 async def generate(
     generation: Generation,
     settings: Settings,
-    built: Images,
+    images: Images,
     hosts: Sequence[FleetHost],
     connection: Connection,
     limits: Limits,
 ) -> tuple[dagger.Directory, Manifest]:
     """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
-    results, manifest = await _made(generation, settings, built, hosts, connection, limits)
+    results, manifest = await _made(generation, settings, images, hosts, connection, limits)
     return await _artifact(results.directories, manifest), manifest
 
 
 async def trace(
-    generation: Generation, settings: Settings, built: Images, limits: Limits
+    generation: Generation, settings: Settings, images: Images, limits: Limits
 ) -> tuple[dagger.Directory, Mapping[str, Any], Manifest]:
     """The traces of the cases, their index, and the manifest that their artifact would have. Raises PreflightError."""
-    results, manifest = await _made(generation, settings, built, [], Connection(), limits)
+    results, manifest = await _made(generation, settings, images, [], Connection(), limits)
     index = traces.merged([json.loads(await each.file(traces.NAME).contents()) for each in results.traces])
     whole = _stacked(results.traces)
     return await whole.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
@@ -68,21 +68,21 @@ async def trace(
 async def _made(
     generation: Generation,
     settings: Settings,
-    built: Images,
+    images: Images,
     hosts: Sequence[FleetHost],
     connection: Connection,
     limits: Limits,
 ) -> tuple[Results, Manifest]:
     with spans.step("this engine and this module"):
         version, tool = await dag.version(), await module_tool()
-    engine, spread, misplaced = await _placed(generation, settings, built, hosts, connection, version)
-    misplaced += inputs.obstacles(generation.cases)
+    engine, spread, lines = await _placed(generation, settings, images, hosts, connection, version)
+    lines += inputs.obstacles(generation.cases)
     results = Results()
-    if spread is None and not (misplaced or generation.fresh or generation.verify):
+    if spread is None and not (lines or generation.fresh or generation.verify):
         await engine.look(results)
     obstacles = await engine.obstacles(results, elsewhere=spread is not None) if limits.preflight else []
-    if misplaced or obstacles:
-        raise PreflightError(obstacles, misplaced)
+    if lines or obstacles:
+        raise PreflightError(obstacles, lines)
     with anyio.move_on_after(limits.max_minutes * 60 or None) as limit:
         await (spread or engine).generate(results)
     if limit.cancelled_caught:
@@ -92,11 +92,11 @@ async def _made(
     return results, manifest_of(generation, results.outcomes, version, hosts_used, moves, tool, settings.engine_ref)
 
 
-async def finished(generation: Generation, settings: Settings, built: Images) -> tuple[dagger.Directory, Manifest]:
+async def finished(generation: Generation, settings: Settings, images: Images) -> tuple[dagger.Directory, Manifest]:
     """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
     generation.only_looked_at()
     results = Results()
-    await Engine(generation, settings, built).look(results)
+    await Engine(generation, settings, images).look(results)
     generation.skip_others(results.outcomes, UNFINISHED)
     version, tool = await dag.version(), await module_tool()
     manifest = manifest_of(generation, results.outcomes, version, tool=tool, engine_ref=settings.engine_ref)
@@ -111,7 +111,7 @@ async def module_tool() -> Tool:
 async def _placed(
     generation: Generation,
     settings: Settings,
-    built: Images,
+    images: Images,
     hosts: Sequence[FleetHost],
     connection: Connection,
     version: str,
@@ -119,11 +119,11 @@ async def _placed(
     """The engine here, the spread over hosts if there are any, and the cases that neither may run."""
     if not hosts:
         hints = [] if generation.host.gpus else [GPU_HINT]
-        misplaced = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
-        return Engine(generation, settings, built), None, misplaced
-    nested = Nested(built.base(), await built.reference(), version, connection)
+        lines = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
+        return Engine(generation, settings, images), None, lines
+    nested = Nested(images.base(), await images.reference(), version, connection)
     places, bad = await look(hosts, nested)
-    engine = Engine(generation, settings, built)
+    engine = Engine(generation, settings, images)
     spread = Spread(generation, settings, engine, nested, places)
     return engine, spread, spread.misplaced(bad)
 

@@ -52,9 +52,9 @@ def homeless(jobs: Iterable[Job], places: Sequence[Place]) -> list[Job]:
 def parts(jobs: Sequence[Job], places: Sequence[Place]) -> Iterator[Job]:
     """The jobs, of which long ones are split where GPUs of their kind would else idle."""
     for gpu in {job.gpu for job in jobs}:
-        alike = [job for job in jobs if job.gpu == gpu]
-        there = sum(place.slots for place in places if any(place.suits(job) for job in alike))
-        yield from spread(alike, min(there, int(sum(job.minutes for job in alike) / PART_MINUTES)))
+        group = [job for job in jobs if job.gpu == gpu]
+        slots = sum(place.slots for place in places if any(place.suits(job) for job in group))
+        yield from spread(group, min(slots, int(sum(job.minutes for job in group) / PART_MINUTES)))
 
 
 class Dispatch:
@@ -76,9 +76,9 @@ class Dispatch:
 
     async def _run(self, job: Job, run_job: RunJob) -> None:
         faults: list[MoveRecord] = []
-        while len(faults) <= MOST_MOVES and (taken := await self._take(job)) is not None:
+        while len(faults) <= MOST_MOVES and (share := await self._take(job)) is not None:
             self.moves += faults[-1:]
-            place, devices = taken
+            place, devices = share
             try:
                 await run_job(job, place, devices if place.machine.cards and job.gpu != CPU else [])
             except HostFaultError as error:
@@ -90,8 +90,8 @@ class Dispatch:
                 async with self._changed:
                     self._free[place.name] += devices
                     self._changed.notify_all()
-        said = "; ".join(f"{fault.host}: {fault.reason}" for fault in faults)
-        self.undone.append((job, "no host is left for it" + (f": {said}" if said else "")))
+        words = "; ".join(f"{fault.host}: {fault.reason}" for fault in faults)
+        self.undone.append((job, "no host is left for it" + (f": {words}" if words else "")))
 
     async def _take(self, job: Job) -> tuple[Place, list[str]] | None:
         """Wait for a place with enough GPUs free, and take them; None once no place is left that suits."""

@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 async def look(hosts: Sequence[FleetHost], nested: Nested) -> tuple[list[Place], dict[str, str]]:
     """Look at all hosts at once: those that answered, in their order, and what is wrong with the others, by name."""
-    answered: dict[str, Place] = {}
+    places: dict[str, Place] = {}
     bad: dict[str, str] = {}
 
     async def one(host: FleetHost) -> None:
         try:
-            answered[host.name] = await nested.look(host)
+            places[host.name] = await nested.look(host)
         except HostFaultError as error:
             bad[host.name] = str(error)
             log.warning("host %s is left out: %s", host.name, error)
@@ -45,7 +45,7 @@ async def look(hosts: Sequence[FleetHost], nested: Nested) -> tuple[list[Place],
     async with anyio.create_task_group() as group:
         for host in hosts:
             group.start_soon(one, host)
-    return [answered[host.name] for host in hosts if host.name in answered], bad
+    return [places[host.name] for host in hosts if host.name in places], bad
 
 
 class Spread:
@@ -63,10 +63,10 @@ class Spread:
 
     def misplaced(self, bad: Mapping[str, str]) -> list[str]:
         """If no host may run a job: the bad hosts and what is wrong with them, and the cases of such jobs."""
-        lost = homeless(self._generation.jobs, self._places)
-        if not lost:
+        jobs = homeless(self._generation.jobs, self._places)
+        if not jobs:
             return []
-        needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in lost for case in job.cases]
+        needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in jobs for case in job.cases]
         left_out = [f"host {name} is left out: {reason}" for name, reason in bad.items()]
         offered = ", ".join(f"{place.name} ({place.machine.gpus} x {place.machine.kind})" for place in self._places)
         return [*left_out, f"no host has what these cases need; there are: {offered or 'none'}", *needs]
@@ -111,19 +111,19 @@ class Spread:
         )
         record = self._hosts.setdefault(place.name, record)
         job = unsettled(job, results)
-        left = [case.id for case in job.cases]
+        names = [case.id for case in job.cases]
         try:
             if not (self._generation.fresh or self._generation.verify):
-                left = await self._engine.missing(job, machine, results)
-            if left:
-                again = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}
-                options = {"--case-ids": ",".join(left), "--devices": ",".join(devices)}
-                making = [*(flag for flag, on in again.items() if on), *_given(options), "--events"]
+                names = await self._engine.missing(job, machine, results)
+            if names:
+                flags = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}
+                options = {"--case-ids": ",".join(names), "--devices": ",".join(devices)}
+                making = [*(flag for flag, on in flags.items() if on), *_given(options), "--events"]
                 label = f"{place.name} {job.name}"
                 artifact = await self._nested.generate(host, label, self._container(), self._arguments(job), making)
                 record.cases.extend(await self._collect(artifact, place.name, results))
         except RefusedError as error:
-            _fail(results, left, f"{place.name} refused: {error}")
+            _fail(results, names, f"{place.name} refused: {error}")
         except HostFaultError:
             await self._finished(job, place, results)
             raise

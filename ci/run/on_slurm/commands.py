@@ -91,7 +91,7 @@ def cancel(tasks: Iterable[str]) -> None:
 def _said(*command: str, text: str = "") -> str:
     env = {name: value for name, value in os.environ.items() if not UNSET.fullmatch(name)}
     try:  # in a session of its own: Ctrl-C is for the caller, which decides what becomes of the tasks
-        done = subprocess.run(
+        answer = subprocess.run(
             command,
             input=text.encode(errors="surrogateescape"),  # paths are bytes
             capture_output=True,
@@ -104,7 +104,7 @@ def _said(*command: str, text: str = "") -> str:
         raise SlurmError(f"{command[0]} does not start: {error.strerror}; can this user run it?") from None
     except subprocess.TimeoutExpired:
         raise SlurmError(f"{command[0]} did not answer within {WAIT_S} s; is slurmctld up?") from None
-    out, words = (each.decode(errors="replace").strip() for each in (done.stdout, done.stderr))
-    if done.returncode:
-        raise SlurmError(words or out or f"{command[0]} ended with status {done.returncode}")
+    out, words = (each.decode(errors="replace").strip() for each in (answer.stdout, answer.stderr))
+    if answer.returncode:
+        raise SlurmError(words or out or f"{command[0]} ended with status {answer.returncode}")
     return out

@@ -109,21 +109,21 @@ class Call:
         image = self.image(job)
         record = None if image is None else image_record(image)
         run = self.run.run([self.run.job(job, image=record)], **{**self.places.named(), **places})
-        later = {"fresh": False, "since": self.run.started} if run["fresh"] else {}
-        asked = {"gpu": job.gpu, "gpus": job.gpus, "container": self.site.container, "image": image}
-        return {**asked, "run": run | later}
+        overrides = {"fresh": False, "since": self.run.started} if run["fresh"] else {}
+        request = {"gpu": job.gpu, "gpus": job.gpus, "container": self.site.container, "image": image}
+        return {**request, "run": run | overrides}
 
     def finished(self) -> dict[str, Ending]:
         """The cases that the store has as machines make them that this cluster gave for their GPU kind before."""
-        looked_for = [
+        specs = [
             self.run.job(job, image=None if image is None else image_record(image), host=machine)
             for job in self.run.jobs
             for image in [self.image(job)]
             for machine in self._seen(job.gpu)
         ]
-        if not looked_for:
+        if not specs:
             return {}
-        events = on_machine.looked(self.run.run(looked_for, **self.places.named()))
+        events = on_machine.looked(self.run.run(specs, **self.places.named()))
         return {event["case"]: event for event in events if event["event"] == "reused"}
 
     def _seen(self, gpu: str) -> list[Host]:
@@ -151,8 +151,8 @@ def detach(call: Call) -> tuple[list[str], list[str]]:
         raise GtError("--verify compares two runs, so it has to wait for the first; leave out --detach")
     if call.run.fresh:
         raise GtError("--fresh makes again what the store has, and a later call would take that; leave out --detach")
-    outcomes, left = _left(call)
-    return list(outcomes), sorted({task.array for task in _tasks(call, left, call.spec)})
+    outcomes, jobs = _left(call)
+    return list(outcomes), sorted({task.array for task in _tasks(call, jobs, call.spec)})
 
 
 def generate(call: Call, screen: Screen) -> Outcome:
@@ -160,11 +160,11 @@ def generate(call: Call, screen: Screen) -> Outcome:
 
     Raises GtError for what cannot be sent, SlurmError for what Slurm refuses, PreflightError as a local run does.
     """
-    outcomes, left = _left(call)
+    outcomes, jobs = _left(call)
     first = call.folder / f"first-{call.run.nonce}"
-    delivered = {"deliver": str(first)} if call.run.verify else {}
+    options = {"deliver": str(first)} if call.run.verify else {}
     with stopping() as stop:
-        tasks = _tasks(call, left, lambda job: call.spec(job, **delivered))
+        tasks = _tasks(call, jobs, lambda job: call.spec(job, **options))
         outcomes |= call.wait(tasks, screen, stop)
         if call.run.verify and not stop.is_set():
             double_run.settle(outcomes, _second(call, first, screen, stop))
@@ -180,19 +180,19 @@ def _left(call: Call) -> tuple[dict[str, Ending], list[Job]]:
     commands.check()
     outcomes = {} if call.again else call.finished()
     jobs = [replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in call.run.jobs]
-    left = [job for job in jobs if job.cases]
+    rest = [job for job in jobs if job.cases]
     if call.preflight and any(
-        call.places.lacks(repo) for job in left for case in job.cases for repo in case.repositories
+        call.places.lacks(repo) for job in rest for case in job.cases for repo in case.repositories
     ):
-        asked = [call.run.job(job, host=Host(job.gpu, job.gpus)) for job in left]
-        on_machine.refuse_obstacles(call.run.run(asked, **call.places.named()))
-    return outcomes, left
+        specs = [call.run.job(job, host=Host(job.gpu, job.gpus)) for job in rest]
+        on_machine.refuse_obstacles(call.run.run(specs, **call.places.named()))
+    return outcomes, rest
 
 
 def _tasks(call: Call, jobs: Sequence[Job], spec: Spec) -> list[Task]:
     """Tasks for these jobs: those that Slurm still has and nobody waits for, and new ones."""
-    taken = {} if call.again else call.sender.unwatched(jobs, spec)
-    return [*taken.values(), *call.sender.send([job for job in jobs if job.name not in taken], spec)]
+    orphans = {} if call.again else call.sender.unwatched(jobs, spec)
+    return [*orphans.values(), *call.sender.send([job for job in jobs if job.name not in orphans], spec)]
 
 
 def _second(call: Call, first: Path, screen: Screen, stop: threading.Event) -> Mapping[str, Ending]:
@@ -208,16 +208,16 @@ def _second(call: Call, first: Path, screen: Screen, stop: threading.Event) -> M
 
 def _merged(hosts: Iterable[RemoteRecord]) -> list[RemoteRecord]:
     """One record for each node, from those of its tasks."""
-    merged: dict[str, RemoteRecord] = {}
+    records: dict[str, RemoteRecord] = {}
     for host in hosts:
-        known = merged.setdefault(host.name, host)
-        if known is not host:
+        record = records.setdefault(host.name, host)
+        if record is not host:
             times = {
-                "started": min(known.started or "", host.started or ""),
-                "ended": max(known.ended or "", host.ended or ""),
+                "started": min(record.started or "", host.started or ""),
+                "ended": max(record.ended or "", host.ended or ""),
             }
-            merged[host.name] = known.model_copy(update={"cases": [*known.cases, *host.cases], **times})
-    return list(merged.values())
+            records[host.name] = record.model_copy(update={"cases": [*record.cases, *host.cases], **times})
+    return list(records.values())
 
 
 def _outcome(

@@ -41,18 +41,18 @@ class Sender:
     def send(self, jobs: Sequence[Job], spec: Spec) -> list[Task]:
         """Send jobs; all of them or none. Raises SlurmError with what Slurm has against one."""
         self._sweep()
-        sent: list[Task] = []
+        tasks: list[Task] = []
         for array in slurm.arrays(jobs, self.site.most_tasks):
             folder = self.folder / uuid.uuid4().hex
             try:
-                sent += self._send(array, folder, spec)
+                tasks += self._send(array, folder, spec)
             except BaseException:
                 with suppress(SlurmError):
-                    commands.cancel(task.name for task in sent)
-                for useless in {folder, *(task.folder for task in sent)}:
-                    shutil.rmtree(useless, ignore_errors=True)
+                    commands.cancel(task.name for task in tasks)
+                for path in {folder, *(task.folder for task in tasks)}:
+                    shutil.rmtree(path, ignore_errors=True)
                 raise
-        return sent
+        return tasks
 
     def _send(self, array: Array, folder: Path, spec: Spec) -> list[Task]:
         text = slurm.script(array, self.site, self.partition, folder, COMMAND)
@@ -72,21 +72,23 @@ class Sender:
         locks = {file.parent: _lock(file.parent) for file in self.folder.glob(f"*/{ID}")}
         arrays = {(folder / ID).read_text(): folder for folder, lock in locks.items() if lock is not None}
         states = commands.states(arrays) if arrays else {}
-        found: dict[str, Task] = {}
+        tasks_by_job: dict[str, Task] = {}
         for name, folder in arrays.items():
             numbers = [int(task.partition("_")[2]) for task, state in states.items() if _is_alive(task, name, state)]
             if not numbers:
                 (folder / ID).rename(folder / OVER)
             for number in numbers:
-                asked = json.loads((folder / f"{number}.json").read_text())
+                request = json.loads((folder / f"{number}.json").read_text())
                 for job in jobs:
-                    if holds(asked, spec(job)):
-                        found[job.name] = Task(folder, number, name, [case.id for case in job.cases], locks[folder])
-        taken = {task.folder for task in found.values()}
+                    if holds(request, spec(job)):
+                        tasks_by_job[job.name] = Task(
+                            folder, number, name, [case.id for case in job.cases], locks[folder]
+                        )
+        folders = {task.folder for task in tasks_by_job.values()}
         for folder, lock in locks.items():
-            if lock is not None and folder not in taken:
+            if lock is not None and folder not in folders:
                 lock.close()
-        return found
+        return tasks_by_job
 
     def _sweep(self) -> None:
         """Remove the folders of old arrays."""
@@ -100,15 +102,15 @@ def _is_alive(task: str, array: str, state: State) -> bool:
     return task.startswith(f"{array}_") and not state.ended
 
 
-def holds(asked: dict[str, Any], wanted: dict[str, Any]) -> bool:
+def holds(request: dict[str, Any], candidate: dict[str, Any]) -> bool:
     """Whether a task that was sent makes what another one would be sent for."""
-    (theirs,), (ours,) = asked["run"]["jobs"], wanted["run"]["jobs"]
+    (theirs,), (ours,) = request["run"]["jobs"], candidate["run"]["jobs"]
 
     def rest(spec: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         run = {name: value for name, value in spec["run"].items() if name not in OF_A_CALL}
         return {**spec, "run": {**run, "jobs": [{name: value for name, value in job.items() if name != "cases"}]}}
 
-    return rest(asked, theirs) == rest(wanted, ours) and all(case in theirs["cases"] for case in ours["cases"])
+    return rest(request, theirs) == rest(candidate, ours) and all(case in theirs["cases"] for case in ours["cases"])
 
 
 def _lock(folder: Path) -> IO[str] | None:

@@ -32,32 +32,34 @@ MACHINES = "machines"  # the folder that holds what was seen of each GPU kind th
 
 def main(folder: Path, number: str) -> int:
     """Run a task; returns its exit status, 1 where a case is not finished."""
-    asked: dict[str, Any] = json.loads((folder / f"{number}.json").read_text())
+    request: dict[str, Any] = json.loads((folder / f"{number}.json").read_text())
     machine, node = this_host(), os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    left = {case["id"] for case in asked["run"]["jobs"][0]["cases"]}
+    rest = {case["id"] for case in request["run"]["jobs"][0]["cases"]}
     life = os.environ.get("SLURM_RESTART_COUNT", "0")
     with (folder / f"{number}.{life}.jsonl").open("w", encoding="utf-8") as events:
 
         def write(event: Mapping[str, Any]) -> None:
             if event["event"] in ("done", "reused"):
-                left.discard(event["case"])
+                rest.discard(event["case"])
             print(json.dumps(event), file=events, flush=True)
 
-        seen = {name: getattr(machine, name) for name in SEEN}
-        write({"event": "node", "node": node, "machine": seen, "time": now()})
-        (job,) = asked["run"]["jobs"]
-        reason = _lack(asked, machine, node)
+        traits = {name: getattr(machine, name) for name in SEEN}
+        write({"event": "node", "node": node, "machine": traits, "time": now()})
+        (job,) = request["run"]["jobs"]
+        reason = _lack(request, machine, node)
         if reason is None:
-            _remember(folder.parent / MACHINES / asked["gpu"], seen)
-            here = {name: value for name, value in job.items() if name != "card"} | offered(asked["gpu"], machine)
+            _remember(folder.parent / MACHINES / request["gpu"], traits)
+            local_job = {name: value for name, value in job.items() if name != "card"} | offered(
+                request["gpu"], machine
+            )
             try:
-                for event in _events({**asked["run"], "jobs": [here]}, _within(asked)):
+                for event in _events({**request["run"], "jobs": [local_job]}, _within(request)):
                     write(event)
             except OSError as error:
                 reason = f"its runner does not start on {node}: {error}"
         for case in job["cases"] if reason is not None else ():
             write({"event": "failed", "case": case["id"], "phase": "load", "reason": reason})
-    return int(bool(left))
+    return int(bool(rest))
 
 
 def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -82,18 +84,18 @@ def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[s
                 yield event
 
 
-def _lack(asked: Mapping[str, Any], machine: Host, node: str) -> str | None:
+def _lack(request: Mapping[str, Any], machine: Host, node: str) -> str | None:
     """What the machine does not have and the job needs: GPUs are given by names that the site wrote."""
-    kind, count = asked["gpu"], asked["gpus"]
+    kind, count = request["gpu"], request["gpus"]
     if kind == CPU or (suits(kind, machine.kind) and (count <= machine.gpus or not machine.gpus)):
         return None
-    has = f"{machine.gpus} x {machine.gpu_name}" if machine.gpus else "no GPU that its driver knows"
-    return f"it needs {count} x {kind}, and on {node} Slurm gave it {has}; the site file says what a kind is called"
+    cards = f"{machine.gpus} x {machine.gpu_name}" if machine.gpus else "no GPU that its driver knows"
+    return f"it needs {count} x {kind}, and on {node} Slurm gave it {cards}; the site file says what a kind is called"
 
 
-def _remember(folder: Path, seen: Mapping[str, Any]) -> None:
+def _remember(folder: Path, traits: Mapping[str, Any]) -> None:
     """Keep what was seen: later calls look for its results before they ask Slurm for anything."""
-    text = json.dumps(seen, sort_keys=True)
+    text = json.dumps(traits, sort_keys=True)
     file = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
     with suppress(OSError):  # of somebody else with the same cache: later calls then ask Slurm first
         if not file.exists():
@@ -112,16 +114,16 @@ def remembered(file: Path) -> Host | None:
         return None
 
 
-def _within(asked: Mapping[str, Any]) -> list[str]:
-    if asked["container"] is None:
+def _within(request: Mapping[str, Any]) -> list[str]:
+    if request["container"] is None:
         return []
-    run = asked["run"]
+    run = request["run"]
     places = [run.get(name) for name in ("cache", "store", "models", "previous", "deliver", "against")]
     folders = dict.fromkeys(filter(None, [*places, *(case["base"] for case in run["jobs"][0]["cases"])]))
     moved = container.weights()
     for folder in (*folders, *moved):  # none mounts what is not there, such as a store before its first result
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return container.within(asked["container"], asked["image"], folders, moved)
+    return container.within(request["container"], request["image"], folders, moved)
 
 
 if __name__ == "__main__":

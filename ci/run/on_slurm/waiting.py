@@ -75,15 +75,15 @@ class Wait:
     def run(self) -> dict[str, Ending]:
         """The outcomes. Raises SlurmError where Slurm will start none of the tasks, however long it has them."""
         pause, ask_at, patience, late_at = ASK_S, 0.0, math.inf, dict[str, float]()
-        while still := [task for task in self.tasks if not task.over]:
+        while rest := [task for task in self.tasks if not task.over]:
             if self.stop.is_set() and not self._cancelled:
-                self._cancel(still)
+                self._cancel(rest)
                 pause, ask_at, patience = ASK_S, 0.0, time.monotonic() + STOP_S
             if time.monotonic() >= ask_at:
-                self._ask(still)
+                self._ask(rest)
                 ask_at, pause = time.monotonic() + pause, min(pause * 1.5, SELDOM_S)
-            there = {folder: written(folder) for folder in {task.folder for task in still}}
-            for task in still:
+            there = {folder: written(folder) for folder in {task.folder for task in rest}}
+            for task in rest:
                 self._follow(task, there[task.folder][task.number])
                 if not task.left:
                     task.ended()
@@ -116,9 +116,9 @@ class Wait:
             self._now(task, states.get(task.name, GONE))
         pending = [task for task in tasks if task.state.state == "PENDING"]
         reasons = Counter(task.state.reason for task in pending if task.state.reason != "None")
-        never = [task for task in pending if task.state.held_for_ever]
-        if never:
-            self._never(never, alone=len(pending) == len(self.tasks))
+        stuck_tasks = [task for task in pending if task.state.held_for_ever]
+        if stuck_tasks:
+            self._never(stuck_tasks, alone=len(pending) == len(self.tasks))
         elif reasons:
             self._say(f"{len(pending)} of {len(self.tasks)} tasks wait: {', '.join(reasons)}")
 
