@@ -40,11 +40,11 @@ class Cache:
     def run(self) -> Answer:
         """A line for each place."""
         home, now = Places().cache, time.time()
-        kept = {WEIGHTS} if self.keep_weights else set()
-        places = {kind: path for kind, path in cache.folders(home).items() if kind not in kept}
+        kinds = {WEIGHTS} if self.keep_weights else set()
+        places = {kind: path for kind, path in cache.folders(home).items() if kind not in kinds}
         newest = now - _seconds(self.older_than)
-        found = [item for item in cache.items(home, self._models(), now) if item.kind in places]
-        sizes = {item: item.size for item in found if not self.older_than or item.used < newest}
+        items = [item for item in cache.items(home, self._models(), now) if item.kind in places]
+        sizes = {item: item.size for item in items if not self.older_than or item.used < newest}
         if self.clean:
             for item in sizes:
                 item.remove()

@@ -64,12 +64,12 @@ class Generate(Chosen):
         """All cases, whose inputs are looked at before anything runs. Raises CatalogueError."""
         return files.load(self.cases.path, with_inputs=True)
 
-    def generation(self, here: host.Host) -> Generation:
+    def generation(self, machine: host.Host) -> Generation:
         """The selected cases as jobs for a host. Raises GtError for an option that has nothing to do with them."""
         cases = self.select()
         check_checkout(self.engine, native=any(case.serving is not None for case in cases))
-        planned = jobs.plan(cases, per_case=self.per_case, on=self.kind)
-        return Generation(self.selection, cases, planned, here, self.kind, self.fresh, self.verify)
+        work = jobs.plan(cases, per_case=self.per_case, on=self.kind)
+        return Generation(self.selection, cases, work, machine, self.kind, self.fresh, self.verify)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +89,14 @@ class GenerateOnMachine(Generate):
         """How many cases there are, and a line for each that is not."""
         self._check_options()
         with ThreadPoolExecutor() as pool:  # the driver takes as long to answer as the cases take to be read
-            looked = pool.submit(host.this_host, self.devices)
+            search = pool.submit(host.this_host, self.devices)
             catalogue = self.catalogue
-        here = looked.result()
+        machine = search.result()
         if self.selection.is_open and self.engine is None:
-            raise SelectionError(advice.offers(catalogue, here))
-        generation = self.generation(here)
+            raise SelectionError(advice.offers(catalogue, machine))
+        generation = self.generation(machine)
         if self.slurm is None:
-            host.place(generation.cases, here, self.kind, hints=advice.instead(catalogue, self.selection, here))
+            host.place(generation.cases, machine, self.kind, hints=advice.instead(catalogue, self.selection, machine))
         folder.check(self.output.path, generation, catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         places = on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
@@ -144,11 +144,11 @@ class GenerateOnMachine(Generate):
 def detached(finished: Sequence[str], arrays: Sequence[str]) -> list[str]:
     """What a call says that does not wait."""
     number = len(finished)
-    before = f"{counted(number, 'case')} {are(number)} finished already; " if number else ""
+    prefix = f"{counted(number, 'case')} {are(number)} finished already; " if number else ""
     if not arrays:
-        return [f"{before}nothing was sent: the same command without --detach writes the artifact"]
+        return [f"{prefix}nothing was sent: the same command without --detach writes the artifact"]
     names = ", ".join(arrays)
-    return [f"{before}Slurm has the rest as {names}: the same command without --detach waits and writes the artifact"]
+    return [f"{prefix}Slurm has the rest as {names}: the same command without --detach waits and writes the artifact"]
 
 
 def count(manifest: Manifest, place: str) -> str:

@@ -100,29 +100,29 @@ class GenerateOnEngine(MakingOnEngine, Generate):
 
     async def run_on_engine(self) -> dagger.Directory:
         """The artifact."""
-        near = replace(self, cases=await near_folder(self.cases, "cases"))
-        cases = near.select()
-        built = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
-        generation = near.generation(await offered(built, self.kind, self.devices))
-        checkout = await self._checkout(cases, built)
+        verb = replace(self, cases=await near_folder(self.cases, "cases"))
+        cases = verb.select()
+        images = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
+        generation = verb.generation(await offered(images, self.kind, self.devices))
+        checkout = await self._checkout(cases, images)
         settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.events)
         if self.only_finished:
-            artifact, manifest = await session.finished(generation, settings, built)
+            artifact, manifest = await session.finished(generation, settings, images)
         else:
             hosts = self._hosts()
             limits = session.Limits(preflight=not self.skip_preflight, max_minutes=self.max_minutes)
             connection = self._connection(hosts)
-            artifact, manifest = await session.generate(generation, settings, built, hosts, connection, limits)
+            artifact, manifest = await session.generate(generation, settings, images, hosts, connection, limits)
         for line in (*bad_lines(manifest), count(manifest, "in the artifact")):
             say(line)
         return artifact
 
-    async def _checkout(self, cases: Iterable[Case], built: Images) -> Checkout | None:
+    async def _checkout(self, cases: Iterable[Case], images: Images) -> Checkout | None:
         """The checkout of the serving engine that makes the cases, if they are native ones."""
         serving = next((case.serving for case in cases if case.serving is not None), None)
         if serving is None and self.engine_ref:  # no error: a CI's workflow has one field for both modes
             say(f"--engine-ref {self.engine_ref} is for native cases, and these are none")
-        return None if serving is None else await built.checkout(serving, directory_of(self.engine), self.engine_ref)
+        return None if serving is None else await images.checkout(serving, directory_of(self.engine), self.engine_ref)
 
     def _hosts(self) -> list[FleetHost]:
         """The GPU hosts that were named. Raises HostError or FleetError."""
@@ -136,14 +136,14 @@ class GenerateOnEngine(MakingOnEngine, Generate):
 
     def _connection(self, hosts: Iterable[FleetHost]) -> Connection:
         ca, cert, key = (None if pem is None else pem.secret for pem in (self.tls_ca, self.tls_cert, self.tls_key))
-        near = [host.name for host in hosts if host.loopback]
-        return Connection(ca, cert, key, tunnels=dict(zip(near, self.tunnels, strict=True)))
+        names = [host.name for host in hosts if host.loopback]
+        return Connection(ca, cert, key, tunnels=dict(zip(names, self.tunnels, strict=True)))
 
 
-async def offered(built: Images, kind: str | None, devices: tuple[str, ...]) -> Host:
+async def offered(images: Images, kind: str | None, devices: tuple[str, ...]) -> Host:
     """What this engine offers to cases of a kind, on these of its GPUs. Raises HostError."""
-    here = Host(CPU) if kind == CPU else await probe(built.base())
-    return of_devices(here.cards, devices) if devices else here
+    machine = Host(CPU) if kind == CPU else await probe(images.base())
+    return of_devices(machine.cards, devices) if devices else machine
 
 
 async def near_folder(folder: Folder, name: str) -> Folder:

@@ -39,8 +39,8 @@ class RunnerOnEngine:
 
     async def run_on_engine(self) -> dagger.Container:
         """The container; it is built when something is asked of it."""
-        built = Images(self.base_image, recipes.published(self.images, SOURCES))
-        return mounted((await built.image(self.source)).container, {recipes.WEIGHTS: weights_volume(self.weights)})
+        images = Images(self.base_image, recipes.published(self.images, SOURCES))
+        return mounted((await images.image(self.source)).container, {recipes.WEIGHTS: weights_volume(self.weights)})
 
 
 @dataclass(frozen=True, kw_only=True)

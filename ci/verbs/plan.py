@@ -96,17 +96,17 @@ class Plan(Chosen):
 
     def run(self) -> Answer:
         """The table, as wide as the terminal, and where each kind of GPU is."""
-        planned, text = self.jobs(), io.StringIO()
+        work, text = self.jobs(), io.StringIO()
         width = max(NARROW, shutil.get_terminal_size().columns)
-        Console(file=text, width=width).print(_table(planned))
-        total = f"{counted(sum(len(job.cases) for job in planned), 'case')} in {counted(len(planned), 'job')}"
-        lines = [total, "", *map(str.rstrip, text.getvalue().splitlines()), "", *_places(planned, self.place)]
+        Console(file=text, width=width).print(_table(work))
+        total = f"{counted(sum(len(job.cases) for job in work), 'case')} in {counted(len(work), 'job')}"
+        lines = [total, "", *map(str.rstrip, text.getvalue().splitlines()), "", *_places(work, self.place)]
         return Answer("\n".join(lines))
 
     def place(self, job: jobs.Job) -> str:
         """Where a job would run."""
-        here = host.this_host()
-        fits = (job.gpu == CPU or suits(job.gpu, here.kind)) and job.gpus <= max(1, here.gpus)
+        machine = host.this_host()
+        fits = (job.gpu == CPU or suits(job.gpu, machine.kind)) and job.gpus <= max(1, machine.gpus)
         return "this machine" if fits else f"none here ({job.runner_label} in CI)"
 
 
@@ -118,14 +118,14 @@ class PlanOnEngine(Plan):
         return "this engine" if job.gpu in (ANY, CPU) else f"this engine, if it has {job.gpu}"
 
 
-def _table(planned: list[jobs.Job]) -> Table:
+def _table(work: list[jobs.Job]) -> Table:
     """A row for each case, those of a job together. It fits into 80 columns: long names go on in a second line."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("case", overflow="fold")
     table.add_column("model", overflow="fold")
     table.add_column("GPU", no_wrap=True)
     table.add_column("min", justify="right", no_wrap=True)
-    for job in planned:
+    for job in work:
         for case in job.cases:
             minutes = f"{'~' if case.assumed else ''}{at_least(case.spec.needs.minutes, 1):.10g}"
             table.add_row(case.id, case.model, _gpu(job), minutes)
@@ -136,14 +136,14 @@ def _gpu(job: jobs.Job) -> str:
     return job.gpu if job.gpus == 1 else f"{job.gpus} x {job.gpu}"
 
 
-def _places(planned: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Iterator[str]:
+def _places(work: list[jobs.Job], place: Callable[[jobs.Job], str]) -> Iterator[str]:
     """For each kind of GPU: how much there is to do, and where it would run, as `place` says."""
     kinds: dict[str, list[jobs.Job]] = {}
-    for job in planned:
+    for job in work:
         kinds.setdefault(_gpu(job), []).append(job)
-    for kind, alike in kinds.items():
-        cases, minutes = sum(len(job.cases) for job in alike), sum(job.minutes for job in alike)
-        yield f"{kind}: {counted(cases, 'case')}, {at_least(minutes):.0f} min; {place(alike[0])}"
+    for kind, group in kinds.items():
+        cases, minutes = sum(len(job.cases) for job in group), sum(job.minutes for job in group)
+        yield f"{kind}: {counted(cases, 'case')}, {at_least(minutes):.0f} min; {place(group[0])}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,9 +154,9 @@ class Matrix(Chosen):
 
     def run(self) -> Answer:
         """One line of JSON."""
-        planned = self.jobs()
-        entries = grouped(planned, self.limit)
-        note = grouping(planned, entries, self.limit)
+        work = self.jobs()
+        entries = grouped(work, self.limit)
+        note = grouping(work, entries, self.limit)
         if note is not None:
             say(note)
         return Answer(json.dumps(jobs.matrix(entries)))

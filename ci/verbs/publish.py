@@ -109,10 +109,10 @@ class Publish(PublishAccess):
         if self.accept and not self.reason.strip():
             raise GtError("--accept needs --reason TEXT: why the published image changes")
         parts = batch(artifact, self.publish_target_dir, bare=self.bare)
-        known = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
+        names = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
         accepted = dict.fromkeys(self.accept, self.reason)
         ci_run = CiRun(self.ci_run or _actions_run(), self.ref, self.sha, self.triggered_by)
-        order = Order(parts, accepted, known, ci_run, self.allow_hidden)
+        order = Order(parts, accepted, names, ci_run, self.allow_hidden)
         with self.remote(self._branch(order.source)) as remote:
             if self.pull_request and not self.check_only:
                 return self._propose(artifact, order, remote, gate, compare)
@@ -144,8 +144,8 @@ class Publish(PublishAccess):
             assert result is not None  # noqa: S101  # for the type checker: the gate is not asked alone
             proposal = propose(artifact, order, base, branch, Made(result.commit, self.to), compare, self.patience)
         text = proposal.address or f"\n# {proposal.title}\n\n{proposal.text}"
-        told = [*lines(result, self.to), *request_lines(result, proposal, remote.branch), *left_out]
-        return Answer(f"{result.commit}\n{text}", told)
+        report = [*lines(result, self.to), *request_lines(result, proposal, remote.branch), *left_out]
+        return Answer(f"{result.commit}\n{text}", report)
 
 
 class PublishOnMachine(Publish):

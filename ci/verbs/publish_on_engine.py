@@ -26,8 +26,8 @@ SCHEMES = ("https", "http", "git")
 def check_reached(url: str, option: str, local: str, right: Right = WRITE) -> None:
     """Raises PublishError for an address that only the caller's machine reaches."""
     if is_path(url) or parts_of_url(url, right).scheme not in SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise PublishError(f"{option} {url}: the module takes {known}; for ssh and paths use {local}")
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise PublishError(f"{option} {url}: the module takes {schemes}; for ssh and paths use {local}")
 
 
 class FromEngine(PublishAccess):

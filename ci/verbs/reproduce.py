@@ -69,16 +69,16 @@ class ReproduceOnMachine(Reproduce):
             folder.check_writable(self.output.path)
         if self.json_file is not None and not self.json_file.exists():  # a pipe is there, and its folder is not ours
             folder.check_writable(self.json_file.parent)
-        old = manifests.read(self.artifact.path)
-        check_checkout(self.engine, native=serving_of(old) is not None)
-        plan = again(old, self.case_ids, self._here(), anyway=self.anyway)
+        manifest = manifests.read(self.artifact.path)
+        check_checkout(self.engine, native=serving_of(manifest) is not None)
+        plan = again(manifest, self.case_ids, self._here(), anyway=self.anyway)
         for note in plan.notes:
             say(note)
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gt-again-")))
             output = scratch / "gt" if self.output is None else self.output.path
             new = self._generate(plan, scratch, output)
-            report = reproduction(old, plan, new)
+            report = reproduction(manifest, plan, new)
             measure(report, manifests.folder_of(self.artifact.path), output, partial(_measured, scratch / "comparison"))
         if self.json_file is not None:
             write_text(self.json_file, report.model_dump_json(indent=1) + "\n")
@@ -89,8 +89,8 @@ class ReproduceOnMachine(Reproduce):
             raise GtError(f"--cases {self.cases.path}: there is no such directory")
         identity = on_machine.identity()
         checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
-        here, models = host.this_host(), path_of(self.models)
-        return Ground(here, identity["runner"], self.cases.path, models, identity["environment"], serving=checkout)
+        machine, models = host.this_host(), path_of(self.models)
+        return Ground(machine, identity["runner"], self.cases.path, models, identity["environment"], serving=checkout)
 
     def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
         places = Places(path_of(self.models), results=scratch / "results", engine=path_of(self.engine))

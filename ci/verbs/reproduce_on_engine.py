@@ -40,24 +40,24 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         old = await transfer.exported(self.artifact.directory, "gt")
         manifest = manifests.read(old)
         sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
-        built = Images(self.base_image, recipes.published(self.images, sources))
-        checkout = await self._checkout(manifest, built)
+        images = Images(self.base_image, recipes.published(self.images, sources))
+        checkout = await self._checkout(manifest, images)
         inputs = await transfer.exported(self.cases.directory, "cases")
         runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
-        here = Ground(
-            await probe(built.base()), runner, inputs, image="built", serving=commit, tool=await module_tool()
+        ground = Ground(
+            await probe(images.base()), runner, inputs, image="built", serving=commit, tool=await module_tool()
         )
-        plan = again(manifest, self.case_ids, here, anyway=self.anyway)
+        plan = again(manifest, self.case_ids, ground, anyway=self.anyway)
         artifact, _ = await generate(
-            plan.generation, self.settings(self.cases, checkout), built, [], Connection(), Limits()
+            plan.generation, self.settings(self.cases, checkout), images, [], Connection(), Limits()
         )
         new = await transfer.exported(artifact, "again")
         report = reproduction(manifest, plan, manifests.read(new))
-        await _measure(report, old, new, (await built.image(recipes.CHECK)).container)
+        await _measure(report, old, new, (await images.image(recipes.CHECK)).container)
         return _files(report, artifact, must_match=self.must_match)
 
-    async def _checkout(self, manifest: Manifest, built: Images) -> Checkout | None:
+    async def _checkout(self, manifest: Manifest, images: Images) -> Checkout | None:
         """The checkout of the serving engine that made native cases: at their commit, if none is named.
 
         Raises GtError for one that is named where there is no such case.
@@ -67,7 +67,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         if serving is None or (self.engine is None and not serving[1]):
             return None
         directory = directory_of(self.engine)
-        return await built.checkout(serving[0], directory, "" if directory is not None else serving[1])
+        return await images.checkout(serving[0], directory, "" if directory is not None else serving[1])
 
 
 async def _measure(report: Reproduction, old: Path, new: Path, container: dagger.Container) -> None:

@@ -50,29 +50,29 @@ def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> 
             arguments: Any = {field.name: await _value(field, values[field.name]) for field in options}
             return await (_run(verb, arguments) if own_body is None else own_body(verb(**arguments)))
 
-    gives = _gives(verb) if own_body is None else get_type_hints(own_body)["return"]
+    result = _gives(verb) if own_body is None else get_type_hints(own_body)["return"]
     parameters = [_parameter(field) for field in options]
     this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     run.__name__ = name_of(verb).replace("-", "_")
     run.__doc__ = help_of(verb)
     run.__signature__ = inspect.Signature([this, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
-    run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": gives}
+    run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": result}
     return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.11 lack `cache`
 
 
 async def _run(verb: Any, values: Mapping[str, Any]) -> Any:
     """Run a verb that has one body for both doors, on copies of its folders in this process."""
-    near = {name: await _near(name, value) for name, value in values.items()}
-    field, written = _written(verb), transfer.fresh_folder()
-    if field is not None:
-        near[field[0]] = Folder(written) if field[1].name is None else written / field[1].name
-    answer: Answer = await anyio.to_thread.run_sync(verb(**near).run)
+    copies = {name: await _near(name, value) for name, value in values.items()}
+    target, folder = _written(verb), transfer.fresh_folder()
+    if target is not None:
+        copies[target[0]] = Folder(folder) if target[1].name is None else folder / target[1].name
+    answer: Answer = await anyio.to_thread.run_sync(verb(**copies).run)
     if answer.bad:
         raise FunctionError(transfer.as_named(answer.words))
-    if field is None:
+    if target is None:
         return transfer.as_named(answer.words)
-    directory = transfer.folder(written)
-    return await (directory if field[1].name is None else directory.file(field[1].name)).sync()
+    directory = transfer.folder(folder)
+    return await (directory if target[1].name is None else directory.file(target[1].name)).sync()
 
 
 async def _near(name: str, value: Any) -> Any:
@@ -87,10 +87,10 @@ def _written(verb: type) -> tuple[str, Written] | None:
 
 
 def _gives(verb: type) -> type:
-    written = _written(verb)
-    if written is None:
+    target = _written(verb)
+    if target is None:
         return str
-    return dagger.Directory if written[1].name is None else dagger.File
+    return dagger.Directory if target[1].name is None else dagger.File
 
 
 def _parameter(field: Field) -> inspect.Parameter:

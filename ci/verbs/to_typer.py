@@ -34,8 +34,8 @@ class Command(TyperCommand):
         optional = {name for each in self.params if str(each.metavar).startswith("[") for name in each.opts}
         following = [*args[1:], "-"]
         pairs = zip(args, following, strict=True) if args else ()
-        filled = [f"{arg}=" if arg in optional and after.startswith("-") else arg for arg, after in pairs]
-        return super().parse_args(ctx, filled)
+        words = [f"{arg}=" if arg in optional and successor.startswith("-") else arg for arg, successor in pairs]
+        return super().parse_args(ctx, words)
 
 
 def command(verb: type[Verb]) -> Callable[..., None]:
@@ -59,17 +59,17 @@ def command(verb: type[Verb]) -> Callable[..., None]:
 
 def _parameter(field: Field) -> inspect.Parameter:
     """An option as Typer reads it."""
-    typed, variable, words = field.mark(Typed) or Typed(), field.mark(Variable), field.mark(OneOf)
-    alone = field.mark(Alone)
-    shown = SHOWN.get(field.kind) if alone is None else f"[{alone.value}]"
-    details: dict[str, Any] = {"help": field.help} if typed.positional else {"help": field.help, "metavar": shown}
+    spelling, variable, words = field.mark(Typed) or Typed(), field.mark(Variable), field.mark(OneOf)
+    metavar_mark = field.mark(Alone)
+    metavar = SHOWN.get(field.kind) if metavar_mark is None else f"[{metavar_mark.value}]"
+    details: dict[str, Any] = {"help": field.help} if spelling.positional else {"help": field.help, "metavar": metavar}
     if words is not None:  # where there is nothing of ours to complete, shells complete paths
         details["autocompletion"] = _completion([word.value for word in words.words])
-    if typed.default is not None:
-        details["show_default"] = typed.default
+    if spelling.default is not None:
+        details["show_default"] = spelling.default
     if variable is not None:
         details["envvar"] = variable.name
-    info = typer.Argument(**details) if typed.positional else typer.Option(*_names(field, typed), **details)
+    info = typer.Argument(**details) if spelling.positional else typer.Option(*_names(field, spelling), **details)
     kind: Any = {Folder: str, Path: str, tuple: list[str]}.get(field.kind, field.kind)
     return inspect.Parameter(
         field.name,
@@ -86,9 +86,9 @@ def _completion(words: Sequence[str]) -> Callable[[str], list[str]]:
     return complete  # Typer reads a function's own parameters, and takes no partial
 
 
-def _names(field: Field, typed: Typed) -> tuple[str, ...]:
-    written = ("-o", "--output") if field.mark(Written) is not None else ()
-    return typed.names or written or (field.option,)  # given in full, so that a switch has no --no-… beside it
+def _names(field: Field, spelling: Typed) -> tuple[str, ...]:
+    names = ("-o", "--output") if field.mark(Written) is not None else ()
+    return spelling.names or names or (field.option,)  # given in full, so that a switch has no --no-… beside it
 
 
 def _default(default: Any) -> Any:
@@ -108,8 +108,8 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
     value = words[field.name]
     if field.kind is tuple:  # repeated, or separated by spaces or commas
         return several(field, value) if value else ()
-    typed = field.mark(Typed) or Typed()
-    check(field, field.name.upper() if typed.positional else next(iter(typed.names), field.option), value)
+    spelling = field.mark(Typed) or Typed()
+    check(field, field.name.upper() if spelling.positional else next(iter(spelling.names), field.option), value)
     if value is None or field.kind not in (Folder, Path):
         return value
     return _folder(field, value) if field.kind is Folder else Path(value)

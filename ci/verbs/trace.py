@@ -45,16 +45,15 @@ class Trace(Chosen):
         """What is kept."""
         return Tracing(self.stages, self.every)
 
-    def generation(self, here: host.Host) -> Generation:
+    def generation(self, machine: host.Host) -> Generation:
         """The selected cases as jobs for a host, once it is said how large their traces will be. Raises GtError."""
         cases = self.select()
         self.tracing.check(cases)
         size = decimal(self.tracing.bytes(cases))
         say(f"traces of {counted(len(cases), 'case')}: up to some {size}; --stages and --every make them smaller")
         # Fresh: what the result store has tells nothing of its tensors.
-        return Generation(
-            self.selection, cases, jobs.plan(cases, per_case=self.per_case, on=self.kind), here, self.kind, fresh=True
-        )
+        work = jobs.plan(cases, per_case=self.per_case, on=self.kind)
+        return Generation(self.selection, cases, work, machine, self.kind, fresh=True)
 
 
 @dataclass(frozen=True, kw_only=True)

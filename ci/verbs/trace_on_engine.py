@@ -25,13 +25,13 @@ class TraceOnEngine(MakingOnEngine, Trace):
 
     async def run_on_engine(self) -> dagger.Directory:
         """The traces of all cases that could be made. Raises GtError where none could, or nothing was kept."""
-        near = replace(self, cases=await near_folder(self.cases, "cases"))
-        built = Images(self.base_image, recipes.published(self.images, SOURCES))
-        generation = near.generation(await offered(built, self.kind, self.devices))
-        kept = self.tracing.as_runner_reads_it(TRACES, version())
-        settings = replace(self.settings(self.cases, None), trace=kept)
+        verb = replace(self, cases=await near_folder(self.cases, "cases"))
+        images = Images(self.base_image, recipes.published(self.images, SOURCES))
+        generation = verb.generation(await offered(images, self.kind, self.devices))
+        tracing = self.tracing.as_runner_reads_it(TRACES, version())
+        settings = replace(self.settings(self.cases, None), trace=tracing)
         limits = session.Limits(preflight=not self.skip_preflight)
-        directory, index, manifest = await session.trace(generation, settings, built, limits)
+        directory, index, manifest = await session.trace(generation, settings, images, limits)
         cases = traces.traced(index, manifest)
         problems = [*bad_lines(manifest), *self.tracing.unmet(cases)]
         if problems and not any(case["stages"] for case in cases.values()):
