@@ -105,11 +105,11 @@ def _compare(spec: Spec, out: Path) -> None:
     comparison = compare(artifact, against, traces)
     _write(comparison.as_json(), out / "compare.json")
     junit.write(comparison, out / "junit.xml")
-    known: list[histories.Entry] = []
+    entries: list[histories.Entry] = []
     if history is not None:
         date = datetime.fromisoformat(spec["date"])
-        known = history.grow(histories.entries(comparison, date, spec.get("engine_gpu")))
-    page.write(comparison, out / "report.html", known)
+        entries = history.grow(histories.entries(comparison, date, spec.get("engine_gpu")))
+    page.write(comparison, out / "report.html", entries)
 
 
 def _diverge(spec: Spec, out: Path) -> None:

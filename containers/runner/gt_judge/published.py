@@ -75,8 +75,8 @@ class Published:
 
     def record(self, case: str, kind: str | None = None) -> CaseRecord | None:
         """The published record of a case, that of the GPU kind's folder before the bare one."""
-        own = self.cases(self._of(kind)).get(case) if kind else None
-        return own or self.cases(self.folder).get(case)
+        result = self.cases(self._of(kind)).get(case) if kind else None
+        return result or self.cases(self.folder).get(case)
 
     def images(self, kind: str | None = None) -> dict[str, Path]:
         """All images by name, those of the GPU kind's folder before the bare ones."""

@@ -124,8 +124,8 @@ def _by(size: tuple[int, int] | None) -> str:
 def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
     """Compare with the published image, unless that one would not pass the gate itself, as upstream has it."""
     try:
-        before = content(path)
-        published = decode(before, path.name)
+        published_data = content(path)
+        published = decode(published_data, path.name)
     except PictureError as error:
         image.reference = Reference(None, f"the published one is {error}")
         return
@@ -134,13 +134,13 @@ def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
         image.reference = Reference(None, f"the published one does not pass the gate: {doubts[0]}")
         return
     image.signature, image.published_signature = placement.signature(picture), placement.signature(published)
-    if data == before:
+    if data == published_data:
         return
     if picture.size != published.size:
         image.problems.append(f"wrong size: {_by(picture.size)}, the published one has {_by(published.size)}")
-    placed = placement.find(picture, published)
-    image.placement.metrics |= likeness.measure(picture, published) | placed.metrics
-    image.placement.words |= placed.words
+    finding = placement.find(picture, published)
+    image.placement.metrics |= likeness.measure(picture, published) | finding.metrics
+    image.placement.words |= finding.words
 
 
 def _doubts(published: Picture) -> list[str]:
@@ -162,10 +162,10 @@ def _find_swaps(examined: list[Examined], published: Published | None) -> None:
     old |= {name: signature for name, signature in signatures if signature is not None}
     placements = swaps.find(new, old)
     for image in examined:
-        placed = placements.get(image.file.name)
-        if placed is not None:
-            image.placement.metrics |= placed.metrics
-            image.placement.words |= placed.words
+        finding = placements.get(image.file.name)
+        if finding is not None:
+            image.placement.metrics |= finding.metrics
+            image.placement.words |= finding.words
 
 
 def _signature(path: Path) -> Plane | None:

@@ -26,8 +26,8 @@ def measure(new: Picture, published: Picture) -> Metrics:
         "content_correlation": correlation(_content(new), _content(published)),
     }
     if new.size == published.size:
-        sharp, before = (detail(luma(picture.rgb), FINE, COARSE) for picture in (new, published))
-        values |= {"detail_change": sharp - before, "grain_change": grain(new) - grain(published)}
+        new_detail, old_detail = (detail(luma(picture.rgb), FINE, COARSE) for picture in (new, published))
+        values |= {"detail_change": new_detail - old_detail, "grain_change": grain(new) - grain(published)}
     return values
 
 

@@ -65,16 +65,16 @@ def find(new: Picture, published: Picture) -> Placement:
 
 
 def _shift(placement: Placement, new: Picture, published: Picture) -> None:
-    there, here = (structure(luma(picture.rgb), FULL) for picture in (published, new))
-    height, width = there.shape
+    reference, candidate = (structure(luma(picture.rgb), FULL) for picture in (published, new))
+    height, width = reference.shape
     window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
-    if not (there * window).any() or not (here * window).any():
+    if not (reference * window).any() or not (candidate * window).any():
         return
-    displacement, _, _ = phase_cross_correlation(there * window, here * window, normalization="phase")
+    displacement, _, _ = phase_cross_correlation(reference * window, candidate * window, normalization="phase")
     down, right = -int(displacement[0]), -int(displacement[1])
     if abs(down) > REACH * height or abs(right) > REACH * width:
         return
-    before, after = correlation(there, here), correlation(*_overlap(there, here, down, right))
+    before, after = correlation(reference, candidate), correlation(*_overlap(reference, candidate, down, right))
     placement.metrics |= {
         "shift_pixels": float(np.hypot(down, right)),
         "shift_correlation": after,
@@ -83,12 +83,12 @@ def _shift(placement: Placement, new: Picture, published: Picture) -> None:
     placement.words["shifted"] = f"by {right} px in x and {down} px in y"
 
 
-def _overlap(there: Plane, here: Plane, down: int, right: int) -> tuple[Plane, Plane]:
+def _overlap(reference: Plane, candidate: Plane, down: int, right: int) -> tuple[Plane, Plane]:
     """The parts of both that show the same, if `here` is `there` moved down and right."""
-    height, width = there.shape
+    height, width = reference.shape
     rows, columns = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
-    moved = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
-    return there[rows, columns], here[moved]
+    window = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))
+    return reference[rows, columns], candidate[window]
 
 
 def _crop(placement: Placement, new: Image.Image, published: Image.Image) -> None:
@@ -96,12 +96,12 @@ def _crop(placement: Placement, new: Image.Image, published: Image.Image) -> Non
     whole = luma(shrunk(published, SEARCH_SIDE))
     height, width = whole.shape
     copy = new.resize((2 * width, 2 * height), Image.Resampling.BICUBIC)  # small enough to shrink it often
-    there = structure(whole, SMALL)
-    before = correlation(there, structure(luma(resized(copy, (width, height))), SMALL))
+    reference = structure(whole, SMALL)
+    before = correlation(reference, structure(luma(resized(copy, (width, height))), SMALL))
     best, best_share, share = -1.0, 1.0, LARGEST
     while share > SMALLEST:
         part = structure(luma(resized(copy, (round(width * share), round(height * share)))), SMALL)
-        score = float(cv2.matchTemplate(there, part, cv2.TM_CCOEFF_NORMED).max())
+        score = float(cv2.matchTemplate(reference, part, cv2.TM_CCOEFF_NORMED).max())
         best, best_share = max((best, best_share), (score, share))
         share *= STEP
     placement.metrics |= {"crop_correlation": best, "crop_gain": gain(before, best)}
@@ -116,7 +116,7 @@ def _turn(placement: Placement, new: Plane, published: Plane, own: float) -> Non
 
 
 def _colours(placement: Placement, new: Picture, published: Picture) -> None:
-    there = shrunk(published.opaque, SIDE).astype(np.float32)
-    here = resized(new.opaque, (there.shape[1], there.shape[0])).astype(np.float32)
-    before, after = np.abs(here - there).mean(), np.abs(here[..., ::-1] - there).mean()
+    reference = shrunk(published.opaque, SIDE).astype(np.float32)
+    candidate = resized(new.opaque, (reference.shape[1], reference.shape[0])).astype(np.float32)
+    before, after = np.abs(candidate - reference).mean(), np.abs(candidate[..., ::-1] - reference).mean()
     placement.metrics["colour_gain"] = max(0.0, float((before - after) / before)) if before > 0 else 0.0

@@ -85,9 +85,9 @@ class Gate(Data):
 
     @model_validator(mode="after")
     def _only_known_metrics(self) -> Self:
-        named = {condition.metric for rule in self.rules for condition in (*rule.all, *rule.any)}
-        if not named <= self.metrics.keys():
-            raise ValueError(f"rules for metrics that are described; {sorted(named - self.metrics.keys())} are not")
+        names = {condition.metric for rule in self.rules for condition in (*rule.all, *rule.any)}
+        if not names <= self.metrics.keys():
+            raise ValueError(f"rules for metrics that are described; {sorted(names - self.metrics.keys())} are not")
         return self
 
     def modes_of(self, source: str | None) -> list[str]:

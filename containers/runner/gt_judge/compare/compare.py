@@ -86,14 +86,14 @@ def _damage(path: Path) -> Measured | None:
 
 def _apart(one: Path, other: Path) -> Measured:
     try:
-        data, before = content(one), content(other)
-        pictures = decode(data, one.name), decode(before, other.name)
+        data, other_data = content(one), content(other)
+        pictures = decode(data, one.name), decode(other_data, other.name)
         values = similarity.measure(*pictures)
     except (PictureError, similarity.ShapeError) as error:
         return Measured(error=str(error))
     if values["mean_abs_diff"] or values.get("alpha_diff"):
         return Measured(values=values)
-    return Measured("bytes" if data == before else "pixels", values)
+    return Measured("bytes" if data == other_data else "pixels", values)
 
 
 def _measure_learned(file: FileResult, learned: Learned) -> None:
@@ -154,11 +154,11 @@ def _verdict(file: FileResult, thresholds: limits.Thresholds) -> Verdict:
 def _changes(name: str, artifact: Artifact, published: Published | None) -> dict[str, list[provenance.Change]] | None:
     if published is None or name not in artifact.cases:
         return None
-    before = published.record(name, records.kind_of(artifact.cases[name]))
-    return None if before is None else provenance.changes(before, artifact.cases[name])
+    record = published.record(name, records.kind_of(artifact.cases[name]))
+    return None if record is None else provenance.changes(record, artifact.cases[name])
 
 
 def _about(artifact: Artifact, against: Against) -> dict[str, Any]:
     run = artifact.manifest["run"] if artifact.manifest is not None else None
-    shown = {"tool": run["tool"], "started": run["started"], "host": run["host"]} if run else None
-    return {"names": dict(against.names), "run": shown}
+    summary = {"tool": run["tool"], "started": run["started"], "host": run["host"]} if run else None
+    return {"names": dict(against.names), "run": summary}

@@ -49,9 +49,9 @@ class History:
         """Append entries; gives all that the file then holds, by date. Raises JudgeError."""
         lines = "".join(f"{entry.model_dump_json()}\n" for entry in entries).encode()
         with self._locked() as file:
-            known = self._read(file)
+            history = self._read(file)
             _append(file, lines)
-        return sorted([*known, *entries], key=lambda entry: entry.date)
+        return sorted([*history, *entries], key=lambda entry: entry.date)
 
     @contextmanager
     def _locked(self) -> Iterator[FileIO]:
@@ -101,7 +101,7 @@ def _append(file: FileIO, lines: bytes) -> None:
 def entries(comparison: Comparison, date: AwareDatetime, engine_gpu: str | None) -> list[Entry]:
     """What a comparison measured, by file; a file that has no values has no entry."""
     run = comparison.about["run"]
-    found = [
+    rows = [
         Entry(
             version=1,
             date=date,
@@ -116,7 +116,7 @@ def entries(comparison: Comparison, date: AwareDatetime, engine_gpu: str | None)
         for case in comparison.cases
         for file in case.files
     ]
-    return [entry for entry in found if entry.published or entry.engine]
+    return [entry for entry in rows if entry.published or entry.engine]
 
 
 def by_series(known: Sequence[Entry]) -> dict[Series, list[Entry]]:

@@ -74,29 +74,29 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
             each.notes.append(f"made on {each.new.kind}, published on {reference.kind}")
     kinds = {each.new.kind for each in pairing.pairs}
     candidates = published.images(kinds.pop() if len(kinds) == 1 else None)
-    left = {name: path for name, path in candidates.items() if name not in artifact.files}
-    _find_renamed(pairing, left)
+    rest = {name: path for name, path in candidates.items() if name not in artifact.files}
+    _find_renamed(pairing, rest)
     published_cases = published.cases(published.folder).items()
-    known = {file["name"]: case for case, record in published_cases for file in record["files"]}
+    cases_by_file = {file["name"]: case for case, record in published_cases for file in record["files"]}
     cases = {each.case for each in pairing.pairs} | set(artifact.cases)
-    for name in left:
-        case = known.get(name) or case_of(name)
+    for name in rest:
+        case = cases_by_file.get(name) or case_of(name)
         if case in cases:
             pairing.missing[name] = case
         else:
             pairing.not_in_run.append(name)
 
 
-def _find_renamed(pairing: Pairing, left: dict[str, Path]) -> None:
+def _find_renamed(pairing: Pairing, rest: dict[str, Path]) -> None:
     """Give each new file without a published one the one of the same bytes or pixels, and take that off `left`."""
-    lonely = [each for each in pairing.pairs if each.published is None]
-    if not lonely or not left:
+    orphans = [each for each in pairing.pairs if each.published is None]
+    if not orphans or not rest:
         return
-    marks = {mark: name for name, path in left.items() for mark in _marks(path)}
-    for each in lonely:
+    marks = {mark: name for name, path in rest.items() for mark in _marks(path)}
+    for each in orphans:
         name = next((marks[mark] for mark in _marks(each.new.path) if mark in marks), None)
-        if name in left:
-            each.published, each.renamed_from = left.pop(name), name
+        if name in rest:
+            each.published, each.renamed_from = rest.pop(name), name
 
 
 def _marks(path: Path) -> list[str]:

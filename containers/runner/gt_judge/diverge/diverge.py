@@ -45,10 +45,10 @@ def diverge(reference: Trace, other: Trace, options: Options, cases: Sequence[st
                 raise JudgeError(f"{trace.folder} holds no case {case}; it has {_some(list(trace.index.cases))}")
     if not common:
         raise JudgeError(f"no case is in both: the reference has {_some(names[0])}, the other {_some(names[1])}")
-    alone = [[name for name in each if name not in common] for each in names]
+    rest = [[name for name in each if name not in common] for each in names]
     return Divergence(
         [_case(name, reference, other, options) for name in common if not cases or name in cases],
-        only_in=(alone[0], alone[1]),
+        only_in=(rest[0], rest[1]),
         producers=(reference.producer, other.producer),
         exact=options.exact,
         dtype=options.dtype,
@@ -56,8 +56,8 @@ def diverge(reference: Trace, other: Trace, options: Options, cases: Sequence[st
 
 
 def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown}{', …' if len(names) > 5 else ''}" if names else "none"  # noqa: PLR2004
+    words = ", ".join(names[:5])
+    return f"{words}{', …' if len(names) > 5 else ''}" if names else "none"  # noqa: PLR2004
 
 
 def _case(name: str, reference: Trace, other: Trace, options: Options) -> CaseResult:

@@ -65,9 +65,9 @@ def another_prediction(difference: Difference) -> str | None:
     latents = difference.beside(f"latents.{stages.step(difference.stage)}")
     if stages.family(difference.stage) != "model_output" or latents is None or latents.size != difference.other.size:
         return None
-    found = fit(difference.other, [difference.reference, latents])
-    output, start, _ = found.factors
-    if found.error > difference.near or abs(start) <= 4 * difference.near:
+    result = fit(difference.other, [difference.reference, latents])
+    output, start, _ = result.factors
+    if result.error > difference.near or abs(start) <= 4 * difference.near:
         return None
     return (
         f"the other is {number(output)} times the reference plus {number(start)} times the latents: "
@@ -98,9 +98,9 @@ def batched(
 
 
 def _before_guidance(words: str, guided: Tensor, first: Tensor, second: Tensor, limit: float) -> str:
-    found = fit(guided, [first, second])
-    scale = found.factors[1]
-    if found.error > limit or abs(sum(found.factors[:2]) - 1) > 0.02:  # noqa: PLR2004  # two bytes round
+    result = fit(guided, [first, second])
+    scale = result.factors[1]
+    if result.error > limit or abs(sum(result.factors[:2]) - 1) > 0.02:  # noqa: PLR2004  # two bytes round
         return f"{words}: the predictions before guidance"
     order = "negative first" if scale > 1 else "negative last"
     return f"{words}: the predictions before guidance, {order}; the guidance scale is {max(scale, 1 - scale):.3g}"

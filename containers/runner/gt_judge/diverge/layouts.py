@@ -80,8 +80,8 @@ def find(reference: Tensor, other: Tensor, limit: float) -> Layout | None:
     values, flat = other.reshape(-1)[positions].astype(np.float64), reference.reshape(-1)
     slack = 4 * limit * (np.abs(values) + math.sqrt(float(np.mean(values * values))))
     for layout in _all_candidates(reference.shape, other.shape):
-        there = flat[_sources(layout, positions)].astype(np.float64)
-        if (np.abs(there - values) <= slack).all() and relative(reference, layout.undo(other)) <= limit:
+        sources = flat[_sources(layout, positions)].astype(np.float64)
+        if (np.abs(sources - values) <= slack).all() and relative(reference, layout.undo(other)) <= limit:
             return layout
     return None
 
@@ -145,14 +145,14 @@ def _varied(tensor: Tensor) -> bool:
 
 def _pattern(axes: Sequence[tuple[str, int]], shape: Shape) -> str:
     """One side of an einops pattern; empty where the axes cannot be grouped into the shape."""
-    words, left = [], list(axes)
+    words, rest = [], list(axes)
     for size in shape:
         group, count = [], 1
-        while count < size and left:
-            name, length = left.pop(0)
+        while count < size and rest:
+            name, length = rest.pop(0)
             group.append(name)
             count *= length
         if count != size:
             return ""
         words.append(group[0] if len(group) == 1 else f"({' '.join(group)})" if group else "1")
-    return "" if left else " ".join(words)
+    return "" if rest else " ".join(words)

@@ -107,13 +107,13 @@ def relative(reference: Tensor, other: Tensor) -> float:
 
 def precision(tensor: Tensor) -> str:
     """The coarsest dtype that holds all values: that of the computation, where a trace was written in a wider one."""
-    own = str(tensor.dtype)
-    if own not in ("float32", "float64") or tensor.size < ENOUGH:
-        return own
-    for name in COARSEST_FIRST[: COARSEST_FIRST.index(own)]:
+    dtype = str(tensor.dtype)
+    if dtype not in ("float32", "float64") or tensor.size < ENOUGH:
+        return dtype
+    for name in COARSEST_FIRST[: COARSEST_FIRST.index(dtype)]:
         if all(_holds(name, block) for block in _halves(tensor)):
             return name
-    return own
+    return dtype
 
 
 def _holds(name: str, block: Tensor) -> bool:

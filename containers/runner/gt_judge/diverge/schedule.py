@@ -86,8 +86,8 @@ def step_length(difference: Difference) -> str | None:
         widths = np.diff(floats(sigmas))
         near = int(np.abs(widths - two).argmin())
         if abs(widths[near] - two) <= TOLD * abs(two):
-            apart = abs(near - before)
-            off = "off by one" if apart == 1 else f"off by {apart}"
+            distance = abs(near - before)
+            off = "off by one" if distance == 1 else f"off by {distance}"
             return f"{words}: that of step {near} (from 0), {off}"
     return words
 
@@ -108,9 +108,9 @@ def _length(trace: CaseTrace, at: int, result: Tensor) -> float | None:
         return None
     if trace[output].size != result.size:
         return None
-    moved = floats(result) - floats(trace[start])
-    found = fit(moved, [trace[output]])
-    return found.factors[0] if found.error < ROUGH else None
+    motion = floats(result) - floats(trace[start])
+    line = fit(motion, [trace[output]])
+    return line.factors[0] if line.error < ROUGH else None
 
 
 def follows(timesteps: Tensor, sigmas: Tensor) -> bool:

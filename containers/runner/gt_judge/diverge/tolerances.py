@@ -80,8 +80,8 @@ def limit(stage: str, dtype: str, carried: float, *, proven: bool) -> Limit:
     figures = tolerances().dtypes.get(dtype)
     if figures is None:
         return Limit(0.0, f"{dtype} is exact")
-    own, name = explained(stage, dtype), SHORT[dtype]
+    error, name = explained(stage, dtype), SHORT[dtype]
     if not carried:
-        return Limit(own, f"{name} rounding explains {number(own)}")
-    value = max(own, min(own + tolerances().gain * carried, figures.most))
+        return Limit(error, f"{name} rounding explains {number(error)}")
+    value = max(error, min(error + tolerances().gain * carried, figures.most))
     return Limit(value, f"{name} rounding and what came in explain {number(value)}")

@@ -22,12 +22,12 @@ def before(results: Sequence[StageResult], first: StageResult, steps: int | None
             both = [stages.beside(first.name, name) for name in stages.SCHEDULE]
             yield from (stage.name for stage in results if stage.name in both and not stage.compared)
         return
-    earlier = [stage.name for stage in results[: results.index(first)] if stage.compared]
-    places = [place for name in earlier if (place := end.place(name)) is not None]
-    seen = max(places, default=(1, BEGIN))
-    yield from _drawn(results, set(earlier), seen, until)
-    for loop in range(seen[0], until[0] + 1):
-        start = seen[1] if loop == seen[0] else BEGIN
+    names = [stage.name for stage in results[: results.index(first)] if stage.compared]
+    places = [place for name in names if (place := end.place(name)) is not None]
+    last = max(places, default=(1, BEGIN))
+    yield from _drawn(results, set(names), last, until)
+    for loop in range(last[0], until[0] + 1):
+        start = last[1] if loop == last[0] else BEGIN
         yield from _steps(loop, start + 1, until[1] if loop == until[0] else end.of(loop) + 1, end.of(loop))
 
 
@@ -57,15 +57,15 @@ class _End:
 
 
 def _drawn(
-    results: Sequence[StageResult], compared: set[str], seen: tuple[int, int], until: tuple[int, int]
+    results: Sequence[StageResult], compared: set[str], last: tuple[int, int], until: tuple[int, int]
 ) -> Iterator[str]:
     """What goes into the loops, as far as no later stage has shown that it is the same."""
-    by_prompt = seen <= (1, 0) < until
-    wanted = [*(["noise"] if seen == (1, BEGIN) else []), *(["prompt_embeds"] if by_prompt else [])]
-    families = [*stages.SCHEDULE, *(["condition"] if seen <= (1, 0) else []), *(stages.PROMPTS if by_prompt else [])]
+    by_prompt = last <= (1, 0) < until
+    names = [*(["noise"] if last == (1, BEGIN) else []), *(["prompt_embeds"] if by_prompt else [])]
+    families = [*stages.SCHEDULE, *(["condition"] if last <= (1, 0) else []), *(stages.PROMPTS if by_prompt else [])]
     missing = [stage.name for stage in results if not stage.compared and stages.loop(stage.name) <= until[0]]
-    wanted += [name for name in missing if stages.family(name) in families]
-    yield from (name for name in dict.fromkeys(wanted) if name not in compared)
+    names += [name for name in missing if stages.family(name) in families]
+    yield from (name for name in dict.fromkeys(names) if name not in compared)
 
 
 def _steps(loop: int, start: int, stop: int, end: int) -> Iterator[str]:

@@ -46,9 +46,9 @@ def empty(difference: Difference) -> str | None:
 
 def scaled(difference: Difference) -> str | None:
     """The other is the reference times a factor, plus a constant."""
-    found = fit(difference.other, [difference.reference])
-    factor, constant = found.factors
-    if found.error > difference.near or abs(factor) < difference.near:
+    result = fit(difference.other, [difference.reference])
+    factor, constant = result.factors
+    if result.error > difference.near or abs(factor) < difference.near:
         return None
     size = abs(factor) * rms(difference.reference)
     if abs(constant) <= size * max(CLOSE, 10 * difference.near / math.sqrt(difference.reference.size)):
@@ -63,17 +63,17 @@ def scaled(difference: Difference) -> str | None:
 
 
 def _known(factor: float, constant: float, stage: str) -> str:
-    for (known, plus), words in KNOWN.items():
-        if abs(factor / known - 1) < CLOSE and abs(constant - plus) < CLOSE * max(1, abs(plus)):
+    for (multiple, plus), words in KNOWN.items():
+        if abs(factor / multiple - 1) < CLOSE and abs(constant - plus) < CLOSE * max(1, abs(plus)):
             return words
     if stages.family(stage) in stages.SCHEDULE:
         return ""
     for name, (scaling, shift) in SCALES.items():
-        moved = "scaling and shift" if constant and shift else "scaling"
+        what = "scaling and shift" if constant and shift else "scaling"
         if abs(factor / scaling - 1) < CLOSE:
-            return f"{name} VAE {moved}, applied in the other alone"
+            return f"{name} VAE {what}, applied in the other alone"
         if abs(factor * scaling - 1) < CLOSE:
-            return f"{name} VAE {moved}, applied in the reference or undone in the other alone"
+            return f"{name} VAE {what}, applied in the reference or undone in the other alone"
     if stages.family(stage) == "noise" or stages.is_first_latents(stage):
         return "the first noise is scaled otherwise"
     return "" if stages.family(stage) == "model_output" else "the VAE's scaling and shift, applied on one side only"

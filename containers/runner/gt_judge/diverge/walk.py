@@ -75,15 +75,15 @@ class Walk:
 
     def _known_layout(self, name: str, ours: Tensor, theirs: Tensor) -> Layout | None:
         axes = stages.axes_of(name)
-        known = self.layouts.get(axes)
-        if known is not None and known.fits(ours.shape, theirs.shape):
-            return known
+        layout = self.layouts.get(axes)
+        if layout is not None and layout.fits(ours.shape, theirs.shape):
+            return layout
         if ours.shape == theirs.shape or ours.size != theirs.size:
             return None
-        found = layouts.find(ours, theirs, self._near(name, ours, theirs))
-        if found is not None:
-            self.layouts[axes] = found
-        return found
+        layout = layouts.find(ours, theirs, self._near(name, ours, theirs))
+        if layout is not None:
+            self.layouts[axes] = layout
+        return layout
 
     def _lay(self, result: StageResult, layout: Layout) -> None:
         one, two = (trace.layout(result.name) for trace in self.traces)
@@ -120,18 +120,18 @@ class Walk:
             result.status, result.apart = Status.LAYOUT, apart(ours, layout.undo(theirs))
 
     def _same_within(self, result: StageResult) -> bool:
-        measured, allowed = result.apart, result.limit
-        assert measured is not None and allowed is not None  # noqa: PT018, S101
+        distance, bound = result.apart, result.limit
+        assert distance is not None and bound is not None  # noqa: PT018, S101
         if self.options.exact:
-            return measured.same and len(set(result.dtypes)) == 1
-        return measured.same or (measured.relative <= allowed.value and measured.peak <= allowed.peak)
+            return distance.same and len(set(result.dtypes)) == 1
+        return distance.same or (distance.relative <= bound.value and distance.peak <= bound.peak)
 
     def _limit(self, name: str, ours: Tensor, theirs: Tensor) -> Limit:
         if self.options.exact:
             return Limit(0.0, "every bit counts")
         carried = max((by for stage, by in self.tolerated.items() if stages.is_made_from(name, stage)), default=0.0)
-        known = all(stage in trace for stage in stages.inputs(name) for trace in self.traces)
-        proven = known and self.equal and stages.maker(name) in self.proven
+        is_whole = all(stage in trace for stage in stages.inputs(name) for trace in self.traces)
+        proven = is_whole and self.equal and stages.maker(name) in self.proven
         return limit(name, self._dtype(name, ours, theirs), carried, proven=proven)
 
     def _dtype(self, name: str, ours: Tensor, theirs: Tensor) -> str:
@@ -146,8 +146,8 @@ class Walk:
 
     def _near(self, name: str, ours: Tensor, theirs: Tensor) -> float:
         """Up to which relative error two tensors are taken for the same in another layout."""
-        own = [explained(name, precision(tensor)) for tensor in (ours, theirs)]
-        return max(*own, explained("model_output.0", "float32"))
+        errors = [explained(name, precision(tensor)) for tensor in (ours, theirs)]
+        return max(*errors, explained("model_output.0", "float32"))
 
     def _remember(self, result: StageResult) -> None:
         if not result.compared:
@@ -161,10 +161,10 @@ class Walk:
             self.tolerated[result.name] = result.apart.relative
 
 
-def _not_finite(lost: tuple[int, int]) -> str:
+def _not_finite(counts: tuple[int, int]) -> str:
     words = [
         f"{count:,} value{'s' if count > 1 else ''} of the {side} {'are' if count > 1 else 'is'} NaN or infinite"
-        for side, count in zip(("reference", "other"), lost, strict=True)
+        for side, count in zip(("reference", "other"), counts, strict=True)
         if count
     ]
     return " and ".join(words)

@@ -122,11 +122,11 @@ def _cause(case: CaseResult, steps: Steps) -> str:
     parts = [stages.source(first.name)] if first.compared else []
     parts += [case.confusion] if case.confusion else []
     if first.status == Status.LAYOUT:
-        later = case.stages[case.stages.index(first) :]
-        beyond = next((stage for stage in later if stage.status == Status.DIFFERS), None)
-        if beyond is not None:
-            by = f" by {number(beyond.by)}" if beyond.by is not None else ""
-            parts.append(f"beyond the layout {beyond.name} {_differ(beyond)} first{by}")
+        rest = case.stages[case.stages.index(first) :]
+        difference = next((stage for stage in rest if stage.status == Status.DIFFERS), None)
+        if difference is not None:
+            by = f" by {number(difference.by)}" if difference.by is not None else ""
+            parts.append(f"beyond the layout {difference.name} {_differ(difference)} first{by}")
     parts += _unseen(case, first, steps)
     if all(steps) and steps[0] != steps[1]:
         parts.append(f"the other ran {steps[1]} steps, the reference {steps[0]}")

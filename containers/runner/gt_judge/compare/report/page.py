@@ -43,10 +43,10 @@ def write(comparison: Comparison, path: Path, history: Sequence[Entry] = ()) -> 
     files = [file for case in comparison.cases for file in case.files]
     images: dict[str, str] = {}
     series = by_series(history)
-    shown = {file.pair.name: _figures(rendered, images) for file, rendered in zip(files, render(files), strict=True)}
+    figures = {file.pair.name: _figures(views, images) for file, views in zip(files, render(files), strict=True)}
     stream = template(TEMPLATE).stream(
         comparison=comparison,
-        cards=[_card(case, rank, shown, series) for rank, case in enumerate(comparison.cases)],
+        cards=[_card(case, rank, figures, series) for rank, case in enumerate(comparison.cases)],
         images=images.items(),
         without_floor=sum(case.grade == Grade.CHANGED and case.floor is None for case in comparison.cases),
         amplified=256 // AMPLIFIED,
@@ -68,7 +68,7 @@ def _figures(views: Views, images: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _card(
-    case: CaseResult, rank: int, shown: dict[str, list[dict[str, Any]]], series: dict[Series, list[Entry]]
+    case: CaseResult, rank: int, figures: dict[str, list[dict[str, Any]]], series: dict[Series, list[Entry]]
 ) -> dict[str, Any]:
     changes = case.changes or {"arguments": [], "environment": []}
     return {
@@ -77,7 +77,7 @@ def _card(
         "files": [
             {
                 "result": file,
-                "figures": shown[file.pair.name],
+                "figures": figures[file.pair.name],
                 "rows": list(_rows(file, case)),
                 "notes": _notes(file),
                 "trend": trend.draw(series.get(series_of(file), []), case, MEASURES),

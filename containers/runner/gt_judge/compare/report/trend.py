@@ -53,28 +53,28 @@ class Trend:
 
 def draw(entries: Sequence[Entry], case: CaseResult, titles: Mapping[str, str]) -> Trend | None:
     """The charts of a file; None where it was not compared before. `titles`: the measures, by name."""
-    shown = entries[-MOST:]
-    if len(shown) < FEWEST:
+    window = entries[-MOST:]
+    if len(window) < FEWEST:
         return None
     bounds = {
         "published": case.floor.bounds() if case.floor else {},
         "engine": case.thresholds.bounds() if case.thresholds else {},
     }
-    charts = [chart for name, title in titles.items() if (chart := _chart(name, title, shown, bounds))]
-    first, last = (f"{entry.date:%Y-%m-%d}" for entry in (shown[0], shown[-1]))
-    return Trend(first, last, len(shown), len(entries), charts)
+    charts = [chart for name, title in titles.items() if (chart := _chart(name, title, window, bounds))]
+    first, last = (f"{entry.date:%Y-%m-%d}" for entry in (window[0], window[-1]))
+    return Trend(first, last, len(window), len(entries), charts)
 
 
 def _chart(name: str, title: str, entries: Sequence[Entry], bounds: Mapping[str, Mapping[str, float]]) -> Chart | None:
-    known = {role: points for role in ROLES if (points := list(_points(name, role, entries)))}
-    limits = {role: bounds[role].get(name) for role in known}
-    values = [value for points in known.values() for _, value, _ in points]
+    points_by_role = {role: points for role in ROLES if (points := list(_points(name, role, entries)))}
+    limits = {role: bounds[role].get(name) for role in points_by_role}
+    values = [value for points in points_by_role.values() for _, value, _ in points]
     finite = [value for value in [*values, *limits.values()] if value is not None and math.isfinite(value)]
-    if not known:
+    if not points_by_role:
         return None
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     infinite = not all(map(math.isfinite, values))
-    lines = [_line(role, points, limits[role], (low, high), len(entries)) for role, points in known.items()]
+    lines = [_line(role, points, limits[role], (low, high), len(entries)) for role, points in points_by_role.items()]
     return Chart(title, "∞" if infinite else f"{high:.4g}", f"{low:.4g}" if finite else "", lines)
 
 

@@ -48,11 +48,11 @@ def render(files: list[FileResult]) -> list[Views]:
     """The views of files that stand worst first."""
     renderings = [_paths(file) for file in files]
     base = side(sum(2 * len(paths) - 1 for paths in renderings))
-    sized = [
+    orders = [
         Rendering(paths, max(base, CLOSE_SIDE) if rank < CLOSE and base < CLOSE_SIDE else base)
         for rank, paths in enumerate(renderings)
     ]
-    return each(_views, sized)
+    return each(_views, orders)
 
 
 def side(count: int) -> int:
@@ -86,8 +86,8 @@ def _views(rendering: Rendering) -> Views:
 
 def _map(one: Rgb, other: Rgb) -> Rgb:
     """The largest difference of the three channels, black where there is none."""
-    apart = np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=2)
-    coloured = cv2.applyColorMap(np.minimum(apart * AMPLIFIED, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    distance = np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=2)
+    coloured = cv2.applyColorMap(np.minimum(distance * AMPLIFIED, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     return np.asarray(coloured[..., ::-1], dtype=np.uint8)
 
 
