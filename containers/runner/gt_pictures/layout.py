@@ -42,13 +42,13 @@ def bits(data: bytes) -> int:
 
 def all_rows(data: bytes) -> bool:
     """Whether a PNG file has all its rows; Pillow leaves those black that are not there. Raises zlib.error."""
-    inflater, left = zlib.decompressobj(), _bytes_of_rows(data)
+    inflater, rest = zlib.decompressobj(), _bytes_of_rows(data)
     for name, at, _ in _chunks(data):
         tail = data[at + 8 : at + 8 + int.from_bytes(data[at : at + 4], "big")] if name == b"IDAT" else b""
-        while tail and left > 0 and not inflater.eof:
-            left -= len(inflater.decompress(tail, BLOCK))
+        while tail and rest > 0 and not inflater.eof:
+            rest -= len(inflater.decompress(tail, BLOCK))
             tail = inflater.unconsumed_tail
-    return left <= len(inflater.decompress(b"", BLOCK))
+    return rest <= len(inflater.decompress(b"", BLOCK))
 
 
 def _bytes_of_rows(data: bytes) -> int:

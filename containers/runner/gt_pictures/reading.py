@@ -238,11 +238,11 @@ def _is_srgb(profile: bytes) -> bool:
     steps = np.arange(0, 256, 51, dtype=np.uint8)
     colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
     try:
-        own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        shown = ImageCms.profileToProfile(Image.fromarray(colours), own, ImageCms.createProfile("sRGB"))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        result = ImageCms.profileToProfile(Image.fromarray(colours), source, ImageCms.createProfile("sRGB"))
     except (ImageCms.PyCMSError, OSError, ValueError, ImportError):
         return False
-    return bool(np.abs(np.asarray(shown, np.int16) - colours).max() <= ROUNDED)
+    return bool(np.abs(np.asarray(result, np.int16) - colours).max() <= ROUNDED)
 
 
 def _profile_name(profile: bytes) -> str:

@@ -90,8 +90,8 @@ def _run(arguments: argparse.Namespace) -> int:
     stopping.interruptible()
     run = _run_of_caller() if arguments.file == "-" else _read(arguments.file)
     reporter = Reporter(run, arguments.events_file)
-    finished = Supervisor(run, reporter.emit).run()
-    return 130 if not finished else int(reporter.missing)
+    is_whole = Supervisor(run, reporter.emit).run()
+    return 130 if not is_whole else int(reporter.missing)
 
 
 def _prepare(arguments: argparse.Namespace) -> int:

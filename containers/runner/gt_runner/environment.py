@@ -109,10 +109,10 @@ def gpu() -> tuple[str | None, int | None, int | None]:
 
 def memory() -> int:
     """Bytes of memory that this process may use."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):  # no such file, or `max`
-        there = min(there, int(CGROUP_LIMIT.read_text()))
-    return there
+        size = min(size, int(CGROUP_LIMIT.read_text()))
+    return size
 
 
 def available_memory() -> float:

@@ -135,8 +135,8 @@ def _copy(record: Mapping[str, Any], source: Path, target: Path) -> None:
         shutil.copyfile(source / file["name"], target / file["name"])
 
 
-def _later(record: Mapping[str, Any], known: Mapping[str, Any] | None) -> bool:
-    return known is None or bool(record["process"]["started"] > known["process"]["started"])
+def _later(record: Mapping[str, Any], other: Mapping[str, Any] | None) -> bool:
+    return other is None or bool(record["process"]["started"] > other["process"]["started"])
 
 
 def _intact(record: Mapping[str, Any], folder: Path) -> bool:

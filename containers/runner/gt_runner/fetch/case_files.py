@@ -41,10 +41,10 @@ def fetch(case: Case, folders: Folders, progress: Progress, identified: Fetched 
     cannot part the weights from the key. Needs no network for what is there and whole at a known commit.
     Raises FetchError.
     """
-    known = identified or identify(case, folders, progress)
-    commits = {name: repository["commit"] for name, repository in known["repositories"].items()}
+    files = identified or identify(case, folders, progress)
+    commits = {name: repository["commit"] for name, repository in files["repositories"].items()}
     with _disk_errors_named():
-        return {**known, "repositories": weights.fetch(case, folders, progress, commits)}
+        return {**files, "repositories": weights.fetch(case, folders, progress, commits)}
 
 
 @contextmanager

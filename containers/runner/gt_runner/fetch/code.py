@@ -84,14 +84,14 @@ def _check_pin(folder: Path, code: Code, name: str) -> None:
     """Raises FetchError unless the checkout is at the pin, and no file of it was changed."""
     try:
         head = git(folder, "rev-parse", "HEAD")
-        changed = git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code["paths"])
+        changes = git(folder, "status", "--porcelain", "--untracked-files=no", "--", *code["paths"])
     except GitError as error:
         raise FetchError(f"{name} is no whole git checkout ({error}); remove it") from error
     if head != code["commit"]:
         raise FetchError(
             f"{name} is at {head}, the case pins {code['commit']}; check that commit out, or remove the folder"
         )
-    if changed:
+    if changes:
         raise FetchError(
-            f"{name} was changed: {changed.splitlines()[0].strip()}; undo the changes, or remove the folder"
+            f"{name} was changed: {changes.splitlines()[0].strip()}; undo the changes, or remove the folder"
         )

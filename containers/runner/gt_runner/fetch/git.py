@@ -43,7 +43,7 @@ def git(folder: Path, *arguments: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     trusted = ("-c", f"safe.directory={folder.absolute()}")  # a mounted checkout belongs to another user
     try:
-        done = subprocess.run(
+        answer = subprocess.run(
             ["git", *_SETTINGS, *trusted, "-C", str(folder), *arguments],
             check=True,
             capture_output=True,
@@ -59,7 +59,7 @@ def git(folder: Path, *arguments: str) -> str:
         raise (GitError if lasting else _PassingGitError)(
             next((line for line in lines if line.startswith("fatal: ")), lines[-1])
         ) from None
-    return done.stdout.strip()
+    return answer.stdout.strip()
 
 
 def fetch_folder(url: str, ref: str, path: str, folder: Path) -> Path:

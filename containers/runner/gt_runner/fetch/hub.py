@@ -171,11 +171,11 @@ class Snapshot:
         }
 
     def _obtain(self, name: str, came: Meter, checked: Meter) -> None:
-        listed = replace(self._records[name], sha256=None)
+        record = replace(self._records[name], sha256=None)
         for last in (False, True):
             path = self._download(name, came)
             try:
-                self._records[name] = verify(path, name, listed, lambda done: checked.at(name, done))
+                self._records[name] = verify(path, name, record, lambda done: checked.at(name, done))
             except FetchError as error:
                 _discard(path)
                 if last:

@@ -43,16 +43,16 @@ def fetch_inputs(case: Case, folders: Folders, progress: Progress) -> list[Fetch
     Raises InputError where they are not the images that the case names, else FetchError where one cannot be had; with a
     line for each.
     """
-    fetched, errors = [], []
-    for wanted in case.get("inputs", []):
+    files, errors = [], []
+    for entry in case.get("inputs", []):
         try:
-            fetched.append(_fetch(wanted, Path(case["base"]), folders, progress))
+            files.append(_fetch(entry, Path(case["base"]), folders, progress))
         except FetchError as error:
             errors.append(error)
     if errors:
         kind = InputError if all(isinstance(error, InputError) for error in errors) else FetchError
         raise kind("\n".join(map(str, errors)))
-    return fetched
+    return files
 
 
 class Latents(TypedDict, total=False):
@@ -63,29 +63,29 @@ class Latents(TypedDict, total=False):
 
 def fetch_latents(case: Case, folders: Folders, progress: Progress) -> Latents:
     """The file of the first noise, where a case names one. Raises as `fetch_inputs`."""
-    named = case.get("latents")
-    if named is None:
+    latents = case.get("latents")
+    if latents is None:
         return {}
-    file = named.get("file")
-    place: Input = {"path": file} if file else {"url": named.get("url") or ""}
-    wanted: Input = {**place, "sha256": named["sha256"]}
-    return {"latents": _fetch(wanted, Path(case["base"]), folders, progress, _tensors)}
+    file = latents.get("file")
+    place: Input = {"path": file} if file else {"url": latents.get("url") or ""}
+    entry: Input = {**place, "sha256": latents["sha256"]}
+    return {"latents": _fetch(entry, Path(case["base"]), folders, progress, _tensors)}
 
 
 def _fetch(
-    wanted: Input, base: Path, folders: Folders, progress: Progress, described: Described | None = None
+    entry: Input, base: Path, folders: Folders, progress: Progress, described: Described | None = None
 ) -> FetchedInput:
-    pin, described = wanted.get("sha256"), described or _described
-    if "path" in wanted:
-        return _on_disk(_inside(base, wanted["path"]), f"input {wanted['path']}", pin, described)
-    if "url" not in wanted:
+    pin, described = entry.get("sha256"), described or _described
+    if "path" in entry:
+        return _on_disk(_inside(base, entry["path"]), f"input {entry['path']}", pin, described)
+    if "url" not in entry:
         raise InputError("an input has neither url nor path; give it one of them")
-    url = _checked(wanted["url"])
+    url = _checked(entry["url"])
     name = unquote(PurePosixPath(url.path).name)
     stand_in = None if folders.local is None else folders.local / "inputs" / name
     if name not in ("", "..") and stand_in is not None and stand_in.is_file():
         return _on_disk(stand_in, f"inputs/{name} in the --models folder", pin, described)
-    return _Cached(wanted["url"], url, folders.cache / "inputs", described).get(pin, progress)
+    return _Cached(entry["url"], url, folders.cache / "inputs", described).get(pin, progress)
 
 
 class _Cached:
@@ -106,8 +106,8 @@ class _Cached:
         """The file, from the cache if it is there and whole, else from the network."""
         self._urls.mkdir(parents=True, exist_ok=True)
         with alone(self._record.with_suffix(".lock"), f"fetching input {self._shown}"):
-            found = self._find(pin or self._recorded())
-            return found or self._download(pin, progress)
+            file = self._find(pin or self._recorded())
+            return file or self._download(pin, progress)
 
     def _recorded(self) -> str | None:
         return self._record.read_text(encoding="utf-8").strip() if self._record.is_file() else None
@@ -133,9 +133,9 @@ class _Cached:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             if disk_error(error) is not None:
                 raise  # the caller says what may be wrong with a folder
-            again = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
+            advice = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
             raise FetchError(
-                f"{self._shown}: {reason(error)}{again}, or put the file into inputs/ of the --models folder"
+                f"{self._shown}: {reason(error)}{advice}, or put the file into inputs/ of the --models folder"
             ) from error
         finally:
             self._partial.unlink(missing_ok=True)
@@ -198,8 +198,8 @@ def _described(path: Path, sha256: str, name: str) -> FetchedInput:
         notes = read(path, normalise=True).notes
     except PictureError as error:
         raise InputError(f"{name} is no image that is taken: {error}") from None
-    found: FetchedInput = {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}
-    return {**found, "normalised": list(notes)} if notes else found
+    record: FetchedInput = {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}
+    return {**record, "normalised": list(notes)} if notes else record
 
 
 def _tensors(path: Path, sha256: str, name: str) -> FetchedInput:
@@ -211,7 +211,7 @@ def _tensors(path: Path, sha256: str, name: str) -> FetchedInput:
         header = None
     if not isinstance(header, dict):
         raise InputError(f"{name} is no safetensors file; gt trace --stages latents.0 writes one")
-    held = sorted(set(header) - {"__metadata__"})
-    if not set(held) & set(FIRST_NOISE):
-        raise InputError(f"{name} holds no {' and no '.join(FIRST_NOISE)}, but {', '.join(held) or 'nothing'}")
+    names = sorted(set(header) - {"__metadata__"})
+    if not set(names) & set(FIRST_NOISE):
+        raise InputError(f"{name} holds no {' and no '.join(FIRST_NOISE)}, but {', '.join(names) or 'nothing'}")
     return {"path": str(path.absolute()), "sha256": sha256, "bytes": path.stat().st_size}

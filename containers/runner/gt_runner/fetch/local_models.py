@@ -34,14 +34,14 @@ def fetch_local(repository: Repository, folder: Path, folders: Folders, progress
     repo = repository["repo"]
     index = Index(folder / INDEX, folders.cache)
     with index.alone(f"hashing {repo}"):
-        known = index.load()
-        present = files_of(folder)
-        names = select(present, repository.get("files"), repo)
-        _refuse_damage(repo, known, present, repository.get("files"))
+        index_files = index.load()
+        statuses = files_of(folder)
+        names = select(statuses, repository.get("files"), repo)
+        _refuse_damage(repo, index_files, statuses, repository.get("files"))
         if "variant" in repository:
             variants.check(repo, repository["variant"], names)
-        records = {name: _record(known.get(name), present[name]) for name in names}
-        _hash(repo, folder, records, progress, lambda: index.save(known | records))
+        records = {name: _record(index_files.get(name), statuses[name]) for name in names}
+        _hash(repo, folder, records, progress, lambda: index.save(index_files | records))
     content = digest(records)
     return {
         "repo": repo,
@@ -73,22 +73,22 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
 
 
 def _refuse_damage(
-    repo: str, known: dict[str, IndexedFile], present: dict[str, os.stat_result], patterns: list[str] | None
+    repo: str, index_files: dict[str, IndexedFile], statuses: dict[str, os.stat_result], patterns: list[str] | None
 ) -> None:
-    for name in matching(sorted(known), patterns):
-        status = present.get(name)
-        if status is not None and status.st_size == known[name].size:
+    for name in matching(sorted(index_files), patterns):
+        status = statuses.get(name)
+        if status is not None and status.st_size == index_files[name].size:
             continue
-        what = "is missing" if status is None else f"has {status.st_size} bytes where it had {known[name].size}"
+        what = "is missing" if status is None else f"has {status.st_size} bytes where it had {index_files[name].size}"
         raise FetchError(
             f"{repo}/{name} in the --models folder {what}; restore it, or, to take the folder as it is now, "
             f"delete {INDEX} in it (in our cache, under indexes/, if the folder is read-only)"
         )
 
 
-def _record(known: IndexedFile | None, status: os.stat_result) -> IndexedFile:
-    if known is not None and (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
-        return known
+def _record(entry: IndexedFile | None, status: os.stat_result) -> IndexedFile:
+    if entry is not None and (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns):
+        return entry
     return IndexedFile(status.st_size, mtime_ns=status.st_mtime_ns)
 
 

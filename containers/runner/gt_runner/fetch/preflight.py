@@ -31,8 +31,8 @@ def obstacles(run: Run) -> list[str]:
         for case in job["cases"]:
             with _noted(lines):
                 for snapshot in _lacking(case, job, folders, store):
-                    known = of_serving if "engine" in case else lacking
-                    known.setdefault((snapshot.repo, snapshot.commit), snapshot)
+                    group = of_serving if "engine" in case else lacking
+                    group.setdefault((snapshot.repo, snapshot.commit), snapshot)
     looked_up = []
     for snapshot in [*of_serving.values(), *lacking.values()]:
         with _noted(lines):

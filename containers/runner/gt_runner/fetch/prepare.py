@@ -33,7 +33,7 @@ def prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int] = half_o
 def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> None:
     folders = Folders.of(task)
     store = Store(Path(task["store"]))
-    left: list[tuple[Case, str, Fetched]] = []
+    rest: list[tuple[Case, str, Fetched]] = []
     for case in task["job"]["cases"]:
         try:
             refusals.check(case, task["job"]["device"])
@@ -45,18 +45,18 @@ def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> Non
         record = None if task["fresh"] else store.find(key)
         if record is None or record["process"]["started"] < task.get("since", ""):
             emit({"event": "missing", "case": case["id"]})
-            left.append((case, key, identified))
+            rest.append((case, key, identified))
         else:
             emit({"event": "reused", "case": case["id"], "record": record})
     if task.get("look"):
         return
-    ready = [fetched for each in left if (fetched := _fetch(*each, folders, emit)) is not None]
+    ready = [fetched for each in rest if (fetched := _fetch(*each, folders, emit)) is not None]
     if not ready:
         return
     limit = may_read(size_of(ready))
-    started = time.perf_counter()
+    start = time.perf_counter()
     read = read_ahead(ready, limit)
-    seconds = round(time.perf_counter() - started, 3)
+    seconds = round(time.perf_counter() - start, 3)
     emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
 
 
@@ -77,7 +77,7 @@ def _told(emit: Emit) -> Iterator[None]:
 
 
 def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
-    started = time.perf_counter()
+    start = time.perf_counter()
 
     def progress(what: str, done: int, total: int) -> None:
         emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
@@ -87,7 +87,7 @@ def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Em
     except RunnerError as error:
         _failed(case, error, emit)
         return None
-    seconds = round(time.perf_counter() - started, 3)
+    seconds = round(time.perf_counter() - start, 3)
     emit({"event": "ready", "case": case["id"], "key": key, "fetched": fetched, "seconds": seconds})
     return fetched
 

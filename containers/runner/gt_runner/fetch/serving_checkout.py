@@ -42,8 +42,8 @@ def identity_of(folder: Path) -> str:
             return _content(folder, _walk(folder, Path()))
         if not git(folder, "status", "--porcelain"):
             return identity(git(folder, "rev-parse", "HEAD"))
-        listed = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        return _content(folder, (name for each in listed.split("\0") if each for name in _walk(folder, Path(each))))
+        names = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        return _content(folder, (name for each in names.split("\0") if each for name in _walk(folder, Path(each))))
     except (GitError, OSError, UnicodeError) as error:
         raise FetchError(f"the serving engine's checkout cannot be read: {error}") from error
 

@@ -23,13 +23,13 @@ def check(repo: str, variant: str | None, names: Iterable[str]) -> None:
     for name in names:
         if match := _WEIGHTS.fullmatch(name):
             variants.setdefault(match["component"], set()).add(match["one"] or match["other"] or "")
-    there = {each for found in variants.values() for each in found if each}
-    if variant is not None and variants and variant not in there:
-        others = f"it has {_named(there)}" if there else "it has no variants; leave model.variant out"
+    all_labels = {each for labels in variants.values() for each in labels if each}
+    if variant is not None and variants and variant not in all_labels:
+        others = f"it has {_named(all_labels)}" if all_labels else "it has no variants; leave model.variant out"
         raise VariantError(f"{repo} has no weights of the variant {variant}: {others}")
-    lacking = {part: found for part, found in variants.items() if not found & {"", variant or ""}}
+    lacking = {part: labels for part, labels in variants.items() if not labels & {"", variant or ""}}
     if lacking:
-        only = {each for found in lacking.values() for each in found}
+        only = {each for labels in lacking.values() for each in labels}
         raise VariantError(
             f"{repo} has the weights of {', '.join(sorted(lacking))} as {_named(only)} only; name it as model.variant"
         )

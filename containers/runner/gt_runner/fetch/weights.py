@@ -26,22 +26,22 @@ def needed(case: Case) -> list[Repository]:
 
     Raises FetchError for one repository at two revisions.
     """
-    merged: dict[str, Repository] = {}
+    repositories_by_name: dict[str, Repository] = {}
     for repository in repositories(case):
         name, files = repository["repo"], _files(repository)
         this: Repository = {"repo": name, "revision": repository.get("revision")}
         if repository is case["model"] and case["source"] == DIFFUSERS:
             this["variant"] = repository.get("variant")
-        before = merged.setdefault(name, this)
-        if before["revision"] != this["revision"]:
+        other = repositories_by_name.setdefault(name, this)
+        if other["revision"] != this["revision"]:
             raise FetchError(f"{name} is named at two revisions; give it the same one wherever the case names it")
-        if before is this and files is not None:
+        if other is this and files is not None:
             this["files"] = files
         elif files is None:
-            before.pop("files", None)
-        elif "files" in before:
-            before["files"] = [*before["files"], *files]
-    return list(merged.values())
+            other.pop("files", None)
+        elif "files" in other:
+            other["files"] = [*other["files"], *files]
+    return list(repositories_by_name.values())
 
 
 def identify(case: Case, folders: Folders, progress: Progress) -> dict[str, FetchedRepository]:
@@ -107,12 +107,12 @@ def _obtain(lacking: list[Snapshot], progress: Progress) -> None:
 
 def check_space(snapshots: list[Snapshot]) -> None:
     """Raises SpaceError where what they lack does not fit onto the disk. Needs `look_up` before."""
-    needed = sum(snapshot.missing_bytes() for snapshot in snapshots)
+    size = sum(snapshot.missing_bytes() for snapshot in snapshots)
     free = shutil.disk_usage(existing(Path(constants.HF_HUB_CACHE))).free
-    if needed and needed + _RESERVE > free:
+    if size and size + _RESERVE > free:
         names = ", ".join(snapshot.repo for snapshot in snapshots)
         raise SpaceError(
-            f"{names}: {needed / 1e9:.1f} GB are to be downloaded and {_RESERVE / 1e9:.1f} GB must stay free, but "
+            f"{names}: {size / 1e9:.1f} GB are to be downloaded and {_RESERVE / 1e9:.1f} GB must stay free, but "
             f"{free / 1e9:.1f} GB are free; free space, or set HF_HOME to a folder on a larger disk"
         )
 

@@ -48,9 +48,9 @@ def _advice(name: str, error: ImportError, case: Case, fetched: Fetched) -> str:
     package = name.partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name is None:
         return f"{package} cannot be imported: {error}"
-    needed = error.name.partition(".")[0]
-    if needed != package:
-        return f"{package} needs the Python package {needed!r}: install it, or run the case in the image of its source"
+    module = error.name.partition(".")[0]
+    if module != package:
+        return f"{package} needs the Python package {module!r}: install it, or run the case in the image of its source"
     if fetched["code"] is not None:
         return f"the checkout holds no {error.name}: look at `paths` of the case's `code`"
     pin = f"{case['code']['repo']} at {case['code']['commit']}" if "code" in case else "the official repository"

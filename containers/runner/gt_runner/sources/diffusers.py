@@ -71,8 +71,8 @@ def _check_components(pipeline: Any, dtype: str | dict[str, str]) -> None:
     """Raises SourceError for a dtype of a component that the pipeline does not have: Diffusers only warns."""
     unknown = set() if isinstance(dtype, str) else dtype.keys() - {"default", *pipeline.components}
     if unknown:
-        known = ", ".join(sorted(pipeline.components))
-        raise SourceError(f"runtime.dtype names {', '.join(sorted(unknown))}; the pipeline's components are {known}")
+        names = ", ".join(sorted(pipeline.components))
+        raise SourceError(f"runtime.dtype names {', '.join(sorted(unknown))}; the pipeline's components are {names}")
 
 
 def _add_lora(pipeline: Any, lora: Lora, fetched: Fetched) -> None:

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 @contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """While open, the attribute of a module, class or object is another one."""
-    own, before = name in vars(owner), getattr(owner, name)
+    is_own, original = name in vars(owner), getattr(owner, name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, before) if own else delattr(owner, name)
+        setattr(owner, name, original) if is_own else delattr(owner, name)
 
 
 @contextmanager
 def reported(module: Any, step: Step, total: int) -> Iterator[None]:
     """While open, `step` gets each finished round of the tqdm loops of `module`, counted over all of them."""
-    official, done = module.tqdm, 0
+    official, count = module.tqdm, 0
 
     def counted(items: Iterable[Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
-        nonlocal done
+        nonlocal count
         for item in official(items, *args, **kwargs):
             yield item
-            done += 1
-            step(done, total)
+            count += 1
+            step(count, total)
 
     with replaced(module, "tqdm", counted):
         yield

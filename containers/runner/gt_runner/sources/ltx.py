@@ -64,8 +64,8 @@ def _check_attention(name: str, official: ltx_values.Official) -> None:
     """Refuse an attention that would not be the one used: the implementation takes xformers where it is installed."""
     xformers = official("ltx_core.model.transformer.attention").memory_efficient_attention is not None
     if name != ("xformers" if xformers else "sdpa"):
-        own = "takes xformers, which is installed here" if xformers else "takes sdpa where xformers is not installed"
-        raise SourceError(f"attention {name!r} cannot be had: LTX-2 {own}")
+        words = "takes xformers, which is installed here" if xformers else "takes sdpa where xformers is not installed"
+        raise SourceError(f"attention {name!r} cannot be had: LTX-2 {words}")
 
 
 def _leave_audio(pipeline: Any) -> None:
@@ -138,17 +138,17 @@ def _finite(decoder: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _choosing_from(allowed: dict[str, bool]) -> Iterator[None]:
+def _choosing_from(kernels: dict[str, bool]) -> Iterator[None]:
     """While open, PyTorch's SDPA chooses from the allowed kernels only."""
     switches = torch.backends.cuda
-    before = {name: getattr(switches, f"{name}_sdp_enabled")() for name in allowed}
-    _switch(allowed)
+    settings = {name: getattr(switches, f"{name}_sdp_enabled")() for name in kernels}
+    _switch(kernels)
     try:
         yield
     finally:
-        _switch(before)
+        _switch(settings)
 
 
-def _switch(allowed: dict[str, bool]) -> None:
-    for name, on in allowed.items():
+def _switch(kernels: dict[str, bool]) -> None:
+    for name, on in kernels.items():
         getattr(torch.backends.cuda, f"enable_{name}_sdp")(on)

@@ -48,16 +48,16 @@ def helped(official: Official) -> Iterator[None]:
 
 
 class _Opened:
-    """An open file of safetensors, of which those that are `wanted` are copied to the device a batch at a time."""
+    """An open file of safetensors; the tensors whose names the `predicate` takes go to the device a batch at a time."""
 
-    def __init__(self, path: str, framework: str, device: str, wanted: Callable[[str], bool]) -> None:
+    def __init__(self, path: str, framework: str, device: str, predicate: Callable[[str], bool]) -> None:
         self._file: Any = safe_open(path, framework=framework)
-        self._device, self._wanted = torch.device(device), wanted
+        self._device, self._predicate = torch.device(device), predicate
         self._there: dict[str, torch.Tensor] = {}
 
     def __enter__(self) -> _Opened:
         self._file.__enter__()
-        self._left = [name for name in self._file.keys() if self._wanted(name)]  # noqa: SIM118  # it is no mapping
+        self._left = [name for name in self._file.keys() if self._predicate(name)]  # noqa: SIM118  # it is no mapping
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -68,7 +68,7 @@ class _Opened:
         return self._file.keys()
 
     def get_tensor(self, name: str) -> torch.Tensor:
-        """One tensor; whoever asks for the wanted ones in order waits once for each batch."""
+        """One tensor; whoever asks for these in order waits once for each batch."""
         if name not in self._there:
             self._there = self._batch(name)
         return self._there.pop(name)

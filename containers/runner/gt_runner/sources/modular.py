@@ -43,8 +43,8 @@ def load(folder: Path, dtype: Any, variant: str | None) -> Any:
 
 def call(pipeline: Any, arguments: dict[str, Any]) -> Any:
     """What the pipeline makes, under the names that other pipelines have. Raises SourceError where it makes neither."""
-    made = next((name for name in RESULTS if name in pipeline.blocks.output_names), None)
-    if made is None:
+    output = next((name for name in RESULTS if name in pipeline.blocks.output_names), None)
+    if output is None:
         outputs = ", ".join(pipeline.blocks.output_names)
         raise SourceError(f"{type(pipeline).__name__} gives {outputs}: neither an image nor a video")
-    return SimpleNamespace(**{RESULTS[made]: pipeline(output=made, **arguments)})
+    return SimpleNamespace(**{RESULTS[output]: pipeline(output=output, **arguments)})

@@ -117,8 +117,8 @@ def _copy(
                 source, target = pieces.get_nowait()
             except queue.Empty:
                 return
-            pinned = buffer[: source.nbytes]
-            np.copyto(pinned.numpy(), source.numpy())
-            target.copy_(pinned, non_blocking=True)
+            piece = buffer[: source.nbytes]
+            np.copyto(piece.numpy(), source.numpy())
+            target.copy_(piece, non_blocking=True)
             if stream is not None:
                 stream.synchronize()  # the buffer is free again, and the piece is there

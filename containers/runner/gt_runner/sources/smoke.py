@@ -29,6 +29,6 @@ def load(case: Case, fetched: Fetched, device: str) -> LoadedDiffusers:
             build(name, Path(folder), int(cast("int", model["seed"])))
             return from_folder(Path(folder), case, fetched, device)
     if name not in DRAWING:
-        allowed = " and ".join(DRAWING)
-        raise SourceError(f"{name!r} has no weights that draw shapes, as {allowed} have; model.seed gives random ones")
+        names = " and ".join(DRAWING)
+        raise SourceError(f"{name!r} has no weights that draw shapes, as {names} have; model.seed gives random ones")
     return from_folder(SHAPES, case, fetched, device, getattr(diffusers, name))

@@ -86,9 +86,9 @@ def _mask(lq: int, lk: int, causal: bool, window: tuple[int, int], device: torch
     if left < 0 and right < 0:
         return None
     ahead = torch.arange(lk, device=device) - torch.arange(lk - lq, lk, device=device).unsqueeze(1)
-    seen = torch.ones_like(ahead, dtype=torch.bool)
+    mask = torch.ones_like(ahead, dtype=torch.bool)
     if left >= 0:
-        seen &= ahead >= -left
+        mask &= ahead >= -left
     if right >= 0:
-        seen &= ahead <= right
-    return seen
+        mask &= ahead <= right
+    return mask

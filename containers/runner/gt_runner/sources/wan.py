@@ -98,14 +98,14 @@ def _config(release: Release, case: Case, configs: dict[str, Any]) -> Any:
 
 def _check_attention(release: Release, name: str, attention: Any) -> None:
     """Refuse a flash_attn that would not be the one used: the implementation takes the newest that it can import."""
-    newest = None
+    package = None
     if attention.FLASH_ATTN_2_AVAILABLE:
-        newest = "flash_attn"
+        package = "flash_attn"
     if attention.FLASH_ATTN_3_AVAILABLE:
-        newest = "flash_attn_3"
-    if name not in {"sdpa", newest}:
-        own = f"would take {newest}" if newest else "finds no flash_attn package"
-        raise SourceError(f"attention {name!r} cannot be had: {release.name} {own} here; sdpa needs none")
+        package = "flash_attn_3"
+    if name not in {"sdpa", package}:
+        words = f"would take {package}" if package else "finds no flash_attn package"
+        raise SourceError(f"attention {name!r} cannot be had: {release.name} {words} here; sdpa needs none")
 
 
 class LoadedWan:
@@ -118,20 +118,20 @@ class LoadedWan:
     def generate(self, case: Case, inputs: list[Path], step: Step) -> Generated:
         """Call `generate` with what the case names; an argument that it leaves out is an error, not a default."""
         call, name = case["call"], self.release.name
-        taken = (*ARGUMENTS, *(AREA if inputs else SIZE))
-        missing = [argument for argument in taken if argument not in call]
+        names = (*ARGUMENTS, *(AREA if inputs else SIZE))
+        missing = [argument for argument in names if argument not in call]
         if missing:
             raise SourceError(f"the case's call must name {', '.join(missing)}")
         if not call["negative_prompt"]:
             raise SourceError(f"{name} takes a negative prompt of its own for an empty one: the case must write it out")
         arguments = {official: call[name] for name, official in ARGUMENTS.items()}
         arguments["offload_model"] = case["runtime"].get("offload") == "model"
-        size, shown = _size(call, inputs)
+        size, size_arguments = _size(call, inputs)
         progress = reported(self.module, step, call["num_inference_steps"])
         with self._attention_of(case), progress, replaced(torch.nn.Module, "to", onto_gpu.to):
             video = self._model.generate(**arguments, **size)
         finite(video)
-        return Generated(_frames(video), arguments | shown, sorted(set(call) - {*taken}))
+        return Generated(_frames(video), arguments | size_arguments, sorted(set(call) - {*names}))
 
     def _attention_of(self, case: Case) -> AbstractContextManager[None]:
         """Put SDPA in the place of flash_attn if the case says so: without it the code stops at an assertion."""

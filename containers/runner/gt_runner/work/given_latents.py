@@ -23,8 +23,8 @@ def given_latents(case: Case, fetched: Fetched, loaded: Loaded, initial: Initial
     implementations start from what they draw. The generator draws all the same, so what it draws later is the same too.
     Raises SourceError where the latents do not fit, or the implementation has no such place.
     """
-    named = case.get("latents")
-    if named is None:
+    latents = case.get("latents")
+    if latents is None:
         yield
         return
     import torch  # noqa: PLC0415  # a source that is here has imported it
@@ -32,17 +32,17 @@ def given_latents(case: Case, fetched: Fetched, loaded: Loaded, initial: Initial
 
     from ..sources.hooks import replaced  # noqa: PLC0415
 
-    given = _Given(load_file(fetched["latents"]["path"]))
+    tensors = _Given(load_file(fetched["latents"]["path"]))
     pipeline: Any = getattr(loaded, "official", None)
     if hasattr(pipeline, "prepare_latents"):
-        hook = replaced(pipeline, "prepare_latents", given.prepared(pipeline.prepare_latents))
+        hook = replaced(pipeline, "prepare_latents", tensors.prepared(pipeline.prepare_latents))
     else:
-        hook = replaced(torch, "randn", given.drawn(torch.randn))
+        hook = replaced(torch, "randn", tensors.drawn(torch.randn))
     with hook:
         yield
-    if given.used is None:
+    if tensors.used is None:
         raise SourceError("the implementation has no place for the case's latents: leave them out")
-    initial.update(described(given.used), given=named.get("file") or named.get("url"))
+    initial.update(described(tensors.used), given=latents.get("file") or latents.get("url"))
 
 
 class _Given:
@@ -69,21 +69,21 @@ class _Given:
         """`torch.randn`, whose first tensor from a generator is the noise; latents differ from it by a batch axis."""
 
         def randn(*args: Any, **kwargs: Any) -> Any:
-            own = official(*args, **kwargs)
+            tensor = official(*args, **kwargs)
             if self.used is not None or kwargs.get("generator") is None:
-                return own
-            self.used = self._fitted(own, "noise", "latents.0")
+                return tensor
+            self.used = self._fitted(tensor, "noise", "latents.0")
             return self.used
 
         return randn
 
-    def _fitted(self, own: Tensor, *names: str) -> Tensor:
+    def _fitted(self, original: Tensor, *names: str) -> Tensor:
         """The first of these tensors that is there, in the place of the implementation's own."""
         name = next(name for name in names if name in self._tensors)
         tensor = self._tensors[name]
-        if [size for size in tensor.shape if size > 1] != [size for size in own.shape if size > 1]:
+        if [size for size in tensor.shape if size > 1] != [size for size in original.shape if size > 1]:
             raise SourceError(
                 f"the case's latents ({name}) have the shape {list(tensor.shape)}, and the run starts from "
-                f"{list(own.shape)}; take those of a trace of this case, of the same size"
+                f"{list(original.shape)}; take those of a trace of this case, of the same size"
             )
-        return tensor.reshape(own.shape).to(device=own.device, dtype=own.dtype)
+        return tensor.reshape(original.shape).to(device=original.device, dtype=original.dtype)

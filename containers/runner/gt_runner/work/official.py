@@ -39,7 +39,7 @@ class OfficialWorker(Worker):
         loaded = self._load(case, prepared["fetched"])
         self._emit({"event": "phase", "case": name, "phase": "generate"})
         clock = record.Clock()
-        refused = isolation.attempts()
+        attempts = isolation.attempts()
         torch_state.seed_everything(case["call"]["seed"])
         generators = torch_state.global_generators()
         with (
@@ -52,11 +52,11 @@ class OfficialWorker(Worker):
                 [Path(file["path"]) for file in prepared["fetched"]["inputs"]],
                 lambda done, total: self._emit({"event": "step", "case": name, "done": done, "total": total}),
             )
-        isolation.check(since=refused)
+        isolation.check(since=attempts)
         advanced = [name for name, state in torch_state.global_generators().items() if generators.get(name) != state]
         clock.lap("generate")
         on_gpu = self._job["device"] == "cuda"
-        known = {
+        facts = {
             "initial_latent": initial_latent,
             "pipeline": loaded.pipeline,
             "generator_device": _generator_device(case, self._job["device"]),
@@ -68,9 +68,9 @@ class OfficialWorker(Worker):
             "process": record.process(self._task["nonce"]),
             "seconds": {"fetch": prepared["fetch_seconds"], "load": self._load_seconds, **clock.seconds},
         }
-        return partial(self._save, prepared, generated, known)
+        return partial(self._save, prepared, generated, facts)
 
-    def _save(self, prepared: Prepared, generated: Generated, known: dict[str, Any]) -> None:
+    def _save(self, prepared: Prepared, generated: Generated, facts: dict[str, Any]) -> None:
         """Put a case into the store; in a thread of its own, so nothing here may look at the GPU or at the model."""
         case, name = prepared["case"], prepared["case"]["id"]
         clock = record.Clock()
@@ -78,12 +78,12 @@ class OfficialWorker(Worker):
         resized = output.resized(generated.frames, generated.passed)
         with self._store.begun() as folder:
             files = output.save(generated.frames, case, folder)
-            written = record.finished(prepared, generated.passed, generated.dropped, files)
-            written |= {**known, "resized": resized}
+            entry = record.finished(prepared, generated.passed, generated.dropped, files)
+            entry |= {**facts, "resized": resized}
             clock.lap("save")
-            written["seconds"] |= clock.seconds
-            self._store.finish(folder, written)
-        self._emit({"event": "done", "case": name, "record": written})
+            entry["seconds"] |= clock.seconds
+            self._store.finish(folder, entry)
+        self._emit({"event": "done", "case": name, "record": entry})
 
     def load(self, prepared: Prepared) -> None:
         """Load what a case needs."""

@@ -40,13 +40,13 @@ def save(frames: Frames, case: Case, folder: Path) -> list[Path]:
     """
     output = case["output"]
     if output["kind"] == "video":
-        kept = _through_video(frames, output)
+        pictures = _through_video(frames, output)
     elif len(frames) > 1 and output.get("keep") != "first":
         raise SourceError(f"the pipeline returned {len(frames)} images; say `keep: first` in the case's output")
     else:
-        kept = [frames[0]]
+        pictures = [frames[0]]
     paths = [folder / name for name in names(case)]
-    for path, frame in zip(paths, kept, strict=True):
+    for path, frame in zip(paths, pictures, strict=True):
         _write(frame, path, output)
     return paths
 

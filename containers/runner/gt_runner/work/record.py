@@ -43,10 +43,10 @@ def finished(prepared: Prepared, passed: Mapping[str, Any], dropped: Sequence[st
         "code": _code(case, fetched["code_identity"]),
         "inputs": [
             {
-                **{name: text for name, text in named.items() if name in ("url", "path")},
+                **{name: text for name, text in entry.items() if name in ("url", "path")},
                 **{name: value for name, value in file.items() if name in ("sha256", "normalised")},
             }
-            for named, file in zip(case.get("inputs", []), fetched["inputs"], strict=True)
+            for entry, file in zip(case.get("inputs", []), fetched["inputs"], strict=True)
         ],
         "passed": dict(passed),
         "dropped": list(dropped),
@@ -93,11 +93,11 @@ def gpu(job: Job, query: Callable[[], tuple[str | None, int | None, int | None]]
     name, memory, multiprocessors = query() if job["device"] == "cuda" else (None, None, None)
     card = job.get("card")
     if card is not None:
-        known = card["multiprocessors"], multiprocessors
-        if name != card["name"] or (None not in known and len(set(known)) > 1):
+        counts = card["multiprocessors"], multiprocessors
+        if name != card["name"] or (None not in counts and len(set(counts)) > 1):
             raise SourceError(
-                f"the case was planned for {card['name']} with {known[0]} multiprocessors, and ran on {name} with "
-                f"{known[1]}; start it again, or restrict CUDA_VISIBLE_DEVICES to cards of one kind"
+                f"the case was planned for {card['name']} with {counts[0]} multiprocessors, and ran on {name} with "
+                f"{counts[1]}; start it again, or restrict CUDA_VISIBLE_DEVICES to cards of one kind"
             )
         multiprocessors = multiprocessors or card["multiprocessors"]
     return {"kind": job["gpu_kind"], "name": name, "memory_bytes": memory, "multiprocessors": multiprocessors}

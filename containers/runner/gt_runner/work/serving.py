@@ -58,17 +58,17 @@ class ServingWorker(Worker):
         try:
             with self._store.begun() as folder:
                 files = [_copied(out / name, folder) for name in _complete(case, out)]
-                written = self._record(prepared, files)
+                entry = self._record(prepared, files)
                 clock.lap("save")
-                written["seconds"] = {**seconds, **clock.seconds}
-                self._store.finish(folder, written)
+                entry["seconds"] = {**seconds, **clock.seconds}
+                self._store.finish(folder, entry)
         finally:
             shutil.rmtree(out, ignore_errors=True)
-        self._emit({"event": "done", "case": case["id"], "record": written})
+        self._emit({"event": "done", "case": case["id"], "record": entry})
 
     def _record(self, prepared: Prepared, files: list[Path]) -> record.Record:
-        shown = {"engine": "<engine>", "out": "<out>"}
-        return record.finished(prepared, {"command": arguments(prepared["case"], shown)}, [], files) | {
+        places = {"engine": "<engine>", "out": "<out>"}
+        return record.finished(prepared, {"command": arguments(prepared["case"], places)}, [], files) | {
             "initial_latent": noise.unknown("the serving engine draws it, in a process of its own"),
             "image": self._job.get("image"),
             "isolation": ISOLATION,
@@ -95,13 +95,13 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 def _complete(case: Case, out: Path) -> list[str]:
     """The names of the case's files. Raises CommandError where one of them is not there, or not the only one."""
-    names, there = output.names(case), sorted(path.name for path in out.iterdir())
+    names, files = output.names(case), sorted(path.name for path in out.iterdir())
     missing = [name for name in names if not (out / name).is_file()]
     if missing:
         raise CommandError(
-            f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(there) or 'nothing'}"
+            f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(files) or 'nothing'}"
         )
-    for same in twins(there).values():
+    for same in twins(files).values():
         if set(same) & set(names):
             raise CommandError(
                 f"the serving engine's command made {' and '.join(same)}: it is not known which one counts"

@@ -67,7 +67,7 @@ def _layout(pipeline: Any) -> str:
 def _prompts(trace: CaseTrace, official: Callable[..., Any]) -> Callable[..., Any]:
     """Pipelines encode prompt and negative prompt in one call, or in two: the second is the negative one then."""
     names, calls = _returned(official), 0
-    together = any(name.startswith("negative") for name in names)
+    in_one = any(name.startswith("negative") for name in names)
 
     def encode_prompt(*args: Any, **kwargs: Any) -> Any:
         nonlocal calls
@@ -76,7 +76,7 @@ def _prompts(trace: CaseTrace, official: Callable[..., Any]) -> Callable[..., An
         values = result if isinstance(result, tuple) else (result,)
         for name, value in zip(names, values, strict=False):
             tensor = value[0] if isinstance(value, list) and len(value) == 1 else value
-            stage = _prompt_stage(name, negative=calls > 1 and not together, encoder=calls if together else 1)
+            stage = _prompt_stage(name, negative=calls > 1 and not in_one, encoder=calls if in_one else 1)
             if stage is not None and torch.is_tensor(tensor):
                 layout = "tokens, channels" if value is not tensor else AXES.get(tensor.ndim, "")
                 trace.add(stage, tensor, layout=layout, phase="encode")

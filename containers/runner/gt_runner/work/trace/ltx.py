@@ -73,21 +73,21 @@ class _Turns:
         return official(*args, **kwargs)
 
     def stepped(self, official: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(("self", "sample", "denoised_sample", "sigmas"), args, strict=False)) | kwargs
-        return self._step(official, given, given["sigmas"], args, kwargs)
+        arguments = dict(zip(("self", "sample", "denoised_sample", "sigmas"), args, strict=False)) | kwargs
+        return self._step(official, arguments, arguments["sigmas"], args, kwargs)
 
     def halved(self, official: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        given = dict(zip(("self", "sample", "denoised_sample"), args, strict=False)) | kwargs
-        return self._step(official, given, None, args, kwargs)
+        arguments = dict(zip(("self", "sample", "denoised_sample"), args, strict=False)) | kwargs
+        return self._step(official, arguments, None, args, kwargs)
 
-    def _step(self, official: Callable[..., Any], given: Any, sigmas: Any, args: Any, kwargs: Any) -> Any:
+    def _step(self, official: Callable[..., Any], arguments: Any, sigmas: Any, args: Any, kwargs: Any) -> Any:
         picture, self._stepped = self._stepped % 2 == 0, self._stepped + 1
         if not picture:
             return official(*args, **kwargs)
         if self._new:
             self._loop.begin(sigmas=sigmas)
             self._new = False
-        self._loop.before(given["sample"], given["denoised_sample"])
+        self._loop.before(arguments["sample"], arguments["denoised_sample"])
         latents = official(*args, **kwargs)
         if sigmas is not None:
             self._loop.after(latents)

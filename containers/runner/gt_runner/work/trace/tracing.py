@@ -57,13 +57,13 @@ def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callab
         _name_unmet(trace, asked["stages"])
 
 
-def _name_absent(trace: CaseTrace, case: Case, known: dict[str, str]) -> None:
+def _name_absent(trace: CaseTrace, case: Case, causes: dict[str, str]) -> None:
     """Say why a stage that was asked for is not there."""
     reasons = {
         "condition": "" if case.get("inputs") else "the case has no input image",
         "negative_prompt_embeds": "the run encodes no negative prompt",
         "noise": "the case gives its latents" if case.get("latents") else "",
-        **known,
+        **causes,
     }
     for name, stage in STAGES.items():
         if trace.wants(stage) and stage not in trace.tensors:
