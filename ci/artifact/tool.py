@@ -22,13 +22,9 @@ def of_checkout() -> Tool:
     return Tool(version=name, commit=commit or None, dirty=None if not commit or changes is None else bool(changes))
 
 
-def of_module(source: str, ref: str = "", commit: str = "") -> Tool:
-    """The diffusion-gt of a Dagger module, by what Dagger knows of it.
-
-    `source` is the digest of the module's source; `ref` and `commit` name a module from git, which holds no changes.
-    """
-    dirty = False if commit else None
-    return Tool(version=version(), commit=commit or None, dirty=dirty, ref=ref or None, source=source)
+def of_module(source: str) -> Tool:
+    """The diffusion-gt of a Dagger module, by the digest that Dagger has of its source: it tells no ref and commit."""
+    return Tool(version=version(), commit=None, dirty=None, source=source)
 
 
 def version() -> str:

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from ci.artifact.attest import statement, text
 from ci.artifact.manifest import NAME, Manifest
+from ci.artifact.records import Tool
 from ci.artifact.tool import of_module
 from ci.catalogue.files import Catalogue
 from ci.errors import ArtifactError
@@ -51,7 +52,7 @@ def test_a_dagger_module_is_named_by_what_dagger_knows_of_it(made: Path) -> None
     for tool, expected in (
         (of_module("xxh3:0123abc"), {"name": "diffusion-gt", "annotations": {"source": "xxh3:0123abc"}}),
         (
-            of_module("sha256:0a", "https://github.com/o/r@v1.0.0", "a" * 40),
+            Tool(version="1", commit="a" * 40, dirty=False, ref="https://github.com/o/r@v1.0.0", source="sha256:0a"),
             {
                 "name": "diffusion-gt",
                 "uri": "https://github.com/o/r@v1.0.0",
