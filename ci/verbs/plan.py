@@ -6,7 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -197,15 +197,8 @@ class ConcurrencyKey:
 
     def run(self) -> Answer:
         """The key."""
-        inputs = workflow.WorkflowInputs(
-            self.ref,
-            self.output_name,
-            self.case_ids,
-            self.official_case_ids,
-            self.source_group,
-            self.official,
-            self.publish_target_dir,
-        )
+        names = (each.name for each in fields(workflow.WorkflowInputs))
+        inputs = workflow.WorkflowInputs(**{name: getattr(self, name) for name in names})
         key = workflow.concurrency_key(inputs, all_inputs=self.all_inputs)
         return Answer(printable(key))  # one line: a second one would be another output of the CI step that keeps it
 
