@@ -15,13 +15,7 @@ PARENT = "GT_TRACEPARENT"  # as the runner reads it
 UNSEEN = {"dagger.io/ui.internal": True}  # the span itself is shown with -vvv alone
 FOLDED = {"dagger.io/ui.encapsulate": True}  # what is under the span is shown where it fails, and with -vvv
 _tracer = trace.get_tracer("diffusion-gt")
-
-
-@contextmanager
-def job(name: str) -> Iterator[None]:
-    """A job, and what belongs to it."""
-    with _tracer.start_as_current_span(name):
-        yield
+job = _tracer.start_as_current_span  # of a job, by its name, and what belongs to it
 
 
 @contextmanager
