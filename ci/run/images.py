@@ -14,7 +14,6 @@ from ..catalogue.native import ServingEngine
 from ..errors import GtError
 from . import recipes
 from .dagger_interface import commit_of
-from .recipes import PublishedImage
 
 BUILD = "/opt/build"
 RUNNER = "/opt/gt"
@@ -62,7 +61,7 @@ class Image:
 class Images:
     """The images of one call."""
 
-    def __init__(self, base: str, published: Mapping[str, PublishedImage]) -> None:
+    def __init__(self, base: str, published: Mapping[str, str]) -> None:
         self._data = recipes.data()
         self._base = base or self._data.address
         self._published = published
@@ -70,10 +69,10 @@ class Images:
 
     async def image(self, name: str) -> Image:
         """The image of a source, or of the fetch phase; pulled if it was given by digest, else built."""
-        published = self._published.get(name)
-        if published is not None:
-            container = _running(dag.container().from_(published.reference))
-            return Image(container, {"reference": published.reference, "digest": published.digest})
+        reference = self._published.get(name)
+        if reference is not None:
+            container = _running(dag.container().from_(reference))
+            return Image(container, {"reference": reference, "digest": reference.rpartition("@")[2]})
         recipe = recipes.recipe(name, await self.reference())
         built = self._built(name, dag.container().from_(self._base))
         return Image(built, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
@@ -84,10 +83,9 @@ class Images:
         It is the engine's own, if that was given by digest, else the base image with the engine installed.
         """
         published = self._published.get(source)
-        reference = published.reference if published is not None else await self.reference()
+        reference = published or await self.reference()
         recipe = recipes.engine_recipe(reference, engine, checkout.identity, pulled=published is not None)
-        base = self._base if published is None else published.reference
-        container = dag.container().from_(base).with_user("root")
+        container = dag.container().from_(published or self._base).with_user("root")
         for variable, value in engine.environment.items():
             container = container.with_env_variable(variable, value.format_map({"engine": ENGINE}))
         path = await container.env_variable("PYTHONPATH")  # now: asked for later, it would build the image
@@ -101,8 +99,8 @@ class Images:
                 container = container.with_env_variable(variable, value)
         for package in recipes.GENERATING:
             container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
-        reference_name = published.reference if published is not None else f"diffusion-gt/{source}"
-        return Image(container.with_workdir("/gt"), {"reference": reference_name, "recipe": recipe.digest})
+        name = published or f"diffusion-gt/{source}"
+        return Image(container.with_workdir("/gt"), {"reference": name, "recipe": recipe.digest})
 
     def _with_engine(self, container: dagger.Container, engine: ServingEngine) -> dagger.Container:
         container = with_uv(container, self._data.uv).with_exec(["uv", "venv", "--seed", VENV])

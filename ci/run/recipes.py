@@ -26,7 +26,7 @@ TAKING = ("numpy", "pillow")  # what takes an engine's files needs, in whatever 
 GENERATING = ["gt_runner", "gt_pictures"]  # this project's packages that make a result
 TRACER = "gt_trace.py"  # what writes traces; it decides nothing of a result
 WEIGHTS = "/gt/weights"  # where the images have the cache of the model hub
-PUBLISHED = re.compile(r"[^\s@]+@(?P<digest>sha256:[0-9a-f]{64})")
+PUBLISHED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
 
 
 class Base(BaseModel):
@@ -105,19 +105,6 @@ def _digests(paths: Iterable[Path], folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-@dataclass(frozen=True)
-class PublishedImage:
-    """An image of a source in a registry, by digest."""
-
-    source: str
-    reference: str
-
-    @property
-    def digest(self) -> str:
-        """What it was pulled by."""
-        return self.reference.rpartition("@")[2]
-
-
 def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bool = False) -> Recipe:
     """The recipe of an engine's image: its checkout by identity, and how it is installed, unless it was pulled."""
     steps = [None if pulled else engine.install, engine.environment, list(TAKING), checkout]
@@ -125,15 +112,15 @@ def engine_recipe(base: str, engine: ServingEngine, checkout: str, *, pulled: bo
     return Recipe(base, _digests(paths, CONTAINERS), json.dumps(steps, sort_keys=True))
 
 
-def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, PublishedImage]:
-    """Images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for anything else."""
+def published(references: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
+    """The references of images given as SOURCE=REFERENCE@sha256:DIGEST, by source. Raises ImageError for others."""
     names = sorted(sources)
-    images: dict[str, PublishedImage] = {}
+    images: dict[str, str] = {}
     for text in references:
         source, _, reference = text.partition("=")
         if source not in names or not PUBLISHED.fullmatch(reference):
             raise ImageError(
                 f"{text!r} names no image; write SOURCE=REFERENCE@sha256:DIGEST, with {', '.join(names)} as SOURCE"
             )
-        images[source] = PublishedImage(source, reference)
+        images[source] = reference
     return images
