@@ -58,9 +58,9 @@ def _gpu_kind(kind: str) -> str:
 
 
 # YAML reads 5090 as a number; the kind is a name.
+KindName = Annotated[str, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind)]
 NeededGpu = Annotated[
-    str,
-    BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind),
+    KindName,
     AfterValidator(_gpu_kind),
     WithJsonSchema(
         {"anyOf": [{"enum": [gpus.ANY, *gpus.GPU_KINDS]}, {"type": "string", "pattern": f"^{gpus.SLICE.pattern}$"}]}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from ..catalogue import documents, gpus
-from ..catalogue.fields import SourceName, Strict
+from ..catalogue.fields import KindName, SourceName, Strict
 from ..catalogue.gpus import ANY, CPU
 from ..errors import GtError, SiteError, printable
 from .jobs import Job
@@ -39,8 +39,7 @@ def _kind(name: str) -> str:
     return name
 
 
-# YAML reads 5090 as a number; the kind is a name.
-Kind = Annotated[str, BeforeValidator(lambda kind: str(kind) if type(kind) is int else kind), AfterValidator(_kind)]
+Kind = Annotated[KindName, AfterValidator(_kind)]
 
 
 def _option(text: str) -> str:
