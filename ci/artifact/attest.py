@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import ArtifactError
 from .manifest import NAME, Manifest, folder_of, read, run_id
-from .records import CaseRecord, RunRecord, instant
+from .records import CaseRecord, instant
 from .verdict import spoilt
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -54,7 +54,9 @@ def text(statement: Json) -> str:
 
 
 def _provenance(manifest: Manifest, builder: str) -> Json:
-    run = manifest.run
+    run, tool = manifest.run, manifest.run.tool
+    annotations = {"dirty": tool.dirty, "source": tool.source}
+    module = _resource("diffusion-gt", tool.ref, commit=tool.commit, annotations=annotations)
     cases = {name: {"status": record.status, "case": record.case} for name, record in manifest.cases.items()}
     hosts = [host.model_dump(mode="json") for host in run.hosts]
     resources = [each for record in manifest.cases.values() if record.status == "ok" for each in _dependencies(record)]
@@ -63,10 +65,10 @@ def _provenance(manifest: Manifest, builder: str) -> Json:
             "buildType": BUILD_TYPE,
             "externalParameters": {"selection": run.selection.model_dump(mode="json"), "cases": cases},
             "internalParameters": {"host": run.host.model_dump(mode="json"), "hosts": hosts, "made": run.made},
-            "resolvedDependencies": list({json.dumps(each): each for each in [_tool(run), *resources]}.values()),
+            "resolvedDependencies": list({json.dumps(each): each for each in [module, *resources]}.values()),
         },
         "runDetails": {
-            "builder": {"id": builder, "version": {"diffusion-gt": run.tool.version}},
+            "builder": {"id": builder, "version": {"diffusion-gt": tool.version}},
             "metadata": {
                 "invocationId": run_id(run),
                 "startedOn": _timestamp(run.started),
@@ -78,13 +80,6 @@ def _provenance(manifest: Manifest, builder: str) -> Json:
 
 def _timestamp(time: str) -> str:
     return instant(time).isoformat().replace("+00:00", "Z")
-
-
-def _tool(run: RunRecord) -> Json:
-    tool = run.tool
-    return _resource(
-        "diffusion-gt", tool.ref, commit=tool.commit, annotations={"dirty": tool.dirty, "source": tool.source}
-    )
 
 
 def _dependencies(record: CaseRecord) -> Iterator[Json]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from ...errors import DefinitionsError
 from ..files import Catalogue
-from ..model import Case
 from ..native import ServingCase
 from . import checkout as checkouts
 from . import recorded as records
@@ -122,7 +121,7 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
         Cases(
             new,
             {name: change for name, change in changes.items() if name in native and name not in official},
-            {name: f"{GONE}; it was in {_suite(case)}" for name, case in native.items() if name not in definitions},
+            {name: f"{GONE}; it was in {case.suites[0]}" for name, case in native.items() if name not in definitions},
         ),
         recorded.repo,
         recorded.ref,
@@ -162,7 +161,3 @@ def _tasks(ours: Catalogue) -> Tasks:
     definitions = {name: spec.definition for name, spec in specs.items() if isinstance(spec, ServingCase)}
     shared = {name: definition.get("default_sampling_params") for name, definition in definitions.items()}
     return {name: list(tasks) for name, tasks in shared.items() if isinstance(tasks, dict)}
-
-
-def _suite(case: Case) -> str:
-    return case.spec.suite if isinstance(case.spec, ServingCase) else ""

@@ -93,7 +93,8 @@ class _Checkout:
         for suites, statement in self._statements():
             for name, call in _cases(statement):
                 whole = statement if isinstance(statement, ast.FunctionDef) else call
-                places.setdefault(name, _first_name(statement))
+                first = getattr(statement, "name", None) or next(iter(_names(statement)), "")
+                places.setdefault(name, first)
                 pieces.setdefault(name, {}).update(dict.fromkeys(self._pieces(suites, name, call, whole)))
         return {name: Definition(places[name], "".join(pieces[name])) for name in places}
 
@@ -192,7 +193,3 @@ def _attributes(node: ast.AST) -> set[str]:
 def _names(node: ast.AST) -> list[str]:
     """The names that a piece of source uses, each once, in their order."""
     return list(dict.fromkeys(each.id for each in ast.walk(node) if isinstance(each, ast.Name)))
-
-
-def _first_name(statement: ast.stmt) -> str:
-    return getattr(statement, "name", None) or next(iter(_names(statement)), "")
