@@ -67,7 +67,7 @@ def again(manifest: Manifest, ids: Collection[str], ground: Ground, *, anyway: b
         )
     request = manifest.run.selection
     group = SMOKE if request.mode == SMOKE else ""
-    selection = Selection(request.mode == "official", " ".join(records), group)
+    selection = Selection(request.mode == "official", tuple(records), group)
     work = _jobs(cases, records, ground.host)
     on = ANY if differences else request.on  # whatever the cases need, they run where they did, or were allowed to
     generation = Generation(selection, list(cases.values()), work, ground.host, on, fresh=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ class Selection:
     """What the caller asked for, in the words of the options."""
 
     official: bool = False
-    case_ids: str = ""  # separated by spaces or commas
+    ids: tuple[str, ...] = ()
     source_group: str = ""
 
     @property
@@ -34,11 +33,6 @@ class Selection:
     def group(self) -> str:
         """The group's name; empty means all."""
         return self.source_group.strip() or ALL
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids without duplicates, in the order given."""
-        return list(dict.fromkeys(part for part in re.split(r"[\s,]+", self.case_ids) if part))
 
 
 def select(catalogue: Catalogue, selection: Selection) -> list[Case]:

@@ -64,7 +64,7 @@ class Chosen:
     @property
     def selection(self) -> Selection:
         """In the planner's words."""
-        return Selection(self.official, " ".join(self.case_ids), self.source_group)
+        return Selection(self.official, self.case_ids, self.source_group)
 
     @property
     def kind(self) -> str | None:

@@ -57,12 +57,12 @@ def test_an_id_can_be_that_of_an_official_and_of_a_native_case(tmp_path: Path) -
     write_cases(tmp_path, {"one": body(), "two": body()})
     known = catalogues.load(write(tmp_path, one=native_body(), three=native_body()))
     assert (list(known.cases), list(known.native)) == (["one", "two"], ["one", "three"])
-    assert [case.source for case in select(known, Selection(True, "one"))] == ["diffusers"]
-    assert [case.source for case in select(known, Selection(False, "one"))] == ["sglang"]
+    assert [case.source for case in select(known, Selection(True, ("one",)))] == ["diffusers"]
+    assert [case.source for case in select(known, Selection(False, ("one",)))] == ["sglang"]
     with pytest.raises(SelectionError, match="'three' is native; leave out --official"):
-        select(known, Selection(True, "three"))
+        select(known, Selection(True, ("three",)))
     with pytest.raises(SelectionError, match="'two' is official; add --official"):
-        select(known, Selection(False, "two"))
+        select(known, Selection(False, ("two",)))
 
 
 @given(modes=st.lists(st.sampled_from([(True,), (False,), (True, False)]), min_size=1, max_size=20))
@@ -84,7 +84,7 @@ def test_native_cases_of_two_serving_engines_are_refused_until_one_is_chosen(tmp
     with pytest.raises(SelectionError, match="native cases of sglang and vllm-omni are selected"):
         select(known, Selection())
     assert [case.id for case in select(known, Selection(source_group="vllm-omni"))] == ["two"]
-    assert [case.id for case in select(known, Selection(case_ids="one"))] == ["one"]
+    assert [case.id for case in select(known, Selection(ids=("one",)))] == ["one"]
 
 
 def test_a_case_of_several_suites_is_selected_with_the_needs_of_the_suite_that_is_named(tmp_path: Path) -> None:
@@ -93,9 +93,9 @@ def test_a_case_of_several_suites_is_selected_with_the_needs_of_the_suite_that_i
         tmp_path, one=native_body() | {"also": also}, two=native_body(), three=native_body("1-gpu-5090", "5090")
     )
     known = catalogues.load(folder)
-    (case,) = select(known, Selection(case_ids="one"))
+    (case,) = select(known, Selection(ids=("one",)))
     assert (case.suites, case.spec.needs.gpu, case.data()["also"]) == (["1-gpu", "1-gpu-5090"], "h100", also)
-    (there,) = select(known, Selection(source_group="1-gpu-5090", case_ids="one"))
+    (there,) = select(known, Selection(source_group="1-gpu-5090", ids=("one",)))
     assert there.data() == {key: value for key, value in case.data().items() if key != "also"} | {
         "suite": "1-gpu-5090",
         "needs": also["1-gpu-5090"],
@@ -104,7 +104,7 @@ def test_a_case_of_several_suites_is_selected_with_the_needs_of_the_suite_that_i
     assert [case.id for case in select(known, Selection(source_group="1-gpu"))] == ["one", "two"]
     assert [case.id for case in select(known, Selection())] == ["one", "two", "three"]
     with pytest.raises(SelectionError, match=r"'two' is not in group '1-gpu-5090'; it is in 1-gpu$"):
-        select(known, Selection(source_group="1-gpu-5090", case_ids="two"))
+        select(known, Selection(source_group="1-gpu-5090", ids=("two",)))
 
 
 def test_a_suite_that_is_made_by_name_is_left_out_of_all_until_it_or_a_case_of_it_is_named(tmp_path: Path) -> None:
@@ -115,8 +115,16 @@ def test_a_suite_that_is_made_by_name_is_left_out_of_all_until_it_or_a_case_of_i
         (Selection(source_group="sglang"), ["one"]),
         (Selection(source_group="slow"), ["two"]),
         (Selection(source_group="mine"), ["two"]),
-        (Selection(case_ids="two"), ["two"]),
-        (Selection(case_ids="one two"), ["one", "two"]),
+        (Selection(ids=("two",)), ["two"]),
+        (
+            Selection(
+                ids=(
+                    "one",
+                    "two",
+                )
+            ),
+            ["one", "two"],
+        ),
     ):
         assert [case.id for case in select(known, selection)] == ids, selection
 
@@ -137,7 +145,7 @@ def test_official_groups_are_made_by_name_too(tmp_path: Path) -> None:
     for selection, ids in (
         (Selection(True), ["one", "both", "none"]),
         (Selection(True, source_group="slow"), ["two", "both"]),
-        (Selection(True, "two"), ["two"]),
+        (Selection(True, ("two",)), ["two"]),
     ):
         assert [case.id for case in select(known, selection)] == ids, selection
     alone = catalogues.load(write_cases(tmp_path / "alone", {"two": cases["two"]}, by_name=["slow"]))
@@ -153,7 +161,7 @@ def test_files_of_one_serving_engine_that_install_it_otherwise_do_not_run_togeth
     known = catalogues.load(write(tmp_path, engine=ENGINE | {"install": [["other"]]}, two=native_body()))
     with pytest.raises(SelectionError, match=r"native cases of others\.yaml and sglang\.yaml are selected"):
         select(known, Selection())
-    assert [case.id for case in select(known, Selection(case_ids="two"))] == ["two"]
+    assert [case.id for case in select(known, Selection(ids=("two",)))] == ["two"]
 
 
 @pytest.mark.parametrize("source", RESERVED)

@@ -10,13 +10,17 @@ from typing import Any
 import dagger
 import pytest
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ci import ROOT, cli
 from ci.catalogue.files import Catalogue
 from ci.catalogue.gpus import ANY, CPU, GPU_KINDS
 from ci.main import DiffusionGt
 from ci.verbs.choices import GpuKind, Source
+from ci.verbs.fields import fields, several
 from ci.verbs.options import GT, OURS
+from ci.verbs.plan import Plan
 from gt_runner.sources import SOURCES
 
 ONLY_ON_MACHINE = {"cache"}  # an engine has caches of its own, which `dagger core engine` shows and prunes
@@ -43,6 +47,15 @@ def test_a_check_of_the_module_runs_tests_that_are_there() -> None:
     paths = re.findall(r"tests/[\w/.]+", (ROOT / "ci" / "main.py").read_text())
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@given(
+    names=st.lists(st.from_regex(r"[a-z0-9._-]+", fullmatch=True), min_size=1),
+    separator=st.sampled_from([" ", ",", ", ", "\n", " , "]),
+)
+def test_names_are_separated_by_spaces_or_commas_and_count_once(names: list[str], separator: str) -> None:
+    (option,) = (each for each in fields(Plan) if each.name == "case_ids")
+    assert several(option, [separator.join(names)]) == tuple(dict.fromkeys(names))
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS.keys() - ONLY_ON_MACHINE))
