@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import anyio
 
@@ -18,18 +19,18 @@ class Devices:
         self._slots = parallel or max(1, len(numbers))
         self._freed = anyio.Condition()
 
-    async def take(self, count: int) -> list[str]:
-        """Wait for so many GPUs and a place; returns their numbers. Give them back."""
+    @asynccontextmanager
+    async def taken(self, count: int) -> AsyncIterator[list[str]]:
+        """Wait for so many GPUs and a place, and have them while open: their numbers."""
         async with self._freed:
             while self._slots < 1 or len(self._free) < count:
                 await self._freed.wait()
             self._slots -= 1
             numbers, self._free = self._free[:count], self._free[count:]
-            return numbers
-
-    async def give_back(self, numbers: list[str]) -> None:
-        """Let the next job have them."""
-        async with self._freed:
-            self._slots += 1
-            self._free = sorted([*self._free, *numbers], key=int)
-            self._freed.notify_all()
+        try:
+            yield numbers
+        finally:
+            async with self._freed:
+                self._slots += 1
+                self._free = sorted([*self._free, *numbers], key=int)
+                self._freed.notify_all()

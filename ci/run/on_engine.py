@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,7 +122,7 @@ class Engine:
         gpus = len(self._generation.host.cards)
         async with anyio.create_task_group() as group:
             for job in spread(self._left(results), min(gpus, self._settings.parallel or gpus)):
-                group.start_soon(self._job, job, results)
+                group.start_soon(self.run_job, job, results)
 
     def _left(self, results: Results) -> list[Job]:
         return [rest for job in self._generation.jobs if (rest := unsettled(job, results)).cases]
@@ -148,22 +149,14 @@ class Engine:
         """The job as the runner reads it; `host` runs it, if not this engine."""
         return self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
 
-    async def _job(self, job: Job, results: Results) -> None:
+    async def run_job(self, job: Job, results: Results, devices: list[str] | None = None) -> None:
+        """Run one job on these GPUs of this engine, else on the next that are free."""
         with spans.job(job.name):
             prepared = await self._prepare(job, results)
             if prepared:
-                devices = await self._devices.take(job.gpus if self._spec(job)["device"] == "cuda" else 0)
-                try:
-                    await self._work(job, prepared, devices, results)
-                finally:
-                    await self._devices.give_back(devices)
-
-    async def run_here(self, job: Job, devices: list[str], results: Results) -> None:
-        """Run one job on these GPUs of this engine."""
-        with spans.job(job.name):
-            prepared = await self._prepare(job, results)
-            if prepared:
-                await self._work(job, prepared, devices, results)
+                count = job.gpus if self._spec(job)["device"] == "cuda" else 0
+                async with self._devices.taken(count) if devices is None else nullcontext(devices) as numbers:
+                    await self._work(job, prepared, numbers, results)
 
     async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
         """Fetch what a job needs; returns its cases that are to be made."""

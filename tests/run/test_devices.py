@@ -20,13 +20,12 @@ async def test_a_job_gets_all_of_its_gpus_at_once_and_no_gpu_is_given_twice() ->
     held: set[str] = set()
 
     async def job(count: int) -> None:
-        taken = await devices.take(count)
-        assert len(taken) == count
-        assert not held & set(taken)
-        held.update(taken)
-        await anyio.sleep(0.001)
-        held.difference_update(taken)
-        await devices.give_back(taken)
+        async with devices.taken(count) as numbers:
+            assert len(numbers) == count
+            assert not held & set(numbers)
+            held.update(numbers)
+            await anyio.sleep(0.001)
+            held.difference_update(numbers)
 
     async with anyio.create_task_group() as group:
         for number in range(40):
@@ -41,12 +40,11 @@ async def test_without_gpus_jobs_run_one_after_the_other_unless_more_are_asked_f
 
     async def job() -> None:
         nonlocal running, peak
-        taken = await devices.take(0)
-        running += 1
-        peak = max(peak, running)
-        await anyio.sleep(0.001)
-        running -= 1
-        await devices.give_back(taken)
+        async with devices.taken(0):
+            running += 1
+            peak = max(peak, running)
+            await anyio.sleep(0.001)
+            running -= 1
 
     async with anyio.create_task_group() as group:
         for _ in range(8):

@@ -77,7 +77,7 @@ class Spread:
         async def run_job(job: Job, place: Place, devices: list[str]) -> None:
             self._sent.append((job, place))
             if place.host is None:
-                await self._engine.run_here(job, devices, results)
+                await self._engine.run_job(job, results, devices)
             else:
                 with spans.job(f"{job.name} on {place.name}"):
                     await self._run_there(job, place, place.host, devices, results)
