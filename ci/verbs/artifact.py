@@ -12,7 +12,7 @@ from ..artifact import attest, collect, folder, manifest, summary
 from ..artifact.verdict import bad_lines, verdict
 from ..catalogue import files
 from ..words import are, counted
-from .options import GT, OURS, Answer, Artifact, Cases, Folder, Typed, Written, read_text, write_text
+from .options import GT, OURS, Answer, Artifact, Cases, Folder, MatrixFile, Typed, Written, read_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Collect:
     parts: Annotated[
         Folder, Doc("A directory with the artifact of each job in a folder of its own."), Typed(positional=True)
     ]
-    matrix: Annotated[Path, Doc("The CI matrix, as gt matrix printed it.")]
+    matrix: MatrixFile
     cases: Cases = OURS
     output: Annotated[Folder, Doc("The artifact's directory."), Written()] = GT
 

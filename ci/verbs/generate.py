@@ -36,7 +36,7 @@ from .options import (
     print_log,
     say,
 )
-from .plan import Chosen
+from .plan import Chosen, SkipPreflight
 from .slurm import Slurm, SlurmSite, site_of
 
 
@@ -55,9 +55,7 @@ class Generate(Chosen):
     verify: Annotated[bool, Doc("Make every case twice, and say in the manifest whether it is the same.")] = False
     devices: Devices = ()
     only_finished: Annotated[bool, Doc("Give what is finished already; fetch nothing, make nothing.")] = False
-    skip_preflight: Annotated[
-        bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
-    ] = False
+    skip_preflight: SkipPreflight = False
 
     @cached_property
     def catalogue(self) -> Catalogue:

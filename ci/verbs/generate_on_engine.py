@@ -22,7 +22,7 @@ from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
 from .generate import Generate, count
-from .images import SOURCES, BaseImage, ImageList, Weights, weights_volume
+from .images import SOURCES, BaseImage, HfEndpoint, ImageList, Weights, weights_volume
 from .options import AtLeast, Folder, Secret, directory_of, say
 
 
@@ -34,7 +34,7 @@ class MakingOnEngine:
         Secret | None,
         Doc("Token of the model hub; only the fetch phase has it, or the serving engine that makes native cases."),
     ] = None
-    hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = ""
+    hf_endpoint: HfEndpoint = ""
     weights: Weights = None
     results: Annotated[
         dagger.CacheVolume | None, Doc("The cache volume of the result store; the module's own if not given.")

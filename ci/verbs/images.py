@@ -20,6 +20,7 @@ BaseImage = Annotated[str, Doc("The image that runner images start from, instead
 ImageList = Annotated[
     tuple[str, ...], Doc("Runner images to pull instead of building them, as SOURCE=REFERENCE@sha256:DIGEST.")
 ]
+HfEndpoint = Annotated[str, Doc("Address of a mirror of the model hub.")]
 Weights = Annotated[dagger.CacheVolume | None, Doc("The cache volume for weights; the module's own if not given.")]
 
 

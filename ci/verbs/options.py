@@ -219,6 +219,7 @@ Published = Annotated[
 ImagesOnly = Annotated[bool, Doc("Take the images as they are: the directory has no manifest.")]
 TargetDir = Annotated[str, Doc("Publish here, instead of the mode's directory.")]
 Ref = Annotated[str, Doc("Ref of the CI run."), Variable("GITHUB_REF")]
+MatrixFile = Annotated[Path, Doc("The CI matrix, as gt matrix printed it.")]
 Devices = Annotated[tuple[str, ...], Doc("Only these GPUs, by number as nvidia-smi counts; all if none is named.")]
 Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")]
 

@@ -10,7 +10,7 @@ from typing_extensions import Doc
 
 from ..run import resolve
 from ..run.images import Images
-from .images import BaseImage
+from .images import BaseImage, HfEndpoint
 from .options import Secret
 from .pin import Pin
 
@@ -20,7 +20,7 @@ class PinOnEngine(Pin):
     """By the fetch image and the engine."""
 
     hf_token: Annotated[Secret | None, Doc("Token of the model hub.")] = None
-    hf_endpoint: Annotated[str, Doc("Address of a mirror of the model hub.")] = ""
+    hf_endpoint: HfEndpoint = ""
     base_image: BaseImage = ""
 
     async def run_on_engine(self) -> dagger.Directory:

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
@@ -36,6 +35,7 @@ from .options import (
     Answer,
     CaseIds,
     Cases,
+    MatrixFile,
     Official,
     On,
     PerCase,
@@ -47,6 +47,7 @@ from .options import (
 )
 from .slurm import SlurmSite, site_of
 
+SkipPreflight = Annotated[bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")]
 NARROW = 80  # columns of a table: the least, and where nothing says how wide the screen is
 
 
@@ -220,7 +221,7 @@ class PublishTarget:
 class GitlabPipeline:
     """Print the pipeline that GitLab generates with: a job for each entry of the matrix, and what follows them."""
 
-    matrix: Annotated[Path, Doc("The CI matrix, as gt matrix printed it.")]
+    matrix: MatrixFile
     tag: Annotated[str, Doc("Tag of the runners for what needs no GPU.")]
 
     def run(self) -> Answer:

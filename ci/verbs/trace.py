@@ -18,7 +18,7 @@ from ..run import on_machine
 from ..run.progress import drawn
 from ..words import counted
 from .options import Answer, Devices, Folder, Models, Written, path_of, say
-from .plan import Chosen
+from .plan import Chosen, SkipPreflight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +36,7 @@ class Trace(Chosen):
     ] = ()
     every: Annotated[int, Doc("Keep the steps 0, N, 2 N and so on.")] = 1
     devices: Devices = ()
-    skip_preflight: Annotated[
-        bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")
-    ] = False
+    skip_preflight: SkipPreflight = False
 
     @property
     def tracing(self) -> Tracing:
