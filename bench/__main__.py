@@ -76,7 +76,7 @@ def measure(options: argparse.Namespace, work: Path) -> Report:
         cases=subject.write_cases(work / "cases", bodies),
         models=options.models or subject.random_weights(architecture, work / "models", work),
         on=options.on,
-        device="cpu" if options.on == CPU else here.device,
+        device="cuda" if here.gpus and options.on != CPU else "cpu",
         work=work,
     )
     return Report(

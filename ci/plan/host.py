@@ -35,11 +35,6 @@ class Host:
         """Whether our locked environments and images hold a PyTorch for its cards: they hold CUDA's."""
         return gpus.vendor_of(self.kind) in (None, "nvidia")
 
-    @property
-    def device(self) -> str:
-        """The torch device that jobs run on."""
-        return "cuda" if self.gpus else "cpu"
-
 
 LINES = textwrap.TextWrapper(
     80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False

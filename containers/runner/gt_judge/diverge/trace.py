@@ -46,7 +46,6 @@ class Stage(_Lenient):
 
     shape: tuple[int, ...] | None = None
     layout: str = ""
-    phase: str = ""
 
 
 class Case(_Lenient):
