@@ -85,11 +85,9 @@ def known(kind: str | None) -> None:
         raise HostError(mistake)
 
 
-def place(
-    cases: Iterable[Case], host: Host, on: str | None, name: str = "this machine", hints: Iterable[str] = ()
-) -> None:
-    """Check that every case may run on this host. Raises HostError with what `misplaced` says."""
-    lines = misplaced(cases, host, on, name, hints)
+def place(cases: Iterable[Case], host: Host, on: str | None, hints: Iterable[str] = ()) -> None:
+    """Check that every case may run on this machine. Raises HostError with what `misplaced` says."""
+    lines = misplaced(cases, host, on, "this machine", hints)
     if lines:
         raise HostError("\n".join(lines))
 

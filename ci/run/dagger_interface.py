@@ -16,7 +16,7 @@ CALL = "dagger call"  # calls a function of a module; in 1.0 `dagger api call`
 CORE = "dagger core"  # calls a function of the engine itself; in 1.0 `dagger -m core api call`
 
 
-def from_caller(path: str | None = None, without: Sequence[str] = ()) -> list[Any]:
+def from_caller(path: str | None, without: Sequence[str]) -> list[Any]:
     """Marks of a folder argument: it is this path of the module's repository where none is given, less these patterns.
 
     In 1.0 an argument of type Workspace can stand in for both.
