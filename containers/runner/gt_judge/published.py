@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,12 +73,14 @@ class Published:
         manifest = self._manifests[folder]
         return {} if manifest is None else manifest["cases"]
 
-    def record(self, case: str, kind: str | None = None) -> CaseRecord | None:
+    def record(self, case: str, kind: str | None) -> CaseRecord | None:
         """The published record of a case, that of the GPU kind's folder before the bare one."""
         result = self.cases(self._of(kind)).get(case) if kind else None
         return result or self.cases(self.folder).get(case)
 
-    def images(self, kind: str | None = None) -> dict[str, Path]:
-        """All images by name, those of the GPU kind's folder before the bare ones."""
+    def images(self, files: Iterable[File]) -> dict[str, Path]:
+        """All images by name; where one GPU kind made these files, those of its folder before the bare ones."""
+        kinds = {file.kind for file in files}
+        kind = kinds.pop() if len(kinds) == 1 else None
         folders = [self.folder, *([self._of(kind)] if kind and self._of(kind).is_dir() else [])]
         return {path.name: path for folder in folders for path in artifact.images(folder)}

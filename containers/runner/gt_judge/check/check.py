@@ -155,8 +155,7 @@ def _find_swaps(examined: list[Examined], published: Published | None) -> None:
     old = {image.file.name: image.published_signature for image in examined if image.published_signature is not None}
     if published is None or not new:
         return
-    kinds = {image.file.kind for image in examined}
-    images = published.images(kinds.pop() if len(kinds) == 1 else None)
+    images = published.images(image.file for image in examined)
     others = {name: path for name, path in images.items() if name not in old}
     signatures = zip(others, each(_signature, list(others.values())), strict=True)
     old |= {name: signature for name, signature in signatures if signature is not None}

@@ -72,8 +72,7 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
         each.published, each.published_kind = reference.path, reference.kind
         if each.new.kind and reference.kind and each.new.kind != reference.kind:
             each.notes.append(f"made on {each.new.kind}, published on {reference.kind}")
-    kinds = {each.new.kind for each in pairing.pairs}
-    candidates = published.images(kinds.pop() if len(kinds) == 1 else None)
+    candidates = published.images(each.new for each in pairing.pairs)
     rest = {name: path for name, path in candidates.items() if name not in artifact.files}
     _find_renamed(pairing, rest)
     published_cases = published.cases(published.folder).items()
