@@ -47,8 +47,8 @@ def _entropy(plane: Plane) -> float:
 
 
 def _blur_residual(rgb: NDArray[np.uint8]) -> float:
-    blurred = np.asarray(Image.fromarray(rgb).filter(ImageFilter.GaussianBlur(BLUR_RADIUS)), dtype=np.float32)
-    return float(np.abs(rgb.astype(np.float32) - blurred).mean() / 255)
+    blur = np.asarray(Image.fromarray(rgb).filter(ImageFilter.GaussianBlur(BLUR_RADIUS)), dtype=np.float32)
+    return float(np.abs(rgb.astype(np.float32) - blur).mean() / 255)
 
 
 def _neighbour_correlation(plane: Plane) -> float:

@@ -98,10 +98,10 @@ class Gate(Data):
         """What is wrong, a clause for each rule; `words` describe a finding, by rule."""
         lines = []
         for rule in self.rules:
-            broken = rule.broken(values)
-            if broken:
+            conditions = rule.broken(values)
+            if conditions:
                 name = f"{rule.name} {words[rule.name]}" if rule.name in words else rule.name
-                lines.append(f"{name}: {', '.join(condition.text(values) for condition in broken)}")
+                lines.append(f"{name}: {', '.join(condition.text(values) for condition in conditions)}")
         return lines
 
 

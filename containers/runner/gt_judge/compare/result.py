@@ -168,7 +168,7 @@ class Comparison:
     @property
     def other_kinds(self) -> list[str]:
         """What was compared across GPU kinds: each draws other noise, so they differ without a mistake."""
-        mixed = Counter(
+        counts = Counter(
             (what, kind, pair.new.kind)
             for pair in self.pairing.pairs
             for what, kind in (("published", pair.published_kind), ("engine", pair.serving_kind))
@@ -176,7 +176,7 @@ class Comparison:
         )
         return [
             f"{what}: made on {kind}, this artifact on {new} (files: {count}); GPU kinds differ without a mistake"
-            for (what, kind, new), count in mixed.items()
+            for (what, kind, new), count in counts.items()
         ]
 
     def as_json(self) -> dict[str, Any]:

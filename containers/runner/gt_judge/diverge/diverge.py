@@ -78,22 +78,22 @@ def _case(name: str, reference: Trace, other: Trace, options: Options) -> CaseRe
 
 def _first(results: Sequence[StageResult], walk: Walk) -> tuple[StageResult | None, StageResult | None]:
     """The stage where the difference began, and one before it that differs because of it."""
-    differing = [stage for stage in results if stage.status == Status.DIFFERS]
-    silent = [stage for stage in results if stage.status == Status.LAYOUT and _is_difference(stage, walk, differing)]
-    if not differing or (silent and results.index(silent[0]) < results.index(differing[0])):
-        return (silent[0] if silent else None), None
-    first = differing[0]
-    for stage in differing[1:]:
+    differences = [stage for stage in results if stage.status == Status.DIFFERS]
+    layouts = [stage for stage in results if stage.status == Status.LAYOUT and _is_difference(stage, walk, differences)]
+    if not differences or (layouts and results.index(layouts[0]) < results.index(differences[0])):
+        return (layouts[0] if layouts else None), None
+    first = differences[0]
+    for stage in differences[1:]:
         if _began_with(first, stage, walk):
             return stage, first
     return first, None
 
 
-def _is_difference(stage: StageResult, walk: Walk, differing: Sequence[StageResult]) -> bool:
+def _is_difference(stage: StageResult, walk: Walk, differences: Sequence[StageResult]) -> bool:
     """Whether a layout counts: always where it shows in no shape, else where something differs after it."""
     if walk.options.exact:
         return True
-    return not stage.on_purpose and (len(set(stage.shapes)) == 1 or bool(differing))
+    return not stage.on_purpose and (len(set(stage.shapes)) == 1 or bool(differences))
 
 
 def _began_with(first: StageResult, later: StageResult, walk: Walk) -> bool:

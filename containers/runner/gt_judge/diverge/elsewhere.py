@@ -97,8 +97,8 @@ def batched(
     return None
 
 
-def _before_guidance(words: str, guided: Tensor, first: Tensor, second: Tensor, limit: float) -> str:
-    result = fit(guided, [first, second])
+def _before_guidance(words: str, output: Tensor, first: Tensor, second: Tensor, limit: float) -> str:
+    result = fit(output, [first, second])
     scale = result.factors[1]
     if result.error > limit or abs(sum(result.factors[:2]) - 1) > 0.02:  # noqa: PLR2004  # two bytes round
         return f"{words}: the predictions before guidance"

@@ -119,8 +119,8 @@ def _moves(other: np.ndarray, axis: int, size: int) -> Iterator[tuple[str, np.nd
             yield "the two halves of the batch are exchanged: guidance order, negative first on one side only", half
         else:
             yield f"the two halves of axis {axis} are exchanged", half
-    mirrored = np.flip(other, axis)
-    yield "red and blue are exchanged" if size == COLOURS else f"axis {axis} is mirrored", mirrored
+    mirror = np.flip(other, axis)
+    yield "red and blue are exchanged" if size == COLOURS else f"axis {axis} is mirrored", mirror
 
 
 def _cut(tensor: np.ndarray, axis: int, part: slice) -> np.ndarray:

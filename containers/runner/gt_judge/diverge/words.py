@@ -156,11 +156,11 @@ def facts(case: CaseResult, steps: Steps, traces: tuple[CaseTrace, CaseTrace]) -
     for stage in case.stages:
         if stage.compared and stage.note and stage is not case.first:
             yield printable(f"{stage.name}: {stage.note}")
-    mixed = [stage for stage in case.stages if stage.compared and stage.dtypes[0] != stage.dtypes[1]]
-    if mixed:
-        some = ", ".join(stage.name for stage in mixed[:4])
-        dtypes = " and ".join(SHORT.get(dtype or "", dtype or "") for dtype in mixed[0].dtypes)
-        yield f"of different dtypes: {some}{' …' if len(mixed) > 4 else ''} ({dtypes} in {mixed[0].name})"  # noqa: PLR2004
+    pairs = [stage for stage in case.stages if stage.compared and stage.dtypes[0] != stage.dtypes[1]]
+    if pairs:
+        some = ", ".join(stage.name for stage in pairs[:4])
+        dtypes = " and ".join(SHORT.get(dtype or "", dtype or "") for dtype in pairs[0].dtypes)
+        yield f"of different dtypes: {some}{' …' if len(pairs) > 4 else ''} ({dtypes} in {pairs[0].name})"  # noqa: PLR2004
 
 
 HEADINGS = ("stage", "", "rel. error", "tolerance", "max abs", "mean abs", "cosine", "PSNR dB", "equal", "dtype")

@@ -37,10 +37,10 @@ def _suite(name: str, cases: list[tuple[CaseResult, list[str]]]) -> TestSuite:
 
 
 def _against_published(case: CaseResult) -> list[str]:
-    changed = [file for file in case.files if file.grade == Grade.CHANGED]
+    changes = [file for file in case.files if file.grade == Grade.CHANGED]
     return [
         *case.why_missing,
-        *(f"{file.pair.name}: changed: {', '.join(file.beyond) or _values(file.gt)}" for file in changed),
+        *(f"{file.pair.name}: changed: {', '.join(file.beyond) or _values(file.gt)}" for file in changes),
     ]
 
 

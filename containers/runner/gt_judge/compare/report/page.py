@@ -89,13 +89,13 @@ def _card(
     }
 
 
-def _traced(traced: TracedCase) -> dict[str, Any]:
+def _traced(case: TracedCase) -> dict[str, Any]:
     """Where two traces first differ: the sentence, the picture, the table."""
     return {
-        "result": traced,
-        "picture": Markup(picture.draw(traced)),  # noqa: S704  # its template escapes what it is given
+        "result": case,
+        "picture": Markup(picture.draw(case)),  # noqa: S704  # its template escapes what it is given
         "headings": words.HEADINGS,
-        "rows": list(words.rows(traced)),
+        "rows": list(words.rows(case)),
     }
 
 

@@ -91,13 +91,13 @@ def _points(name: str, role: str, entries: Sequence[Entry]) -> Iterator[tuple[in
 
 def _line(role: str, points: Points, limit: float | None, ends: tuple[float, float], count: int) -> Line:
     places = [(_x(place, count), _y(value, ends)) for place, value, _ in points]
-    (_, first, began), (_, last, ended) = points[0], points[-1]
+    (_, first, start), (_, last, end) = points[0], points[-1]
     bound = "" if limit is None else f", {'threshold' if role == 'engine' else 'noise floor'} {limit:.4g}"
     return Line(
         role=role,
         points=" ".join(f"{x},{y}" for x, y in places),
         dots="".join(f"M{x} {y}h0" for x, y in places),
-        words=f"{role}: {_text(first)} on {began}, {_text(last)} on {ended}{bound}",
+        words=f"{role}: {_text(first)} on {start}, {_text(last)} on {end}{bound}",
         limit=None if limit is None else _y(limit, ends),
     )
 

@@ -87,8 +87,8 @@ def _views(rendering: Rendering) -> Views:
 def _map(one: Rgb, other: Rgb) -> Rgb:
     """The largest difference of the three channels, black where there is none."""
     distance = np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=2)
-    coloured = cv2.applyColorMap(np.minimum(distance * AMPLIFIED, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    return np.asarray(coloured[..., ::-1], dtype=np.uint8)
+    colours = cv2.applyColorMap(np.minimum(distance * AMPLIFIED, 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    return np.asarray(colours[..., ::-1], dtype=np.uint8)
 
 
 def _view(rgb: Rgb, most: int, quality: int) -> View:
