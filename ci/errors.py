@@ -124,8 +124,8 @@ def near(word: str, allowed: Iterable[str]) -> str:
     matches = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
     if matches:
         return f"did you mean {' or '.join(matches)}?"
-    shown = ", ".join(words[:MOST_SHOWN])
-    return f"allowed: {shown}{', …' if len(words) > MOST_SHOWN else ''}" if words else "there are none"
+    choice = ", ".join(words[:MOST_SHOWN])
+    return f"allowed: {choice}{', …' if len(words) > MOST_SHOWN else ''}" if words else "there are none"
 
 
 @contextmanager

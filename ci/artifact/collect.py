@@ -65,9 +65,9 @@ def collect(parts: Sequence[Delivery], ids: Iterable[str], catalogue: Catalogue)
             cases[name] = unfinished(candidates[name].data(), "failed", ABSENT, [])
             continue
         record = part.manifest.cases[name]
-        damaged = [file.name for file in record.files if not whole(part.folder, file)]
-        if damaged:
-            reason = f"its job's artifact is damaged: {', '.join(damaged)}"
+        damage = [file.name for file in record.files if not whole(part.folder, file)]
+        if damage:
+            reason = f"its job's artifact is damaged: {', '.join(damage)}"
             record = CaseRecord(status="failed", reason=reason, source=record.source, case=record.case)
         cases[name] = record
         results[name] = part.folder

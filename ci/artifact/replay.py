@@ -139,9 +139,9 @@ def _case(name: str, record: CaseRecord, ground: Ground) -> Case:
 def _file(name: str, source: str, case: Mapping[str, Any]) -> Any:
     """The case as a case file of its own. Raises ReproduceError for one that no case file can hold."""
     data = dict(case)
-    shared: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
+    head: dict[str, Any] = {key: data.pop(key) for key in ("code", "engine") if key in data}  # by all cases of a file
     spec = {key: value for key, value in data.items() if key not in ("id", "source")}
-    whole: dict[str, Any] = {"version": 1, "source": source, "cases": {name: spec}, **shared}
+    whole: dict[str, Any] = {"version": 1, "source": source, "cases": {name: spec}, **head}
     try:
         return model_of(whole).validate_python(whole)
     except ValidationError as error:

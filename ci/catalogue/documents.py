@@ -58,8 +58,8 @@ def read(name: str, data: bytes, model: Model) -> Validated:
     try:
         validated = adapter.validate_python(document.content)
     except ValidationError as error:
-        flawed = {flaw.keys for flaw in document.flaws}
-        mistakes += _mistakes(name, document, error, adapter, model.entries, flawed)
+        places = {flaw.keys for flaw in document.flaws}
+        mistakes += _mistakes(name, document, error, adapter, model.entries, places)
     if mistakes:
         raise Mistaken(mistakes)
     return Validated(name, validated, document, model.entries)
@@ -81,14 +81,14 @@ def _mistakes(
     error: ValidationError,
     model: TypeAdapter[Any],
     entries: str,
-    flawed: set[strict_yaml.Keys],
+    places: set[strict_yaml.Keys],
 ) -> Iterator[Mistake]:
     """What the model has against the content, but for values that were not read as they stand there."""
     for detail in error.errors(include_url=False):
         keys = list(_keys(document.root, detail["loc"]))
         if detail["type"].startswith("union_tag"):  # pydantic points at the whole; the key that tells is what is wrong
             keys.append(detail["ctx"]["discriminator"].strip("'"))
-        if tuple(keys) not in flawed:
+        if tuple(keys) not in places:
             yield _mistake(name, entries, document.line(keys), keys, _expected(detail, keys, model))
 
 

@@ -42,9 +42,9 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     reference in the mode (with the reason), native cases of two serving engines, and where nothing is left.
     """
     candidates = _candidates(catalogue, selection)
-    wrong = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
-    if wrong:
-        raise SelectionError("\n".join(wrong))
+    reasons = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
+    if reasons:
+        raise SelectionError("\n".join(reasons))
     open_ = selection.group in (ALL, *(case.source for case in candidates.values() if case.serving))
     ids = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
     cases = [case for name, case in candidates.items() if name in ids]

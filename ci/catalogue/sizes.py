@@ -59,8 +59,8 @@ def check(call: Sized, pipeline: str | None, multiple: int = 1, *, video: bool =
         raise ValueError(f"no call.width and no call.height: {pipeline} takes neither")
     reasons = [(multiple, pipeline), (MACRO_BLOCK if video else 1, "the encoder of a video")]
     multiple, who = max(reasons, key=lambda reason: reason[0])
-    if wrong := {name: size for name, size in sizes.items() if size % multiple}:
-        words = " and ".join(f"call.{name} {size}" for name, size in wrong.items())
+    if misfits := {name: size for name, size in sizes.items() if size % multiple}:
+        words = " and ".join(f"call.{name} {size}" for name, size in misfits.items())
         raise ValueError(f"multiples of {multiple}, which {who} needs; {words} cannot be saved as asked for")
 
 

@@ -71,12 +71,12 @@ class Generation:
 
         `base` is where the folder of its case file lies, if it was moved; `host` runs it, if not the generation's own.
         """
-        contained = {} if image is None else {"image": image}
+        container = {} if image is None else {"image": image}
         return {
             "name": job.name,
             "source": job.source,
             **offered(job.gpu, host or self.host),
             "gpus": job.gpus,
             "cases": [{**case.data(), "base": str(base or case.file.parent.resolve())} for case in job.cases],
-            **contained,
+            **container,
         }

@@ -99,14 +99,14 @@ def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint
     HostError for a kind that is none of ours.
     """
     known(on)
-    lacking: dict[str, list[str]] = {}
+    ids_by_need: dict[str, list[str]] = {}
     for case in cases:
         if (need := lack(case, host, on)) is not None:
-            lacking.setdefault(need, []).append(case.id)
-    if not lacking:
+            ids_by_need.setdefault(need, []).append(case.id)
+    if not ids_by_need:
         return []
     head = f"{name} offers {host.kind} ({host.gpu_name or 'no GPU'}); what was selected needs something else:"
-    needs = [f"{need}: {', '.join(ids)}" for need, ids in lacking.items()]
+    needs = [f"{need}: {', '.join(ids)}" for need, ids in ids_by_need.items()]
     return [head, *map(LINES.fill, needs), *_elsewhere(host, on), *hints]
 
 

@@ -58,8 +58,8 @@ def data(folder: Path = CONTAINERS) -> Data:
     try:
         return Data.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        wrong = first_mistake(error) if isinstance(error, ValidationError) else str(error)
-        raise ImageError(f"{path.name} is not what it should be: {printable(wrong)}") from None
+        mistake = first_mistake(error) if isinstance(error, ValidationError) else str(error)
+        raise ImageError(f"{path.name} is not what it should be: {printable(mistake)}") from None
 
 
 def tiers(name: str) -> list[str]:

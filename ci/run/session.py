@@ -88,8 +88,8 @@ async def _made(
     if limit.cancelled_caught:
         await (spread or engine).salvage(results)
         generation.skip_others(results.outcomes, f"not finished within --max-minutes {limits.max_minutes:g}")
-    hosts_used, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
-    return results, manifest_of(generation, results.outcomes, version, hosts_used, moves, tool, settings.engine_ref)
+    records, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
+    return results, manifest_of(generation, results.outcomes, version, records, moves, tool, settings.engine_ref)
 
 
 async def finished(generation: Generation, settings: Settings, images: Images) -> tuple[dagger.Directory, Manifest]:

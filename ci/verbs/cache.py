@@ -42,9 +42,9 @@ class Cache:
         home, now = Places().cache, time.time()
         kinds = {WEIGHTS} if self.keep_weights else set()
         places = {kind: path for kind, path in cache.folders(home).items() if kind not in kinds}
-        newest = now - _seconds(self.older_than)
+        limit = now - _seconds(self.older_than)
         items = [item for item in cache.items(home, self._models(), now) if item.kind in places]
-        sizes = {item: item.size for item in items if not self.older_than or item.used < newest}
+        sizes = {item: item.size for item in items if not self.older_than or item.used < limit}
         if self.clean:
             for item in sizes:
                 item.remove()

@@ -116,8 +116,8 @@ class CasesDiff:
         report = differences(files.load(self.cases.path), self.engine.path)
         if self.as_json:
             return Answer(json.dumps(report.data(), indent=1, ensure_ascii=False), bad=bool(report))
-        nothing = () if report else (f"nothing differs between the cases and {self.engine.path}",)
-        return Answer("\n".join(map(printable, report.lines())), nothing, bad=bool(report))  # texts of others
+        lines = () if report else (f"nothing differs between the cases and {self.engine.path}",)
+        return Answer("\n".join(map(printable, report.lines())), lines, bad=bool(report))  # texts of others
 
 
 @dataclass(frozen=True, kw_only=True)

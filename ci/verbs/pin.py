@@ -36,20 +36,20 @@ class PinOnMachine(Pin):
     def run(self) -> Answer:
         """A line for each value that was open."""
         lines: list[str] = []
-        unresolved: list[str] = []
+        problems: list[str] = []
         for path in case_files(self.cases.path):
             if self.check:
-                unresolved += [f"{path.name}: {spot.what} is open" for spot in open_revisions(read_text(path))]
+                problems += [f"{path.name}: {spot.what} is open" for spot in open_revisions(read_text(path))]
             else:
-                lines += pin(path, open_revisions, partial(_commits, unresolved))
+                lines += pin(path, open_revisions, partial(_commits, problems))
         if self.cases.path == OURS.path:
             images = read_text(recipes.CONTAINERS / "images.yaml")
             advice = "" if self.check else f"; `{CALL} pin -o .` resolves it"
-            unresolved += [f"images.yaml: {spot.what} is open{advice}" for spot in open_digest(images)]
-        return Answer(lines=[*lines, *unresolved], bad=bool(unresolved))
+            problems += [f"images.yaml: {spot.what} is open{advice}" for spot in open_digest(images)]
+        return Answer(lines=[*lines, *problems], bad=bool(problems))
 
 
-def _commits(unresolved: list[str], repos: list[str]) -> Mapping[str, str]:
+def _commits(problems: list[str], repos: list[str]) -> Mapping[str, str]:
     answers = on_machine.newest(repos)
-    unresolved += [answer["error"] for answer in answers.values() if "error" in answer]
+    problems += [answer["error"] for answer in answers.values() if "error" in answer]
     return {repo: answer["commit"] for repo, answer in answers.items() if "commit" in answer}

@@ -110,9 +110,9 @@ class Publish(PublishAccess):
             raise GtError("--accept needs --reason TEXT: why the published image changes")
         parts = batch(artifact, self.publish_target_dir, bare=self.bare)
         names = set(files.load(cases).of(parts.manifest.run.selection.mode)) if self.prune else None
-        accepted = dict.fromkeys(self.accept, self.reason)
+        reasons = dict.fromkeys(self.accept, self.reason)
         ci_run = CiRun(self.ci_run or _actions_run(), self.ref, self.sha, self.triggered_by)
-        order = Order(parts, accepted, names, ci_run, self.allow_hidden)
+        order = Order(parts, reasons, names, ci_run, self.allow_hidden)
         with self.remote(self._branch(order.source)) as remote:
             if self.pull_request and not self.check_only:
                 return self._propose(artifact, order, remote, gate, compare)

@@ -32,8 +32,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give an option that stands alone the empty value."""
         optional = {name for each in self.params if str(each.metavar).startswith("[") for name in each.opts}
-        following = [*args[1:], "-"]
-        pairs = zip(args, following, strict=True) if args else ()
+        successors = [*args[1:], "-"]
+        pairs = zip(args, successors, strict=True) if args else ()
         words = [f"{arg}=" if arg in optional and successor.startswith("-") else arg for arg, successor in pairs]
         return super().parse_args(ctx, words)
 

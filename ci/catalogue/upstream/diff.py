@@ -111,10 +111,10 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     of_matrix = {name for name in official if not ours.cases[name].by_name}
     names = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
     new = {name: f"new in {definition.place}" for name, definition in definitions.items() if name not in names}
-    settled = official | ours.unavailable.keys()
+    ids = official | ours.unavailable.keys()
     report = Differences(
         Cases(
-            {name: f"{why}, without an official case" for name, why in new.items() if name not in settled},
+            {name: f"{why}, without an official case" for name, why in new.items() if name not in ids},
             {name: change for name, change in changes.items() if name in official},
             dict.fromkeys(sorted(of_matrix - definitions.keys()), GONE),
         ),
@@ -159,5 +159,5 @@ def _tasks(ours: Catalogue) -> Tasks:
     """The task of each case that takes the parameters that all cases of a task share."""
     specs = {name: case.spec for name, case in ours.native.items()}
     definitions = {name: spec.definition for name, spec in specs.items() if isinstance(spec, ServingCase)}
-    shared = {name: definition.get("default_sampling_params") for name, definition in definitions.items()}
-    return {name: list(tasks) for name, tasks in shared.items() if isinstance(tasks, dict)}
+    parameters = {name: definition.get("default_sampling_params") for name, definition in definitions.items()}
+    return {name: list(tasks) for name, tasks in parameters.items() if isinstance(tasks, dict)}

@@ -76,8 +76,8 @@ class Call:
             self.image(job)
         if self.site.container is not None:
             check_mounts([self.places.cache, self.places.models, self.places.previous], self.run.cases)
-        if wrong := inputs.obstacles(self.run.cases):
-            raise PreflightError((), wrong)
+        if obstacles := inputs.obstacles(self.run.cases):
+            raise PreflightError((), obstacles)
 
     def image(self, job: Job) -> str | None:
         """The image that a job runs in. Raises ImageError where the site has containers and no image for the source."""

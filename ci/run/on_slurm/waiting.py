@@ -114,13 +114,13 @@ class Wait:
             return
         for task in tasks:
             self._now(task, states.get(task.name, GONE))
-        pending = [task for task in tasks if task.state.state == "PENDING"]
-        reasons = Counter(task.state.reason for task in pending if task.state.reason != "None")
-        stuck_tasks = [task for task in pending if task.state.held_for_ever]
+        queue = [task for task in tasks if task.state.state == "PENDING"]
+        reasons = Counter(task.state.reason for task in queue if task.state.reason != "None")
+        stuck_tasks = [task for task in queue if task.state.held_for_ever]
         if stuck_tasks:
-            self._never(stuck_tasks, alone=len(pending) == len(self.tasks))
+            self._never(stuck_tasks, alone=len(queue) == len(self.tasks))
         elif reasons:
-            self._say(f"{len(pending)} of {len(self.tasks)} tasks wait: {', '.join(reasons)}")
+            self._say(f"{len(queue)} of {len(self.tasks)} tasks wait: {', '.join(reasons)}")
 
     def _now(self, task: Task, state: State) -> None:
         if state.state == "RUNNING" and (task.state.state, task.state.node) != ("RUNNING", state.node):
