@@ -30,6 +30,17 @@ def weights_volume(volume: dagger.CacheVolume | None) -> dagger.CacheVolume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InImage:
+    """The option of whatever runs in an image of this project that no source has."""
+
+    base_image: BaseImage = ""
+
+    async def container(self, name: str) -> dagger.Container:
+        """The container of that image."""
+        return (await Images(self.base_image, {}).image(name)).container
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunnerOnEngine:
     """The container that runs a source's cases, with the weights: open a terminal in it, or run it anywhere."""
 

@@ -8,40 +8,33 @@ import dagger
 
 from ..judge import on_engine
 from ..plan.host import known
-from ..run.images import Images
 from ..run.recipes import CHECK, COMPARE
-from .images import BaseImage
+from .images import InImage
 from .judge import Check, Compare, Diverge
 from .options import directory_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOnEngine(Check):
+class CheckOnEngine(InImage, Check):
     """By the judge in a container."""
-
-    base_image: BaseImage = ""
 
     async def run_on_engine(self) -> str:
         """What was looked at. Raises GtError with a line for each bad file."""
-        return "\n".join(await on_engine.gate(await _judge(self.base_image, CHECK), _judged(self)))
+        return "\n".join(await on_engine.gate(await self.container(CHECK), _judged(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricsOnEngine(Check):
+class MetricsOnEngine(InImage, Check):
     """What `check` measured of each file, as JSON, and what it holds against which."""
-
-    base_image: BaseImage = ""
 
     async def run_on_engine(self) -> dagger.File:
         """The JSON file."""
-        return await on_engine.check(await _judge(self.base_image, CHECK), _judged(self))
+        return await on_engine.check(await self.container(CHECK), _judged(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareOnEngine(Compare):
+class CompareOnEngine(InImage, Compare):
     """By the judge in a container."""
-
-    base_image: BaseImage = ""
 
     async def run_on_engine(self) -> dagger.Directory:
         """Report, JSON and JUnit XML."""
@@ -58,24 +51,18 @@ class CompareOnEngine(Compare):
             directory_of(self.reference_trace),
             directory_of(self.other_trace),
         )
-        return await on_engine.compare(await _judge(self.base_image, COMPARE if self.models else CHECK), judged)
+        return await on_engine.compare(await self.container(COMPARE if self.models else CHECK), judged)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DivergeOnEngine(Diverge):
+class DivergeOnEngine(InImage, Diverge):
     """By the judge in a container."""
-
-    base_image: BaseImage = ""
 
     async def run_on_engine(self) -> dagger.Directory:
         """JSON, table and pictures."""
-        judge = await _judge(self.base_image, CHECK)
+        judge = await self.container(CHECK)
         return await on_engine.diverge(judge, self.reference.directory, self.other.directory, self.options)
 
 
 def _judged(verb: Check) -> on_engine.Judged:
     return on_engine.Judged(verb.artifact.directory, verb.images_only, directory_of(verb.published))
-
-
-async def _judge(base_image: str, image: str) -> dagger.Container:
-    return (await Images(base_image, {}).image(image)).container

@@ -15,9 +15,8 @@ from ..judge import on_engine
 from ..publish.remotes.address import is_path, parts_of_url
 from ..publish.remotes.base import WRITE, Remote, Right
 from ..run import transfer
-from ..run.images import Images
 from ..run.recipes import CHECK
-from .images import BaseImage
+from .images import InImage
 from .publish import Publish, PublishAccess
 
 SCHEMES = ("https", "http", "git")
@@ -48,16 +47,14 @@ class PublishAccessOnEngine(FromEngine):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishOnEngine(FromEngine, Publish):
+class PublishOnEngine(InImage, FromEngine, Publish):
     """With the gate in a container."""
-
-    base_image: BaseImage = ""
 
     async def run_on_engine(self) -> str:
         """The commit that holds the files, and a line for each thing to say of it."""
         artifact = await transfer.exported(self.artifact.directory, "gt")
         cases = await transfer.exported(self.cases.directory, "cases") if self.prune else Path()  # for pruning alone
-        judge = (await Images(self.base_image, {}).image(CHECK)).container
+        judge = await self.container(CHECK)
 
         async def gate(_: Path, published: Path) -> None:
             directory = transfer.folder(published) if any(published.iterdir()) else None
