@@ -16,7 +16,7 @@ from ..artifact.verdict import bad_lines
 from ..catalogue import files
 from ..catalogue.files import Catalogue
 from ..errors import GtError, SelectionError
-from ..plan import advice, host, jobs
+from ..plan import advice, host
 from ..plan.generation import Generation
 from ..run import on_machine
 from ..run.on_slurm import generate as on_slurm
@@ -66,8 +66,7 @@ class Generate(Chosen):
         """The selected cases as jobs for a host. Raises GtError for an option that has nothing to do with them."""
         cases = self.select()
         check_checkout(self.engine, native=any(case.serving is not None for case in cases))
-        work = jobs.plan(cases, per_case=self.per_case, on=self.kind)
-        return Generation(self.selection, cases, work, machine, self.kind, self.fresh, self.verify)
+        return Generation(self.selection, cases, self.jobs(cases), machine, self.kind, self.fresh, self.verify)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -83,9 +83,9 @@ class Chosen:
         """The selected cases. Raises SelectionError."""
         return select(self.catalogue, self.selection)
 
-    def jobs(self) -> list[jobs.Job]:
-        """The jobs of the selected cases."""
-        return jobs.plan(self.select(), per_case=self.per_case, on=self.kind)
+    def jobs(self, cases: list[Case]) -> list[jobs.Job]:
+        """The jobs of these cases."""
+        return jobs.plan(cases, per_case=self.per_case, on=self.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ class Plan(Chosen):
 
     def run(self) -> Answer:
         """The table, as wide as the terminal, and where each kind of GPU is."""
-        work, text = self.jobs(), io.StringIO()
+        work, text = self.jobs(self.select()), io.StringIO()
         width = max(NARROW, shutil.get_terminal_size().columns)
         Console(file=text, width=width).print(_table(work))
         total = f"{counted(sum(len(job.cases) for job in work), 'case')} in {counted(len(work), 'job')}"
@@ -155,7 +155,7 @@ class Matrix(Chosen):
 
     def run(self) -> Answer:
         """One line of JSON."""
-        work = self.jobs()
+        work = self.jobs(self.select())
         entries = grouped(work, self.limit)
         note = grouping(work, entries, self.limit)
         if note is not None:
@@ -179,7 +179,7 @@ class MatrixOnMachine(Matrix):
         if self.slurm is None:
             return super().run()
         site, folder = site_of(self.slurm_site), Places().cache / FOLDER
-        arrays = slurm.arrays(self.jobs(), site.most_tasks)
+        arrays = slurm.arrays(self.jobs(self.select()), site.most_tasks)
         return Answer("\n".join(slurm.script(each, site, self.slurm, folder / "ARRAY", COMMAND) for each in arrays))
 
 

@@ -11,7 +11,7 @@ from typing_extensions import Doc
 from ..artifact import traces
 from ..artifact.tool import version
 from ..artifact.verdict import bad_lines
-from ..plan import host, jobs
+from ..plan import host
 from ..plan.generation import Generation
 from ..plan.tracing import Tracing
 from ..run import on_machine
@@ -50,8 +50,7 @@ class Trace(Chosen):
         size = decimal(self.tracing.bytes(cases))
         say(f"traces of {counted(len(cases), 'case')}: up to some {size}; --stages and --every make them smaller")
         # Fresh: what the result store has tells nothing of its tensors.
-        work = jobs.plan(cases, per_case=self.per_case, on=self.kind)
-        return Generation(self.selection, cases, work, machine, self.kind, fresh=True)
+        return Generation(self.selection, cases, self.jobs(cases), machine, self.kind, fresh=True)
 
 
 @dataclass(frozen=True, kw_only=True)
