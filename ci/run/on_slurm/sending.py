@@ -72,7 +72,7 @@ class Sender:
         locks = {file.parent: _lock(file.parent) for file in self.folder.glob(f"*/{ID}")}
         arrays = {(folder / ID).read_text(): folder for folder, lock in locks.items() if lock is not None}
         states = commands.states(arrays) if arrays else {}
-        tasks_by_job: dict[str, Task] = {}
+        tasks: dict[str, Task] = {}
         for name, folder in arrays.items():
             numbers = [int(task.partition("_")[2]) for task, state in states.items() if _is_alive(task, name, state)]
             if not numbers:
@@ -81,14 +81,12 @@ class Sender:
                 request = json.loads((folder / f"{number}.json").read_text())
                 for job in jobs:
                     if holds(request, spec(job)):
-                        tasks_by_job[job.name] = Task(
-                            folder, number, name, [case.id for case in job.cases], locks[folder]
-                        )
-        folders = {task.folder for task in tasks_by_job.values()}
+                        tasks[job.name] = Task(folder, number, name, [case.id for case in job.cases], locks[folder])
+        folders = {task.folder for task in tasks.values()}
         for folder, lock in locks.items():
             if lock is not None and folder not in folders:
                 lock.close()
-        return tasks_by_job
+        return tasks
 
     def _sweep(self) -> None:
         """Remove the folders of old arrays."""

@@ -49,11 +49,9 @@ def main(folder: Path, number: str) -> int:
         reason = _lack(request, machine, node)
         if reason is None:
             _remember(folder.parent / MACHINES / request["gpu"], traits)
-            local_job = {name: value for name, value in job.items() if name != "card"} | offered(
-                request["gpu"], machine
-            )
+            spec = {name: value for name, value in job.items() if name != "card"} | offered(request["gpu"], machine)
             try:
-                for event in _events({**request["run"], "jobs": [local_job]}, _within(request)):
+                for event in _events({**request["run"], "jobs": [spec]}, _within(request)):
                     write(event)
             except OSError as error:
                 reason = f"its runner does not start on {node}: {error}"
