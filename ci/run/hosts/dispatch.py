@@ -62,7 +62,8 @@ class Dispatch:
 
     def __init__(self, jobs: Sequence[Job], places: Sequence[Place]) -> None:
         self._jobs = sorted(parts(jobs, places), key=lambda job: (-job.minutes, job.name))
-        self._alive = list(places)
+        self._places, self._alive = places, list(places)
+        self._lost: dict[str, str] = {}  # by host: what it died of
         self._free = {place.name: [card.number for card in place.machine.cards] or [""] for place in places}
         self._changed = anyio.Condition()
         self.moves: list[MoveRecord] = []
@@ -84,14 +85,22 @@ class Dispatch:
             except HostFaultError as error:
                 faults.append(MoveRecord(cases=[case.id for case in job.cases], host=place.name, reason=str(error)))
                 self._alive = [other for other in self._alive if other is not place]
+                self._lost[place.name] = str(error)
             else:
                 return
             finally:
                 async with self._changed:
                     self._free[place.name] += devices
                     self._changed.notify_all()
-        words = "; ".join(f"{fault.host}: {fault.reason}" for fault in faults)
-        self.undone.append((job, "no host is left for it" + (f": {words}" if words else "")))
+        self.undone.append((job, self._why(job, [fault.host for fault in faults])))
+
+    def _why(self, job: Job, tried: Sequence[str]) -> str:
+        """Why a job is not done: what its hosts died of, also those that died of other jobs."""
+        suitable = [place.name for place in self._places if place.suits(job)]
+        enough = len(tried) > MOST_MOVES
+        lost = [f"{name}: {self._lost[name]}" for name in (tried if enough else suitable) if name in self._lost]
+        said = "no further host is tried" if enough else "no host is left for it"
+        return f"{said}: {'; '.join(lost)}" if lost else said
 
     async def _take(self, job: Job) -> tuple[Place, list[str]] | None:
         """Wait for a place with enough GPUs free, and take them; None once no place is left that suits."""

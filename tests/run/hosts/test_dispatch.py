@@ -97,7 +97,7 @@ def test_a_job_that_brings_hosts_down_is_not_sent_around_for_ever() -> None:
     ran = Ran(jobs_of("h100"), [place(name) for name in names], names)
     assert len(ran.dispatch.moves) == MOST_MOVES
     ((_, reason),) = ran.dispatch.undone
-    assert reason == "no host is left for it: " + "; ".join(f"{name}: died" for name in names[: MOST_MOVES + 1])
+    assert reason == "no further host is tried: " + "; ".join(f"{name}: died" for name in names[: MOST_MOVES + 1])
 
 
 def test_a_job_goes_to_its_kind_alone_and_one_for_any_goes_anywhere_with_enough_gpus() -> None:
@@ -108,6 +108,12 @@ def test_a_job_goes_to_its_kind_alone_and_one_for_any_goes_anywhere_with_enough_
     assert not h100.suits(plan([case("big", gpu="h100", gpus=4)])[0])
     (on_cpu,) = plan([case("big", gpu="h100", gpus=4)], on="cpu")
     assert Ran([on_cpu], [cpu]).places == {"b": ["big"]}
+
+
+def test_a_job_that_no_host_was_left_for_says_what_they_died_of_under_other_jobs() -> None:
+    ran = Ran(jobs_of(*["h100"] * 5), [place("a"), place("b"), place("c", "h200")], dying=["a", "b", "c"])
+    assert len(ran.dispatch.undone) == 5
+    assert {reason for _, reason in ran.dispatch.undone} == {"no host is left for it: a: died; b: died"}
 
 
 @pytest.mark.parametrize("kinds", [["any"], ["h100", "any"]])
