@@ -32,6 +32,7 @@ from typing import Any
 
 from ci.plan.host import Host, this_host
 from ci.plan.nvidia import Card
+from ci.words import counted
 
 from . import filling, machine, reading, spans, subject, watched
 from .process import BenchError, environment
@@ -208,6 +209,13 @@ def every_run(gpus: int) -> list[Wanted]:
     return [*plain, Wanted("four", "again", gpus), *([Wanted("six", "taken", gpus, 10)] if gpus > 1 else [])]
 
 
+def beyond(runs: Sequence[Sequence[Wanted]], gpus: int) -> str:
+    """The runs that a machine with so many GPUs cannot make, by name: their figures would be those of fewer."""
+    least = min(gpus, 1)
+    odd = [each for each in runs if sum(run.gpus for run in each) > gpus or any(run.gpus < least for run in each)]
+    return " and ".join(" + ".join(run.name for run in each) for each in odd)
+
+
 def main() -> int:
     """Measure; 1 where a run failed or gave other bytes."""
     parser = argparse.ArgumentParser(prog="bench.several", description=__doc__, formatter_class=_FORMAT)
@@ -222,7 +230,12 @@ def main() -> int:
     since = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="gt-bench-", dir=options.work) as folder:
         bench = Bench(Path(folder), options.output, subject.ARCHITECTURES[options.architecture], options.on)
-        runs = options.runs or [[wanted] for wanted in every_run(bench.report.machine.gpus)]
+        there = bench.report.machine.gpus
+        runs = options.runs or [[wanted] for wanted in every_run(there)]
+        if odd := beyond(runs, there):
+            parser.error(
+                f"{odd}: this machine has {counted(there, 'GPU')}; a run uses 0 where there is none, else 1 or more"
+            )
         try:
             bench.prepare(max(SETS[wanted.set][0] for together in runs for wanted in together))
         except BenchError as error:

@@ -127,6 +127,22 @@ def test_what_is_no_run_is_refused(text: str) -> None:
         Wanted.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "gpus", "odd"),
+    [
+        ("six:warm:2", 2, ""),
+        ("six:warm:1+four:warm:1", 2, ""),
+        ("six:warm:0", 0, ""),
+        ("six:warm:2", 1, "six, warm, 2 GPUs"),
+        ("six:warm:1", 0, "six, warm, 1 GPU"),
+        ("six:warm:0", 2, "six, warm, CPU"),
+        ("six:warm:1+four:warm:2", 2, "six, warm, 1 GPU + four, warm, 2 GPUs"),
+    ],
+)
+def test_a_run_on_more_gpus_than_there_are_is_none(text: str, gpus: int, odd: str) -> None:
+    assert several.beyond([at_once(text)], gpus) == odd
+
+
 def test_ratios_and_same_bytes_follow_from_the_runs(tmp_path: Path) -> None:
     report = Report("2026-01-01", machine(Host("cpu"), "cpu"), "tiny")
     files = {"a.jpg": "00"}
