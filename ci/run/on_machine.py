@@ -164,9 +164,7 @@ def finished(run: Generation, places: Places) -> Outcome:
 
 def looked(spec: Mapping[str, Any]) -> Iterator[Event]:
     """The events of looking for a run's cases in the result store."""
-    text, command = json.dumps({**spec, "look": True}), [*_command("prepare"), "-"]
-    answer = subprocess.run(command, input=text, env=_env(), stdout=subprocess.PIPE, text=True, check=False)
-    return events_in(answer.stdout.splitlines())
+    return events_in(_step("prepare", "-", text=json.dumps({**spec, "look": True})).stdout.splitlines())
 
 
 def _second(run: Generation, places: Places, first: Path, show: Show | None) -> dict[str, Ending]:
@@ -216,16 +214,8 @@ def newest(repos: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def _answer(*command: str, text: str = "", quiet: bool = True) -> Any:
     """The answer of a step of the runner to `text`; unless `quiet`, its lines for people go to standard error."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "gt_runner", *command],
-        input=text,
-        cwd=RUNNER,  # not just PYTHONPATH: in a Dagger module's container that folder's name has a colon in it
-        env=_env(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-        check=False,
-    )
+    # The folder, and not just PYTHONPATH: in a Dagger module's container its name has a colon in it.
+    answer = _step(*command, text=text, cwd=RUNNER, stderr=subprocess.PIPE if quiet else None)
     if answer.returncode:
         last = (answer.stderr or "").strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
         raise GtError(f"the runner does not answer ({last[0]}); its environment may be incomplete: run `uv sync`")
@@ -234,21 +224,16 @@ def _answer(*command: str, text: str = "", quiet: bool = True) -> Any:
 
 def refuse_obstacles(spec: Mapping[str, Any]) -> None:
     """Raises PreflightError with what the runner finds in a run's way."""
-    answer = subprocess.run(
-        [*_command("preflight"), "-"],
-        input=json.dumps(spec),
-        env=_env(),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    answer = _step("preflight", "-", text=json.dumps(spec))
     obstacles = json.loads(answer.stdout) if answer.returncode == 0 else []  # the run itself will say what is wrong
     if obstacles:
         raise PreflightError(obstacles)
 
 
-def _command(name: str) -> list[str]:
-    return [sys.executable, "-m", "gt_runner", name]
+def _step(*command: str, text: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A step of the runner that reads a text and ends."""
+    program = [sys.executable, "-m", "gt_runner", *command]
+    return subprocess.run(program, input=text, env=_env(), stdout=subprocess.PIPE, text=True, check=False, **options)
 
 
 def _env() -> dict[str, str]:
@@ -269,7 +254,7 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
     `within`: a command that starts its own arguments in a container, which has a Python and a runner of its own.
     """
     process = subprocess.Popen(
-        [*within, "python", "-m", "gt_runner", "run", "-"] if within else [*_command("run"), "-"],
+        [*([*within, "python"] if within else [sys.executable]), "-m", "gt_runner", "run", "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL if quiet else None,
