@@ -66,6 +66,11 @@ class Places:
         """The result store."""
         return self.results or self.cache / "results"
 
+    def results_of(self, manifest: Manifest) -> dict[str, Path]:
+        """The folder of each finished case's files."""
+        keys = {name: record.key for name, record in manifest.cases.items() if record.key is not None}
+        return {name: self.store / key.removeprefix("sha256:") for name, key in keys.items()}
+
     def lacks(self, repo: str) -> bool:
         """Whether a repository is to come from the model hub."""
         return self.models is None or not (self.models / repo).is_dir()
@@ -140,12 +145,7 @@ def generate(
 
 def _outcome(run: Generation, places: Places, outcomes: Mapping[str, Ending], *, interrupted: bool = False) -> Outcome:
     manifest = manifest_of(run, outcomes)
-    results = {
-        name: places.store / record.key.removeprefix("sha256:")
-        for name, record in manifest.cases.items()
-        if record.key is not None
-    }
-    return Outcome(manifest, results, interrupted)
+    return Outcome(manifest, places.results_of(manifest), interrupted)
 
 
 def finished(run: Generation, places: Places) -> Outcome:
@@ -157,8 +157,7 @@ def finished(run: Generation, places: Places) -> Outcome:
     places.check(run.cases)
     events = looked(run.run([run.job(job) for job in run.jobs], **places.named()))
     outcomes: dict[str, Ending] = {event["case"]: event for event in events if event["event"] in ENDS}
-    for case in run.cases:
-        outcomes.setdefault(case.id, {"event": "skipped", "case": case.id, "reason": UNFINISHED})
+    run.skip_others(outcomes, UNFINISHED)
     return _outcome(run, places, outcomes)
 
 

@@ -229,11 +229,7 @@ def _outcome(
     interrupted: bool = False,
 ) -> Outcome:
     manifest = manifest_of(call.run, outcomes, None, hosts, moves)
-    results = {
-        name: call.places.store / record.key.removeprefix("sha256:")
-        for name, record in manifest.cases.items()
-        if record.key is not None
-    }
+    results = call.places.results_of(manifest)
     if unseen := _unseen(results):
         raise GtError(
             f"the nodes have made {', '.join(unseen)} in a folder that is not seen here; set GT_CACHE to a shared one"
