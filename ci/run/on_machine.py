@@ -252,18 +252,8 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
 
     `within`: a command that starts its own arguments in a container, which has a Python and a runner of its own.
     """
-    process = subprocess.Popen(
-        [*([*within, "python"] if within else [sys.executable]), "-m", "gt_runner", "run", "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL if quiet else None,
-        env={name: value for name, value in os.environ.items() if name not in OF_THE_IMAGE} if within else _env(),
-        text=True,
-        start_new_session=True,
-    )
-    assert process.stdin is not None  # noqa: S101  # for the type checker, like the next one
-    assert process.stdout is not None  # noqa: S101
-    given, asked, stopped = process.stdin, False, False
+    command = [*([*within, "python"] if within else [sys.executable]), "-m", "gt_runner", "run", "-"]
+    asked = stopped = False
 
     def stop(*_: object) -> None:
         nonlocal stopped
@@ -272,18 +262,39 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
             with suppress(BrokenPipeError):  # it ended by itself
                 given.close()
 
+    with _on_stop(stop):  # from before it starts: Ctrl-C would else leave it behind
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if quiet else None,
+            env={name: value for name, value in os.environ.items() if name not in OF_THE_IMAGE} if within else _env(),
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdin is not None  # noqa: S101  # for the type checker, like the next one
+        assert process.stdout is not None  # noqa: S101
+        given = process.stdin
+        try:
+            with suppress(BrokenPipeError):  # it ended before it read: it has no events either
+                given.write(json.dumps(spec) + "\n")
+                given.flush()
+            asked = True
+            if stopped:
+                stop()
+            yield events_in(process.stdout)
+        finally:
+            asked = True
+            stop()
+            process.wait()
+
+
+@contextmanager
+def _on_stop(stop: Callable[..., None]) -> Iterator[None]:
+    """While open, `stop` is called for each signal that ends a run."""
     handlers = {sign: signal.signal(sign, stop) for sign in stops()}
     try:
-        with suppress(BrokenPipeError):  # it ended before it read: it has no events either
-            given.write(json.dumps(spec) + "\n")
-            given.flush()
-        asked = True
-        if stopped:
-            stop()
-        yield events_in(process.stdout)
+        yield
     finally:
-        asked = True
-        stop()
-        process.wait()
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
