@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..contract import Prepared
 from ..environment import available_memory
 from .cards import Cards
 from .processes import Processes
@@ -38,9 +39,13 @@ class Occupancy:
         """Whether another process may import what it needs, and load so many bytes."""
         return available_memory() > SPARE_HOST + size
 
-    def ahead(self, work: Work) -> Running | None:
-        """A session at the last case of its job, behind which a model of another job may be loaded by now."""
-        return next((each for each in self.sessions if self._may_follow(work, each)), None)
+    def ahead(self, work: Work) -> tuple[Running, Prepared] | None:
+        """A session at the last case of its job, and a case whose model may be loaded behind it by now."""
+        for before in self.sessions:
+            model = work.model_for(before.cards)
+            if model is not None and self._may_follow(work, before):
+                return before, model
+        return None
 
     def _may_follow(self, work: Work, before: Running) -> bool:
         cards = before.cards
@@ -49,7 +54,6 @@ class Occupancy:
             and before.at_last_case
             and not self.shared(cards)
             and self.alone.isdisjoint(cards)
-            and any(work.refused(model).isdisjoint(cards) for model in work.models)
             and self._processes.waiting.get(cards) == work.job["source"]
             and self.room(cards, work)
             and self.host_room(work.bytes)

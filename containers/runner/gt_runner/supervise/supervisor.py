@@ -183,10 +183,10 @@ class Supervisor:
             if cards is not None:
                 self._start(work, cards, model)
                 return True
-        before = self._on_gpus.ahead(work)
-        if before is None:
+        ahead = self._on_gpus.ahead(work)
+        if ahead is None:
             return False
-        model = next(model for model in work.models if work.refused(model).isdisjoint(before.cards))
+        before, model = ahead
         self._start(work, before.cards, model, behind=before)
         return True
 

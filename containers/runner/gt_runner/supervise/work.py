@@ -76,6 +76,10 @@ class Work:
         """The GPUs on which the case's model did not load."""
         return self._refused.get(spec(prepared), set())
 
+    def model_for(self, cards: Cards) -> Prepared | None:
+        """A waiting case of a model that these GPUs may load."""
+        return next((model for model in self.models if self.refused(model).isdisjoint(cards)), None)
+
     def take(self, cards: Cards, loaded: Prepared, under_way: Collection[str]) -> tuple[bool, Prepared | None]:
         """Whether a process may have an answer now, and the next case for it, if there is one.
 
