@@ -262,7 +262,7 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
             with suppress(BrokenPipeError):  # it ended by itself
                 given.close()
 
-    with _on_stop(stop):  # from before it starts: Ctrl-C would else leave it behind
+    with on_stop(stop):  # from before it starts: Ctrl-C would else leave it behind
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -290,7 +290,7 @@ def runner(spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = ()) 
 
 
 @contextmanager
-def _on_stop(stop: Callable[..., None]) -> Iterator[None]:
+def on_stop(stop: Callable[..., None]) -> Iterator[None]:
     """While open, `stop` is called for each signal that ends a run."""
     handlers = {sign: signal.signal(sign, stop) for sign in stops()}
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import signal
 import threading
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import SlurmError
-from ..on_machine import Show, stops
+from ..on_machine import Show, on_stop
 from . import commands
 from .commands import State
 from .tasks import Task, written
@@ -53,12 +52,8 @@ class Screen:
 def stopping() -> Iterator[threading.Event]:
     """An event that is set by what ends a run, such as Ctrl-C."""
     stop = threading.Event()
-    handlers = {sign: signal.signal(sign, lambda *_: stop.set()) for sign in stops()}
-    try:
+    with on_stop(lambda *_: stop.set()):
         yield stop
-    finally:
-        for sign, handler in handlers.items():
-            signal.signal(sign, handler)
 
 
 @dataclass
