@@ -255,7 +255,7 @@ class Engine:
     async def _exec(
         self, container: dagger.Container, step: str, run: str, results: Results, title: str
     ) -> Sequence[Event]:
-        """One step of the runner, `shown` by this name. Never raises for a failed step: its files would be lost."""
+        """One step of the runner, shown by this `title`. Never raises for a failed step: its files would be lost."""
         container = spans.watched(container)
         # A program reads the lines of the log while they come, and what is folded does not come.
         with spans.job(title) if self._settings.events else spans.step(title):
