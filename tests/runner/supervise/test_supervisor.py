@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,6 +54,19 @@ def test_a_finished_case_is_never_made_again_and_a_failed_one_always_is(runner: 
     second = runner.run([*cases, faulty_case("new")], status=1)
     assert kinds(second) == {"good": "reused", "bad": "failed", "new": "done"}
     assert second["good"]["record"] == first["good"]["record"]
+
+
+@pytest.mark.parametrize(("prefix", "at_once"), [((), True), (("taskset", "-c", "0"), False)], ids=["cores", "core"])
+def test_jobs_on_a_cpu_are_made_side_by_side_one_on_each_core(
+    runner: Runner, prefix: Sequence[str], at_once: bool
+) -> None:
+    calls = runner.folder / "calls"
+    runner.env["FAULTY_CALLS"] = str(calls)
+    jobs = [[faulty_case(name, "slow", seconds=3)] for name in ("a", "b")]
+    process = runner.start(runner.spec(*jobs), prefix)
+    assert set(kinds(outcomes(process.communicate(timeout=120)[0])).values()) == {"done"}
+    (_, _, start, end), (_, _, other_start, other_end) = map(json.loads, calls.read_text().splitlines())
+    assert (max(start, other_start) < min(end, other_end)) is at_once
 
 
 def test_a_second_run_with_nothing_changed_loads_nothing(runner: Runner) -> None:

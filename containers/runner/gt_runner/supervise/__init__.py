@@ -1,1 +1,1 @@
-"""Processes: a run's jobs one after the other, their limits and ends, their events in words. Decides no bits."""
+"""Processes: a run's jobs side by side, their limits and ends, their events in words. Decides no bits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 from ..contract import Prepared
@@ -27,7 +28,7 @@ class Occupancy:
 
     def shared(self, cards: Sequence[str]) -> bool:
         """Whether a session on these GPUs waits there for another one to end."""
-        return sum(each.cards == cards for each in self.sessions) > 1
+        return bool(cards) and sum(each.cards == cards for each in self.sessions) > 1
 
     def room(self, cards: tuple[str, ...], *works: Work) -> bool:
         """Whether another process may use these GPUs beside what is there: for a context, or for these jobs."""
@@ -35,9 +36,16 @@ class Occupancy:
         fits = not works or sum(map(_vram_gb, works)) + SPARE_GB <= self._cards.memory_gb(cards)
         return bool(cards) and self.asked.isdisjoint(cards) and fits
 
-    def host_room(self, size: int = 0) -> bool:
+    def host_room(self, size: float = 0) -> bool:
         """Whether another process may import what it needs, and load so many bytes."""
         return available_memory() > SPARE_HOST + size
+
+    def cpu_room(self, work: Work) -> bool:
+        """Whether another process may work on the CPU, where each uses one core."""
+        sessions = [each for each in self.sessions if not each.cards]
+        loading = SPARE_HOST * sum(not each.loaded for each in sessions)  # bytes that these have not taken yet
+        cores = len(os.sched_getaffinity(0))
+        return not sessions or (len(sessions) < cores and self.host_room(loading + work.bytes))
 
     def ahead(self, work: Work) -> tuple[Running, Prepared] | None:
         """A session at the last case of its job, and a case whose model may be loaded behind it by now."""

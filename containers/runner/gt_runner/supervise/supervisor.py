@@ -1,4 +1,4 @@
-"""Runs jobs side by side, each on GPUs of its own: processes that fetch, processes that hold a model, a watch over all.
+"""Runs jobs side by side, each on GPUs or a core of its own: processes that fetch, that hold a model, a watch over all.
 
 The longest job comes first. A GPU that has nothing to do takes cases of a job that is under way, the one with most of
 them left; each process asks for its cases one by one, so that none waits for a slower one. While a model generates, the
@@ -139,7 +139,7 @@ class Supervisor:
         fresh, following = self._following()
         for work in following:
             if work.cards == 0:
-                if not any(each.sessions for each in self._works if each.cards == 0):
+                if not work.sessions and self._on_gpus.cpu_room(work):
                     self._start(work, (), work.models[0])
                     return True
                 continue
