@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -35,97 +35,87 @@ GPU_HINT = (
 
 
 @dataclass(frozen=True)
-class Limits:
-    """The limits of a call."""
+class Session:
+    """One call of the module that makes cases: what of, and by what."""
 
+    generation: Generation
+    settings: Settings
+    images: Images
+    hosts: Sequence[FleetHost] = ()
+    connection: Connection = field(default_factory=Connection)
     preflight: bool = True
-    max_minutes: float = 0  # 0: none
+    max_minutes: float = 0  # 0: no limit
 
+    async def generate(self) -> tuple[dagger.Directory, Manifest]:
+        """The artifact and its manifest.
 
-async def generate(
-    generation: Generation,
-    settings: Settings,
-    images: Images,
-    hosts: Sequence[FleetHost],
-    connection: Connection,
-    limits: Limits,
-) -> tuple[dagger.Directory, Manifest]:
-    """The artifact and its manifest. Raises PreflightError with everything that is in the way, before anything runs."""
-    results, manifest = await _made(generation, settings, images, hosts, connection, limits)
-    return await _artifact(results.directories, manifest), manifest
+        Raises PreflightError with everything that is in the way, before anything runs.
+        """
+        results, manifest = await self._run()
+        return await _artifact(results.directories, manifest), manifest
 
+    async def trace(self) -> tuple[dagger.Directory, Mapping[str, Any], Manifest]:
+        """The traces of the cases, their index, and the manifest that their artifact would have.
 
-async def trace(
-    generation: Generation, settings: Settings, images: Images, limits: Limits
-) -> tuple[dagger.Directory, Mapping[str, Any], Manifest]:
-    """The traces of the cases, their index, and the manifest that their artifact would have. Raises PreflightError."""
-    results, manifest = await _made(generation, settings, images, [], Connection(), limits)
-    index = traces.merged([json.loads(await each.file(traces.NAME).contents()) for each in results.traces])
-    whole = _stacked(results.traces)
-    return await whole.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
+        Raises PreflightError.
+        """
+        results, manifest = await self._run()
+        index = traces.merged([json.loads(await each.file(traces.NAME).contents()) for each in results.traces])
+        whole = _stacked(results.traces)
+        return await whole.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
 
+    async def finished(self) -> tuple[dagger.Directory, Manifest]:
+        """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
+        self.generation.only_looked_at()
+        results = Results()
+        await self._engine().look(results)
+        self.generation.skip_others(results.outcomes, UNFINISHED)
+        manifest = self._manifest(results, await dag.version(), await module_tool())
+        return await _artifact(results.directories, manifest), manifest
 
-async def _made(
-    generation: Generation,
-    settings: Settings,
-    images: Images,
-    hosts: Sequence[FleetHost],
-    connection: Connection,
-    limits: Limits,
-) -> tuple[Results, Manifest]:
-    with spans.step("this engine and this module"):
-        version, tool = await dag.version(), await module_tool()
-    engine, spread, lines = await _placed(generation, settings, images, hosts, connection, version)
-    lines += inputs.obstacles(generation.cases)
-    results = Results()
-    if spread is None and not (lines or generation.fresh or generation.verify):
-        await engine.look(results)
-    obstacles = await engine.obstacles(results, elsewhere=spread is not None) if limits.preflight else []
-    if lines or obstacles:
-        raise PreflightError(obstacles, lines)
-    with anyio.move_on_after(limits.max_minutes * 60 or None) as limit:
-        await (spread or engine).generate(results)
-    if limit.cancelled_caught:
-        await (spread or engine).salvage(results)
-        generation.skip_others(results.outcomes, f"not finished within --max-minutes {limits.max_minutes:g}")
-    records, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
-    return results, manifest_of(generation, results.outcomes, version, records, moves, tool, settings.engine_ref)
+    async def _run(self) -> tuple[Results, Manifest]:
+        generation, results = self.generation, Results()
+        with spans.step("this engine and this module"):
+            version, tool = await dag.version(), await module_tool()
+        engine = self._engine()
+        spread, lines = await self._placed(engine, version)
+        lines += inputs.obstacles(generation.cases)
+        if spread is None and not (lines or generation.fresh or generation.verify):
+            await engine.look(results)
+        obstacles = await engine.obstacles(results, elsewhere=spread is not None) if self.preflight else []
+        if lines or obstacles:
+            raise PreflightError(obstacles, lines)
+        with anyio.move_on_after(self.max_minutes * 60 or None) as limit:
+            await (spread or engine).generate(results)
+        if limit.cancelled_caught:
+            await (spread or engine).salvage(results)
+            generation.skip_others(results.outcomes, f"not finished within --max-minutes {self.max_minutes:g}")
+        return results, self._manifest(results, version, tool, spread)
 
+    def _engine(self) -> Engine:
+        return Engine(self.generation, self.settings, self.images)
 
-async def finished(generation: Generation, settings: Settings, images: Images) -> tuple[dagger.Directory, Manifest]:
-    """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
-    generation.only_looked_at()
-    results = Results()
-    await Engine(generation, settings, images).look(results)
-    generation.skip_others(results.outcomes, UNFINISHED)
-    version, tool = await dag.version(), await module_tool()
-    manifest = manifest_of(generation, results.outcomes, version, tool=tool, engine_ref=settings.engine_ref)
-    return await _artifact(results.directories, manifest), manifest
+    async def _placed(self, engine: Engine, version: str) -> tuple[Spread | None, list[str]]:
+        """The spread over hosts if there are any, and the cases that neither they nor this engine may run."""
+        generation = self.generation
+        if not self.hosts:
+            hints = [] if generation.host.gpus else [GPU_HINT]
+            return None, host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
+        nested = Nested(self.images.base(), await self.images.reference(), version, self.connection)
+        places, bad = await look(self.hosts, nested)
+        spread = Spread(generation, self.settings, engine, nested, places)
+        return spread, spread.misplaced(bad)
+
+    def _manifest(self, results: Results, version: str, tool: Tool, spread: Spread | None = None) -> Manifest:
+        hosts, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
+        return manifest_of(
+            self.generation, results.outcomes, version, hosts, moves, tool, engine_ref=self.settings.engine_ref
+        )
 
 
 async def module_tool() -> Tool:
     """This diffusion-gt, by what an engine knows of a module that it runs: a digest of its source."""
     return of_module(await dag.current_module().source().digest())
-
-
-async def _placed(
-    generation: Generation,
-    settings: Settings,
-    images: Images,
-    hosts: Sequence[FleetHost],
-    connection: Connection,
-    version: str,
-) -> tuple[Engine, Spread | None, list[str]]:
-    """The engine here, the spread over hosts if there are any, and the cases that neither may run."""
-    if not hosts:
-        hints = [] if generation.host.gpus else [GPU_HINT]
-        lines = host.misplaced(generation.cases, generation.host, generation.on, "this engine", hints)
-        return Engine(generation, settings, images), None, lines
-    nested = Nested(images.base(), await images.reference(), version, connection)
-    places, bad = await look(hosts, nested)
-    engine = Engine(generation, settings, images)
-    spread = Spread(generation, settings, engine, nested, places)
-    return engine, spread, spread.misplaced(bad)
 
 
 async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest) -> dagger.Directory:

@@ -17,10 +17,11 @@ from ..catalogue.model import Case
 from ..plan import fleet as fleets
 from ..plan.fleet import FleetHost
 from ..plan.host import Host, of_devices
-from ..run import recipes, session, transfer
+from ..run import recipes, transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
+from ..run.session import Session
 from .generate import Generate, count
 from .images import SOURCES, BaseImage, HfEndpoint, ImageList, Weights, weights_volume
 from .options import AtLeast, Folder, Secret, directory_of, say
@@ -107,12 +108,12 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         checkout = await self._checkout(cases, images)
         settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.events)
         if self.only_finished:
-            artifact, manifest = await session.finished(generation, settings, images)
+            artifact, manifest = await Session(generation, settings, images).finished()
         else:
             hosts = self._hosts()
-            limits = session.Limits(preflight=not self.skip_preflight, max_minutes=self.max_minutes)
-            connection = self._connection(hosts)
-            artifact, manifest = await session.generate(generation, settings, images, hosts, connection, limits)
+            connection, preflight = self._connection(hosts), not self.skip_preflight
+            session = Session(generation, settings, images, hosts, connection, preflight, self.max_minutes)
+            artifact, manifest = await session.generate()
         for line in (*bad_lines(manifest), count(manifest, "in the artifact")):
             say(line)
         return artifact

@@ -19,10 +19,9 @@ from ..artifact.replay_report import Metrics, Reproduction, measure, reproductio
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
 from ..run import on_machine, recipes, transfer
-from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import probe
-from ..run.session import Limits, generate, module_tool
+from ..run.session import Session, module_tool
 from .generate_on_engine import MakingOnEngine
 from .images import SOURCES
 from .options import check_checkout, directory_of
@@ -49,9 +48,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
             await probe(images.base()), runner, inputs, image="built", serving=commit, tool=await module_tool()
         )
         plan = again(manifest, self.case_ids, ground, anyway=self.anyway)
-        artifact, _ = await generate(
-            plan.generation, self.settings(self.cases, checkout), images, [], Connection(), Limits()
-        )
+        artifact, _ = await Session(plan.generation, self.settings(self.cases, checkout), images).generate()
         new = await transfer.exported(artifact, "again")
         report = reproduction(manifest, plan, manifests.read(new))
         await _measure(report, old, new, (await images.image(recipes.CHECK)).container)

@@ -10,9 +10,10 @@ from ..artifact import traces
 from ..artifact.tool import version
 from ..artifact.verdict import bad_lines
 from ..errors import GtError
-from ..run import recipes, session
+from ..run import recipes
 from ..run.images import Images
 from ..run.on_engine import TRACES
+from ..run.session import Session
 from .generate_on_engine import MakingOnEngine, near_folder, offered
 from .images import SOURCES
 from .options import say
@@ -30,8 +31,8 @@ class TraceOnEngine(MakingOnEngine, Trace):
         generation = verb.generation(await offered(images, self.kind, self.devices))
         tracing = self.tracing.as_runner_reads_it(TRACES, version())
         settings = replace(self.settings(self.cases, None), trace=tracing)
-        limits = session.Limits(preflight=not self.skip_preflight)
-        directory, index, manifest = await session.trace(generation, settings, images, limits)
+        session = Session(generation, settings, images, preflight=not self.skip_preflight)
+        directory, index, manifest = await session.trace()
         cases = traces.traced(index, manifest)
         problems = [*bad_lines(manifest), *self.tracing.unmet(cases)]
         if problems and not any(case["stages"] for case in cases.values()):
