@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio
@@ -42,7 +42,7 @@ class Session:
     settings: Settings
     images: Images
     hosts: Sequence[FleetHost] = ()
-    connection: Connection = field(default_factory=Connection)
+    connection: Connection = Connection()
     preflight: bool = True
     max_minutes: float = 0  # 0: no limit
 

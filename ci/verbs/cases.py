@@ -17,7 +17,7 @@ from ..catalogue.model import Case
 from ..catalogue.upstream.diff import differences
 from ..errors import SelectionError, near, printable
 from ..words import are, counted
-from .options import OURS, Answer, Cases, Folder, SourceGroup, Typed, Without
+from .options import OURS, Answer, Cases, Folder, FromCaller, SourceGroup, Typed
 
 Native = Annotated[bool, Doc("Native cases, instead of official ones.")]
 
@@ -106,10 +106,10 @@ class CasesDiff:
     engine: Annotated[
         Folder,
         Doc("A checkout of sgl-project/sglang; it is read, and nothing of it is run."),
-        Without(("*", "!python/**/*.py", "!.github/workflows/*.yml")),
+        FromCaller(without=("*", "!python/**/*.py", "!.github/workflows/*.yml")),
     ]
     cases: Cases = OURS
-    as_json: Annotated[bool, Doc("Print JSON, for a program."), Typed(("--json",))] = False
+    as_json: Annotated[bool, Doc("Print JSON, for a program."), Typed("--json")] = False
 
     def run(self) -> Answer:
         """A line for each difference, or JSON."""

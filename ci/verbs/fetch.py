@@ -14,7 +14,7 @@ from ..publish.fetch.fetch import NOTHING, Order, lines, run
 from ..publish.fetch.request import Request
 from ..publish.remotes.opening import reading
 from ..publish.retry import Patience
-from .options import Answer, CaseIds, Folder, Secret, Typed, Variable, Written, say
+from .options import Answer, CaseIds, Folder, Secret, Typed, Written, say
 from .publish import User
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ class Fetch:
     locked: Annotated[bool, Doc("Refuse whatever is not as the lock says, and never change it: for CI.")] = False
     update: Annotated[bool, Doc("Move on to the commit where the revision is now.")] = False
     lock_file: Annotated[Path | None, Doc("The lock file."), Typed(default="gt.lock in the directory")] = None
-    token: Annotated[Secret | None, Doc("Token that may read there."), Variable("GT_FETCH_TOKEN")] = None
+    token: Annotated[Secret | None, Doc("Token that may read there."), Typed(variable="GT_FETCH_TOKEN")] = None
     user: User = ""
-    output: Annotated[Folder, Doc("The directory that tests read."), Written()] = Folder("published")  # noqa: RUF009
+    output: Annotated[Folder, Doc("The directory that tests read."), Written()] = Folder("published")
 
     def run(self) -> Answer:
         """The commit, and what lies in the directory now."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from typing_extensions import Doc
 
 from ..errors import GtError
-from .options import AtLeast, Folder
+from .options import AtLeast, Folder, Typed
 
 T = TypeVar("T")
 WORDS = re.compile(r"[^\s,]+")  # of an option that takes several
@@ -43,6 +43,11 @@ class Field:
         mark = self.mark(Doc)
         assert mark is not None, f"{self.name} has no Doc"  # noqa: S101
         return mark.documentation
+
+    @property
+    def typed(self) -> Typed:
+        """How `gt` takes it."""
+        return self.mark(Typed) or Typed()
 
     def mark(self, kind: type[T]) -> T | None:
         """The field's mark of this kind, if it has one."""

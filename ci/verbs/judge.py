@@ -33,7 +33,7 @@ class Check:
 class CheckOnMachine(Check):
     """By the judge as a process."""
 
-    json_file: Annotated[Path | None, Doc("Write every metric to this file."), Typed(("--json",))] = None
+    json_file: Annotated[Path | None, Doc("Write every metric to this file."), Typed("--json")] = None
 
     def run(self) -> Answer:
         """A line for each bad file."""
@@ -77,7 +77,7 @@ class Compare:
 class CompareOnMachine(Compare):
     """By the judge as a process."""
 
-    output: Annotated[Folder, Doc("Where report.html and the rest go."), Written()] = Folder("comparison")  # noqa: RUF009
+    output: Annotated[Folder, Doc("Where report.html and the rest go."), Written()] = Folder("comparison")
 
     def run(self) -> Answer:
         """A line for each case that is not as it was, and where the report is."""
@@ -127,7 +127,7 @@ class Diverge:
 class DivergeOnMachine(Diverge):
     """By the judge as a process."""
 
-    output: Annotated[Folder, Doc("Where the results go."), Written()] = Folder("divergence")  # noqa: RUF009
+    output: Annotated[Folder, Doc("Where the results go."), Written()] = Folder("divergence")
 
     def run(self) -> Answer:
         """The table, and how many cases diverged."""

@@ -86,44 +86,22 @@ class OneOf:
 
 @dataclass(frozen=True)
 class FromCaller:
-    """Marks a folder that the module takes from its own repository where none is named."""
+    """Marks how the module takes a folder: from its own repository where none is named, and not all of it."""
 
-    path: str
-
-
-@dataclass(frozen=True)
-class OrRepository:
-    """Marks a folder that may be one of a git repository too, as URL#REF:PATH."""
-
-
-@dataclass(frozen=True)
-class Without:
-    """Marks what of a folder the module does not need, as patterns of a .gitignore."""
-
-    patterns: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Variable:
-    """Marks an option that `gt` reads from this variable where it is not typed."""
-
-    name: str
+    path: str | None = None  # in that repository
+    without: tuple[str, ...] = ()  # patterns of a .gitignore
 
 
 @dataclass(frozen=True)
 class Typed:
-    """Marks how `gt` writes an option, or that it takes it as an argument without a name."""
+    """Marks how `gt` takes an option."""
 
-    names: tuple[str, ...] = ()
-    positional: bool = False
+    name: str | None = None  # that is typed, if it is not the field's
+    positional: bool = False  # an argument without a name
     default: str | None = None  # in the help
-
-
-@dataclass(frozen=True)
-class Alone:
-    """Marks an option that `gt` takes with a value of this name, or alone: then it is the empty text."""
-
-    value: str
+    variable: str | None = None  # that is read where the option is not typed
+    value: str | None = None  # what the value is called that may be left out: then it is the empty text
+    repository: bool = False  # a folder may be one of a git repository too, as URL#REF:PATH
 
 
 @dataclass(frozen=True)
@@ -214,11 +192,11 @@ ServingCheckout = Annotated[
 Published = Annotated[
     Folder | None,
     Doc("Published GT of the same GPU kind: a directory, or a git repository as URL#REF:PATH."),
-    OrRepository(),
+    Typed(repository=True),
 ]
 ImagesOnly = Annotated[bool, Doc("Take the images as they are: the directory has no manifest.")]
 TargetDir = Annotated[str, Doc("Publish here, instead of the mode's directory.")]
-Ref = Annotated[str, Doc("Ref of the CI run."), Variable("GITHUB_REF")]
+Ref = Annotated[str, Doc("Ref of the CI run."), Typed(variable="GITHUB_REF")]
 MatrixFile = Annotated[Path, Doc("The CI matrix, as gt matrix printed it.")]
 Devices = Annotated[tuple[str, ...], Doc("Only these GPUs, by number as nvidia-smi counts; all if none is named.")]
 Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")]

@@ -31,7 +31,6 @@ from ..words import at_least, counted
 from .choices import GpuKind
 from .options import (
     OURS,
-    Alone,
     Answer,
     CaseIds,
     Cases,
@@ -42,6 +41,7 @@ from .options import (
     Ref,
     SourceGroup,
     TargetDir,
+    Typed,
     read_text,
     say,
 )
@@ -170,7 +170,7 @@ class MatrixOnMachine(Matrix):
     slurm: Annotated[
         str | None,
         Doc("Print what gt generate --slurm sends to sbatch instead: a script for each array."),
-        Alone("PARTITION"),
+        Typed(value="PARTITION"),
     ] = None
     slurm_site: SlurmSite = None
 

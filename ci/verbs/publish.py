@@ -26,10 +26,10 @@ from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
 from ..publish.source import CiRun, Source, branch_for
 from .choices import PublishWay
-from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, Variable, say
+from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, say
 
 To = Annotated[str, Doc("The data repository: a git server's address; with gt also a path.")]
-Token = Annotated[Secret | None, Doc("Token that may write there."), Variable("GT_PUBLISH_TOKEN")]
+Token = Annotated[Secret | None, Doc("Token that may write there."), Typed(variable="GT_PUBLISH_TOKEN")]
 User = Annotated[str, Doc("User name for the token, where a server looks at it.")]
 Via = Annotated[str, Doc("The way to the data repository: git, or github-api."), OneOf(PublishWay)]
 
@@ -95,9 +95,9 @@ class Publish(PublishAccess):
     cases: Cases = OURS
     ci_run: Annotated[str, Doc("The CI run, for the commit's message.")] = ""
     ref: Ref = ""
-    sha: Annotated[str, Doc("Commit of the CI run, for the commit's message."), Variable("GITHUB_SHA")] = ""
+    sha: Annotated[str, Doc("Commit of the CI run, for the commit's message."), Typed(variable="GITHUB_SHA")] = ""
     triggered_by: Annotated[
-        str, Doc("Who started the CI run, for the commit's message."), Variable("GITHUB_TRIGGERING_ACTOR")
+        str, Doc("Who started the CI run, for the commit's message."), Typed(variable="GITHUB_TRIGGERING_ACTOR")
     ] = ""
     check_only: Annotated[bool, Doc("Run the quality gate against what is published, and stop.")] = False
     pull_request: Annotated[

@@ -60,7 +60,7 @@ class ReproduceOnMachine(Reproduce):
     """In this Python environment."""
 
     models: Models = None
-    json_file: Annotated[Path | None, Doc("Write what was found to this file."), Typed(("--json",))] = None
+    json_file: Annotated[Path | None, Doc("Write what was found to this file."), Typed("--json")] = None
     output: Annotated[Folder | None, Doc("Keep the new artifact in this directory."), Written()] = None
 
     def run(self) -> Answer:

@@ -10,17 +10,17 @@ from typing_extensions import Doc
 from ..errors import reading
 from ..plan import slurm
 from ..plan.slurm import Site
-from .options import Alone, Variable
+from .options import Typed
 
 Slurm = Annotated[
     str | None,
     Doc("Run each job as a task of a job array of this Slurm partition; without a name, of the default one."),
-    Alone("PARTITION"),
+    Typed(value="PARTITION"),
 ]
 SlurmSite = Annotated[
     Path | None,
     Doc("A file of the cluster's words: how its GPUs are asked for, containers, options; see docs/run/slurm.md."),
-    Variable("GT_SLURM_SITE"),
+    Typed(variable="GT_SLURM_SITE"),
 ]
 
 

@@ -20,7 +20,7 @@ from ..run.dagger_interface import from_caller
 from ..run.wording import of_the_module
 from .choices import GpuKind, PublishWay, Source
 from .fields import REQUIRED, Field, check, fields, help_of, name_of, several
-from .options import Answer, Folder, FromCaller, OneOf, Secret, Without, Written
+from .options import Answer, Folder, FromCaller, OneOf, Secret, Written
 from .to_typer import Verb
 
 TRACE = re.compile(r" ?\[traceparent:[^\]]*\]")  # in what the engine says of its own errors
@@ -100,10 +100,10 @@ def _parameter(field: Field) -> inspect.Parameter:
     kind: Any = choice.words if choice is not None else TYPES.get(field.kind, field.kind)
     if field.kind is tuple:
         kind, default = list[field.inner], None  # type: ignore[name-defined]  # a value, not a name
-    source, without = field.mark(FromCaller), field.mark(Without)
     if isinstance(default, Folder):  # of `gt`: the module does not see the folder in which its caller stands
         default = REQUIRED
-    marks += from_caller(source.path if source else None, without.patterns if without else ())
+    if (source := field.mark(FromCaller)) is not None:
+        marks += from_caller(source.path, source.without)
     if field.name.endswith("_"):  # a name that Python or this code has taken
         marks.append(Name(field.name.removesuffix("_")))
     if choice is not None and default is not REQUIRED:

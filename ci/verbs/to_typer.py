@@ -14,9 +14,9 @@ from typer.core import TyperCommand
 from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError, reading
 from .fields import REQUIRED, Field, check, fields, help_of, several
-from .options import Alone, Answer, Folder, OneOf, OrRepository, Secret, Typed, Variable, Written, print_text, say
+from .options import Answer, Folder, OneOf, Secret, Written, print_text, say
 
-SHOWN = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
+METAVARS = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
 
 
 class Verb(Protocol):
@@ -59,17 +59,17 @@ def command(verb: type[Verb]) -> Callable[..., None]:
 
 def _parameter(field: Field) -> inspect.Parameter:
     """An option as Typer reads it."""
-    spelling, variable, words = field.mark(Typed) or Typed(), field.mark(Variable), field.mark(OneOf)
-    metavar_mark = field.mark(Alone)
-    metavar = SHOWN.get(field.kind) if metavar_mark is None else f"[{metavar_mark.value}]"
-    details: dict[str, Any] = {"help": field.help} if spelling.positional else {"help": field.help, "metavar": metavar}
-    if words is not None:  # where there is nothing of ours to complete, shells complete paths
-        details["autocompletion"] = _completion([word.value for word in words.words])
-    if spelling.default is not None:
-        details["show_default"] = spelling.default
-    if variable is not None:
-        details["envvar"] = variable.name
-    info = typer.Argument(**details) if spelling.positional else typer.Option(*_names(field, spelling), **details)
+    details: dict[str, Any] = {"help": field.help, "envvar": field.typed.variable}
+    if (choice := field.mark(OneOf)) is not None:  # where there is nothing of ours to complete, shells complete paths
+        details["autocompletion"] = _completion([word.value for word in choice.words])
+    if field.typed.default is not None:
+        details["show_default"] = field.typed.default
+    if field.typed.positional:
+        info = typer.Argument(**details)
+    else:
+        value = field.typed.value
+        details["metavar"] = METAVARS.get(field.kind) if value is None else f"[{value}]"
+        info = typer.Option(*_names(field), **details)
     kind: Any = {Folder: str, Path: str, tuple: list[str]}.get(field.kind, field.kind)
     return inspect.Parameter(
         field.name,
@@ -86,9 +86,9 @@ def _completion(words: Sequence[str]) -> Callable[[str], list[str]]:
     return complete  # Typer reads a function's own parameters, and takes no partial
 
 
-def _names(field: Field, spelling: Typed) -> tuple[str, ...]:
-    names = ("-o", "--output") if field.mark(Written) is not None else ()
-    return spelling.names or names or (field.option,)  # given in full, so that a switch has no --no-… beside it
+def _names(field: Field) -> tuple[str, ...]:
+    """In full, so that a switch has no --no-… beside it."""
+    return ("-o", "--output") if field.mark(Written) is not None else (field.typed.name or field.option,)
 
 
 def _default(default: Any) -> Any:
@@ -102,14 +102,12 @@ def _default(default: Any) -> Any:
 def _value(field: Field, words: Mapping[str, Any]) -> Any:
     """A field's value from what was typed. Raises GtError for an empty one that must name something."""
     if field.kind is Secret:
-        variable = field.mark(Variable)
-        text = os.environ.get(variable.name, "") if variable is not None else ""
+        text = os.environ.get(field.typed.variable or "")
         return Secret(text) if text else None
     value = words[field.name]
     if field.kind is tuple:  # repeated, or separated by spaces or commas
         return several(field, value) if value else ()
-    spelling = field.mark(Typed) or Typed()
-    check(field, field.name.upper() if spelling.positional else next(iter(spelling.names), field.option), value)
+    check(field, field.name.upper() if field.typed.positional else field.typed.name or field.option, value)
     if value is None or field.kind not in (Folder, Path):
         return value
     return _folder(field, value) if field.kind is Folder else Path(value)
@@ -117,7 +115,7 @@ def _value(field: Field, words: Mapping[str, Any]) -> Any:
 
 def _folder(field: Field, value: str) -> Folder:
     """Raises GtError for a path that no folder can have, and for an optional folder that is not there to be read."""
-    if field.mark(OrRepository) is not None and "#" in value:
+    if field.typed.repository and "#" in value:
         return Folder(value)
     path = Path(value)
     with reading(path):  # the name is too long, or it lies behind a folder that is closed to this user

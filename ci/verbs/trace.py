@@ -58,7 +58,7 @@ class TraceOnMachine(Trace):
     """In this Python environment."""
 
     models: Models = None
-    output: Annotated[Folder, Doc("The traces' directory; a run adds to the traces there."), Written()] = Folder(  # noqa: RUF009
+    output: Annotated[Folder, Doc("The traces' directory; a run adds to the traces there."), Written()] = Folder(
         "traces"
     )
 
