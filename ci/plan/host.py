@@ -78,7 +78,7 @@ def _of_other_vendors(cards: Sequence[vendors.Card]) -> Host:
     return Host(kinds[0], len(cards), memory, cards[0].name)
 
 
-def known(kind: str | None) -> None:
+def check_kind(kind: str | None) -> None:
     """Raises HostError for a GPU kind that is none of ours."""
     mistake = None if kind is None else gpus.mistake(kind)
     if mistake is not None:
@@ -98,7 +98,7 @@ def misplaced(cases: Iterable[Case], host: Host, on: str | None, name: str, hint
     `on` moves cases to that kind (`any`: to whatever is here); `hints` are what the caller knows besides. Raises
     HostError for a kind that is none of ours.
     """
-    known(on)
+    check_kind(on)
     ids_by_need: dict[str, list[str]] = {}
     for case in cases:
         if (need := lack(case, host, on)) is not None:

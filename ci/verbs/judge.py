@@ -12,7 +12,7 @@ from typing_extensions import Doc
 from ..artifact.folder import check_writable
 from ..judge import on_machine
 from ..plan.generation import now
-from ..plan.host import known
+from ..plan.host import check_kind
 from .options import GT, Answer, Artifact, CaseIds, Folder, ImagesOnly, Published, Typed, Written, read_text, write_text
 
 
@@ -37,12 +37,9 @@ class CheckOnMachine(Check):
 
     def run(self) -> Answer:
         """A line for each bad file."""
+        published = self.published and self.published.address
         result = on_machine.check(
-            {
-                "artifact": str(self.artifact.path),
-                "images_only": self.images_only,
-                "published": _address(self.published),
-            }
+            {"artifact": self.artifact.address, "images_only": self.images_only, "published": published}
         )
         if self.json_file is not None:
             write_text(self.json_file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
@@ -81,21 +78,21 @@ class CompareOnMachine(Compare):
 
     def run(self) -> Answer:
         """A line for each case that is not as it was, and where the report is."""
-        known(self.engine_gpu)
+        check_kind(self.engine_gpu)
         check_writable(self.output.path)
         folders = {"artifact": self.artifact, "published": self.published, "engine": self.engine}
         spec = {
-            "artifact": str(self.artifact.path),
+            "artifact": self.artifact.address,
             "images_only": self.images_only,
-            "published": _address(self.published),
-            "engine": self.engine and str(self.engine.path),
+            "published": self.published and self.published.address,
+            "engine": self.engine and self.engine.address,
             "engine_gpu": self.engine_gpu,
-            "models": self.models and str(self.models.path),
+            "models": self.models and self.models.address,
             "noise_floor": self.noise_floor and str(self.noise_floor),
             "history": self.history and str(self.history),
             "date": now(),
-            "reference": self.reference_trace and str(self.reference_trace.path),
-            "other": self.other_trace and str(self.other_trace.path),
+            "reference": self.reference_trace and self.reference_trace.address,
+            "other": self.other_trace and self.other_trace.address,
             "names": {what: folder.address for what, folder in folders.items() if folder is not None},
         }
         result = on_machine.compare(spec, self.output.path)
@@ -132,12 +129,8 @@ class DivergeOnMachine(Diverge):
     def run(self) -> Answer:
         """The table, and how many cases diverged."""
         check_writable(self.output.path)
-        folders = {"reference": str(self.reference.path), "other": str(self.other.path)}
+        folders = {"reference": self.reference.address, "other": self.other.address}
         result = on_machine.diverge({**folders, **self.options}, self.output.path)
         lines = [*on_machine.divergences(result), f"a picture of each case is in {self.output.path}"]
         table = read_text(self.output.path / on_machine.TABLE)
         return Answer(text=table, lines=lines, bad=result["diverged"])
-
-
-def _address(published: Folder | None) -> str | None:
-    return None if published is None else published.address

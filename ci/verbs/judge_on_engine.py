@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import dagger
 
 from ..judge import on_engine
-from ..plan.host import known
+from ..plan.host import check_kind
 from ..run.recipes import CHECK, COMPARE
 from .images import InImage
 from .judge import Check, Compare, Diverge
@@ -38,7 +38,7 @@ class CompareOnEngine(InImage, Compare):
 
     async def run_on_engine(self) -> dagger.Directory:
         """Report, JSON and JUnit XML."""
-        known(self.engine_gpu)
+        check_kind(self.engine_gpu)
         judged = on_engine.Judged(
             self.artifact.directory,
             self.images_only,

@@ -71,7 +71,7 @@ class Chosen:
     def kind(self) -> str | None:
         """The GPU kind that all cases are moved to. Raises HostError for one that is not known."""
         kind = None if self.on == GpuKind.NEEDED.value else self.on
-        host.known(kind)
+        host.check_kind(kind)
         return kind
 
     @cached_property
