@@ -50,16 +50,16 @@ def concurrency_key(inputs: WorkflowInputs, *, all_inputs: bool = False) -> str:
     return f"diffusion-ci-gt-gen-{inputs.ref}-{first}"
 
 
-def publish_target(inputs: WorkflowInputs, serving: str = SERVING) -> str:
+def publish_target(directory: str = "", *, official: bool = False, serving: str = SERVING) -> str:
     """The directory of the data repository that a run publishes to: an explicit one, else that of the mode.
 
     Each serving engine has a directory of its own for native GT. Raises GtError where the name or the path is none.
     """
-    if inputs.publish_target_dir:
+    if directory:
         try:
-            return relative_path(inputs.publish_target_dir.rstrip("/"))
+            return relative_path(directory.rstrip("/"))
         except ValueError as error:
-            raise GtError(f"{inputs.publish_target_dir!r} is no publish directory: expected {error}") from None
-    if not inputs.official and (path_name_mistake(serving) or serving in RESERVED):
+            raise GtError(f"{directory!r} is no publish directory: expected {error}") from None
+    if not official and (path_name_mistake(serving) or serving in RESERVED):
         raise GtError(f"{serving!r} is no name of a serving engine; name a directory with --publish-target-dir")
-    return f"{PARENT}/{OFFICIAL if inputs.official else serving}_generated"
+    return f"{PARENT}/{OFFICIAL if official else serving}_generated"

@@ -16,7 +16,7 @@ from ..catalogue.fields import NATIVE, OFFICIAL, SMOKE, relative_path
 from ..catalogue.model import RESERVED
 from ..catalogue.official import OFFICIAL_SOURCES
 from ..errors import PublishError, reading
-from ..plan.workflow import WorkflowInputs, publish_target
+from ..plan.workflow import publish_target
 
 Files = Mapping[str, bytes]  # content by file name
 KIND_FOLDERS = frozenset(map(gpus.folder_of, (*gpus.GPU_KINDS, gpus.CPU)))
@@ -89,13 +89,13 @@ def _directory(manifest: Manifest, target: str, sources: Iterable[str], *, bare:
             "directory; generate each mode into an artifact of its own"
         )
     if selection.mode == OFFICIAL:
-        return publish_target(WorkflowInputs(official=True))
+        return publish_target(official=True)
     serving, *others = sorted(sources)
     if others:
         raise PublishError(
             "native GT of one serving engine goes to its directory; name another with --publish-target-dir"
         )
-    return publish_target(WorkflowInputs(), serving)
+    return publish_target(serving=serving)
 
 
 def _checked(target: str, *, bare: bool) -> str:

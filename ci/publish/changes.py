@@ -10,7 +10,7 @@ from ..artifact import manifest as manifests
 from ..artifact.manifest import Accepted, Manifest
 from ..artifact.records import CaseRecord
 from ..errors import ArtifactError, PublishError, printable
-from ..plan.workflow import WorkflowInputs, publish_target
+from ..plan.workflow import publish_target
 from ..words import counted
 from .batch import Batch, Files
 from .merge import merge
@@ -18,7 +18,7 @@ from .remotes.base import Head, blob_id
 from .source import CiRun, Source, source_of
 
 SHOWN = ("cuda", "driver", "diffusers", "transformers", "python")  # versions that a message names
-FIRST, SECOND = publish_target(WorkflowInputs(official=True)), publish_target(WorkflowInputs())  # in readers' order
+FIRST, SECOND = publish_target(official=True), publish_target()  # in readers' order
 
 
 @dataclass(frozen=True)

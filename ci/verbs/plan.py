@@ -213,8 +213,7 @@ class PublishTarget:
 
     def run(self) -> Answer:
         """The directory."""
-        inputs = workflow.WorkflowInputs(official=self.official, publish_target_dir=self.publish_target_dir)
-        return Answer(workflow.publish_target(inputs))
+        return Answer(workflow.publish_target(self.publish_target_dir, official=self.official))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from ci.catalogue.native import PER_CASE, ServingCase, ServingEngine
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
 from ci.plan.jobs import MAX_SECONDS, SEVERAL, matrix, partition, plan
-from ci.plan.workflow import WorkflowInputs, publish_target
+from ci.plan.workflow import publish_target
 from ci.publish.batch import batch
 from ci.run import recipes
 from ci.run.on_machine import Places
@@ -358,7 +358,7 @@ def test_a_native_case_comes_back_from_its_own_data() -> None:
 
 def test_native_gt_of_another_engine_does_not_go_into_sglangs_directory(tmp_path: Path) -> None:
     base = "diffusion-ci/consistency_gt"
-    assert publish_target(WorkflowInputs(), "vllm-omni") == f"{base}/vllm-omni_generated"
+    assert publish_target(serving="vllm-omni") == f"{base}/vllm-omni_generated"
     for sources, folder in ((["sglang"], "sglang_generated"), (["vllm-omni"], "vllm-omni_generated")):
         assert list(batch(artifact(tmp_path / folder, sources), bare=True).folders) == [f"{base}/{folder}"]
     with pytest.raises(PublishError, match="native GT of one serving engine"):

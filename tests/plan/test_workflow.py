@@ -48,9 +48,9 @@ def test_a_key_is_one_line_whatever_was_typed(field: str, word: str, all_inputs:
 
 def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
     base = "diffusion-ci/consistency_gt"
-    assert publish_target(WorkflowInputs(official=True)) == f"{base}/official_generated"
-    assert publish_target(WorkflowInputs(official=False)) == f"{base}/sglang_generated"
-    assert publish_target(WorkflowInputs(official=True, publish_target_dir="mine/here")) == "mine/here"
+    assert publish_target(official=True) == f"{base}/official_generated"
+    assert publish_target() == f"{base}/sglang_generated"
+    assert publish_target("mine/here", official=True) == "mine/here"
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_each_mode_has_its_directory_and_an_explicit_one_wins() -> None:
 )
 def test_an_explicit_directory_lies_in_the_repository(path: str) -> None:
     with pytest.raises(GtError, match="is no publish directory"):
-        publish_target(WorkflowInputs(publish_target_dir=path))
+        publish_target(path)
 
 
 @pytest.mark.parametrize("serving", ["official", "native", "all", "diffusers", "../x", "", "nul", "a/b"])
 def test_native_gt_has_the_directory_of_its_serving_engine_and_no_other(serving: str) -> None:
     with pytest.raises(GtError, match="is no name of a serving engine"):
-        publish_target(WorkflowInputs(), serving)
-    assert publish_target(WorkflowInputs(official=True), serving).endswith("/official_generated")
+        publish_target(serving=serving)
+    assert publish_target(official=True, serving=serving).endswith("/official_generated")
