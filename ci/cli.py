@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from .artifact.tool import version
 from .errors import GtError
-from .run.on_machine import stops
+from .run.signals import stops
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cache import Cache
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate

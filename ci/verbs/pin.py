@@ -10,7 +10,7 @@ from typing import Annotated
 from typing_extensions import Doc
 
 from ..catalogue.pin import case_files, open_digest, open_revisions, pin
-from ..run import on_machine, recipes
+from ..run import recipes, runner
 from ..run.dagger_interface import CALL
 from .options import OURS, Answer, Cases, read_text
 
@@ -50,6 +50,6 @@ class PinOnMachine(Pin):
 
 
 def _commits(problems: list[str], repos: list[str]) -> Mapping[str, str]:
-    answers = on_machine.newest(repos)
+    answers = runner.newest(repos)
     problems += [answer["error"] for answer in answers.values() if "error" in answer]
     return {repo: answer["commit"] for repo, answer in answers.items() if "commit" in answer}

@@ -20,7 +20,7 @@ from ..artifact.replay_report import Metrics, measure, reproduction, values
 from ..errors import GtError
 from ..judge import on_machine as judge
 from ..plan import host
-from ..run import on_machine
+from ..run import on_machine, runner
 from ..run.on_machine import Places
 from .options import (
     OURS,
@@ -87,8 +87,8 @@ class ReproduceOnMachine(Reproduce):
     def _here(self) -> Ground:
         if not self.cases.path.is_dir():
             raise GtError(f"--cases {self.cases.path}: there is no such directory")
-        identity = on_machine.identity()
-        checkout = None if self.engine is None else on_machine.checkout(self.engine.path)
+        identity = runner.identity()
+        checkout = None if self.engine is None else runner.checkout(self.engine.path)
         machine, models = host.this_host(), path_of(self.models)
         return Ground(machine, identity["runner"], self.cases.path, models, identity["environment"], serving=checkout)
 

@@ -18,7 +18,7 @@ from ..artifact.replay import Ground, again, serving_of
 from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
-from ..run import on_machine, recipes, transfer
+from ..run import recipes, runner, transfer
 from ..run.images import Checkout, Images
 from ..run.on_engine import probe
 from ..run.session import Session, module_tool
@@ -42,10 +42,14 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         images = Images(self.base_image, recipes.published(self.images, sources))
         checkout = await self._checkout(manifest, images)
         inputs = await transfer.exported(self.cases.directory, "cases")
-        runner = on_machine.identity()["runner"]
         commit = checkout.identity if checkout is not None else None
         ground = Ground(
-            await probe(images.base()), runner, inputs, image="built", serving=commit, tool=await module_tool()
+            await probe(images.base()),
+            runner.identity()["runner"],
+            inputs,
+            image="built",
+            serving=commit,
+            tool=await module_tool(),
         )
         plan = again(manifest, self.case_ids, ground, anyway=self.anyway)
         artifact, _ = await Session(plan.generation, self.settings(self.cases, checkout), images).generate()

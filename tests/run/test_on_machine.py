@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ci.errors import GtError
-from ci.run import on_machine
 from ci.run.on_machine import Places
 from tests.conftest import Gt
 
@@ -40,16 +38,6 @@ def test_a_cache_or_an_output_that_cannot_be_written_is_said_before_the_run(gt: 
         assert (refused.returncode, "file is a file" in refused.stderr) == (2, True), refused.stderr
     assert "Traceback" not in refused.stderr
     assert {path.name for path in tmp_path.iterdir() if path.name != "cache"} == {"file"}
-
-
-@pytest.mark.parametrize("size", [10, 1_000_000])  # a pipe holds 65,536 bytes: the larger one is still being written
-def test_ctrl_c_before_the_runner_has_read_its_run_ends_it_in_order(tmp_path: Path, size: int) -> None:
-    skipped = {"event": "skipped", "case": "a", "reason": "interrupted"}
-    runner = tmp_path / "runner"
-    runner.write_text(f"#!/bin/sh\nkill -INT {os.getpid()}\nsleep 0.3\ncat >/dev/null\necho '{json.dumps(skipped)}'\n")
-    runner.chmod(0o755)
-    with on_machine.runner({"jobs": "x" * size}, quiet=True, within=[str(runner)]) as events:
-        assert list(events) == [skipped]
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

@@ -33,7 +33,7 @@ from ci.catalogue.native import ServingCase
 from ci.errors import ReproduceError
 from ci.plan.host import Host
 from ci.publish.merge import merge
-from ci.run import on_machine
+from ci.run import runner
 from gt_runner.environment import runner_digest
 from tests.conftest import Gt
 from tests.support.records import DIGEST, manifest
@@ -196,7 +196,7 @@ def test_a_case_that_could_not_be_made_again_is_not_the_same(catalogue: Catalogu
 
 
 def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
-    assert on_machine.identity()["runner"] == runner_digest()
+    assert runner.identity()["runner"] == runner_digest()
     assert RUNNER.is_dir()
 
 

@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...artifact import manifest as manifests
 from ...artifact.assemble import manifest_of
 from ...artifact.records import MoveRecord, RemoteRecord
-from ...catalogue import gpus, inputs
+from ...catalogue import gpus
 from ...catalogue.gpus import CPU
-from ...errors import GtError, HostError, ImageError, PreflightError
+from ...errors import GtError, HostError, ImageError
 from ...plan import slurm
 from ...plan.generation import UNFINISHED, Generation
 from ...plan.host import Host
 from ...plan.jobs import Job
 from ...plan.slurm import Site
-from .. import double_run, on_machine
+from .. import double_run, runner
 from ..dagger_interface import CALL
 from ..on_machine import Outcome, Places
 from . import commands, waiting
@@ -70,14 +69,11 @@ class Call:
             )
         if self.site.container is None and importlib.util.find_spec("torch") is None:
             raise GtError("without a container in the site file, the nodes run this environment: run `uv sync` first")
-        if self.places.previous is not None:
-            manifests.read(self.places.previous)
         for job in self.run.jobs:
             self.image(job)
         if self.site.container is not None:
             check_mounts([self.places.cache, self.places.models, self.places.previous], self.run.cases)
-        if obstacles := inputs.obstacles(self.run.cases):
-            raise PreflightError((), obstacles)
+        self.places.check_files(self.run.cases)
 
     def image(self, job: Job) -> str | None:
         """The image that a job runs in. Raises ImageError where the site has containers and no image for the source."""
@@ -123,7 +119,7 @@ class Call:
         ]
         if not specs:
             return {}
-        events = on_machine.looked(self.run.run(specs, **self.places.named()))
+        events = runner.look(self.run.run(specs, **self.places.named()))
         return {event["case"]: event for event in events if event["event"] == "reused"}
 
     def _seen(self, gpu: str) -> list[Host]:
@@ -181,11 +177,10 @@ def _left(call: Call) -> tuple[dict[str, Ending], list[Job]]:
     outcomes = {} if call.again else call.finished()
     jobs = [replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in call.run.jobs]
     rest = [job for job in jobs if job.cases]
-    if call.preflight and any(
-        call.places.lacks(repo) for job in rest for case in job.cases for repo in case.repositories
-    ):
+    if call.preflight:
         specs = [call.run.job(job, host=Host(job.gpu, job.gpus)) for job in rest]
-        on_machine.refuse_obstacles(call.run.run(specs, **call.places.named()))
+        cases = [case for job in rest for case in job.cases]
+        call.places.refuse_obstacles(cases, call.run.run(specs, **call.places.named()))
     return outcomes, rest
 
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from ...catalogue.gpus import CPU, suits
 from ...plan.generation import now, offered
 from ...plan.host import Host, this_host
-from .. import on_machine
+from .. import runner
 from . import container
 
 SEEN = ("kind", "gpus", "memory_gb", "gpu_name", "multiprocessors")  # what is alike on machines that make the same
@@ -62,21 +61,15 @@ def main(folder: Path, number: str) -> int:
 
 def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """The events of a run. Slurm ends all processes of a task at once: a case that ends so was interrupted."""
-    stopped = False
+    is_stopped = False
 
-    def note(before: Any) -> Callable[[int, Any], None]:
-        def handler(sign: int, frame: Any) -> None:
-            nonlocal stopped
-            stopped = True
-            before(sign, frame)
+    def note() -> None:
+        nonlocal is_stopped
+        is_stopped = True
 
-        return handler
-
-    with on_machine.runner(run, quiet=False, within=within) as events:
-        for sign in on_machine.stops():
-            signal.signal(sign, note(signal.getsignal(sign)))
+    with runner.events_of(run, quiet=False, within=within, note=note) as events:
         for event in events:
-            if stopped and event["event"] == "failed":
+            if is_stopped and event["event"] == "failed":
                 yield {"event": "skipped", "case": event["case"], "reason": "interrupted"}
             else:
                 yield event

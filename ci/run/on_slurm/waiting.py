@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import SlurmError
-from ..on_machine import Show, on_stop
+from ..on_machine import Show
+from ..signals import on_stop
 from . import commands
 from .commands import State
 from .tasks import Task, written
