@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,9 +58,8 @@ def folders(cache: Path) -> dict[str, Path]:
     return {**{kind: cache / kind for kind in OURS}, WEIGHTS: hub_cache()}
 
 
-def items(cache: Path, models: Iterable[str], now: float | None = None) -> Iterator[Item]:
+def items(cache: Path, models: Iterable[str], now: float) -> Iterator[Item]:
     """Everything that was made or fetched here; of weights only these models', since other tools use that cache too."""
-    now = time.time() if now is None else now
     for kind in OURS:
         for path in sorted((cache / kind).glob("*")):
             item = Item(kind, path)

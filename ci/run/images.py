@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import dagger
@@ -61,7 +62,7 @@ class Image:
 class Images:
     """The images of one call."""
 
-    def __init__(self, base: str, published: Mapping[str, str]) -> None:
+    def __init__(self, base: str, published: Mapping[str, str] = MappingProxyType({})) -> None:
         self._data = recipes.data()
         self._base = base or self._data.address
         self._published = published
@@ -85,20 +86,17 @@ class Images:
         published = self._published.get(source)
         reference = published or await self.reference()
         recipe = recipes.engine_recipe(reference, engine, checkout.identity, pulled=published is not None)
-        container = dag.container().from_(published or self._base).with_user("root")
-        for variable, value in engine.environment.items():
-            container = container.with_env_variable(variable, value.format_map({"engine": ENGINE}))
+        environment = {name: value.format_map({"engine": ENGINE}) for name, value in engine.environment.items()}
+        container = with_variables(dag.container().from_(published or self._base).with_user("root"), environment)
         path = await container.env_variable("PYTHONPATH")  # now: asked for later, it would build the image
         container = container.with_directory(ENGINE, checkout.folder)
         if published is None:
             container = self._with_engine(container, engine)
         container = container.with_env_variable("PIP_BREAK_SYSTEM_PACKAGES", "1")  # its own Python may be the system's
         container = container.with_exec(["python", "-m", "pip", "install", "--no-cache-dir", *recipes.TAKING])
-        for variable, value in (RUNNING | {"PYTHONPATH": ":".join(filter(None, [RUNNER, path]))}).items():
-            if variable != "PATH":  # of its image
-                container = container.with_env_variable(variable, value)
-        for package in recipes.GENERATING:
-            container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
+        environment = {name: value for name, value in RUNNING.items() if name != "PATH"}  # which is its image's
+        environment["PYTHONPATH"] = ":".join(filter(None, [RUNNER, path]))
+        container = self._with_packages(with_variables(container, environment), recipes.GENERATING)
         name = published or f"diffusion-gt/{source}"
         return Image(container.with_workdir("/gt"), {"reference": name, "recipe": recipe.digest})
 
@@ -141,10 +139,14 @@ class Images:
         for tier in recipes.tiers(name):
             container = self._installed(container, tier)
         container = container.without_mount(BUILDING["UV_CACHE_DIR"])
-        for package in recipes.packages(name):
-            container = container.with_directory(f"{RUNNER}/{package}", self._folder.directory(f"runner/{package}"))
+        container = self._with_packages(container, recipes.packages(name))
         container = container.with_file(f"{RUNNER}/{recipes.TRACER}", self._folder.file(f"runner/{recipes.TRACER}"))
         return _running(container).with_exec(["python", "-m", "compileall", "-q", RUNNER])
+
+    def _with_packages(self, container: dagger.Container, names: Iterable[str]) -> dagger.Container:
+        for name in names:
+            container = container.with_directory(f"{RUNNER}/{name}", self._folder.directory(f"runner/{name}"))
+        return container
 
     def _installed(self, container: dagger.Container, tier: str) -> dagger.Container:
         """One layer: it changes with its lock file alone, so a change of code installs nothing again."""
@@ -158,15 +160,27 @@ class Images:
 def with_uv(base: dagger.Container, version: str) -> dagger.Container:
     """The container with uv, its settings and its cache."""
     container = base.with_exec(["pip", "install", "--no-cache-dir", "--root-user-action=ignore", f"uv=={version}"])
-    for variable, value in BUILDING.items():
-        container = container.with_env_variable(variable, value)
-    return container.with_mounted_cache(BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv"))
+    return with_variables(container, BUILDING).with_mounted_cache(
+        BUILDING["UV_CACHE_DIR"], dag.cache_volume("diffusion-gt-uv")
+    )
 
 
 def _running(container: dagger.Container) -> dagger.Container:
-    for variable, value in RUNNING.items():
-        container = container.with_env_variable(variable, value)
-    return container.with_default_terminal_cmd(["bash"]).with_workdir("/gt")
+    return with_variables(container, RUNNING).with_default_terminal_cmd(["bash"]).with_workdir("/gt")
+
+
+def with_variables(container: dagger.Container, variables: Mapping[str, str]) -> dagger.Container:
+    """The container with these variables of its environment."""
+    for name, value in variables.items():
+        container = container.with_env_variable(name, value)
+    return container
+
+
+def with_hub(container: dagger.Container, token: dagger.Secret | None, endpoint: str) -> dagger.Container:
+    """The container with the token of the model hub, and the address of a mirror of it."""
+    if endpoint:
+        container = container.with_env_variable("HF_ENDPOINT", endpoint)
+    return container if token is None else container.with_secret_variable("HF_TOKEN", token)
 
 
 def mounted(container: dagger.Container, volumes: Mapping[str, Any]) -> dagger.Container:

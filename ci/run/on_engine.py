@@ -27,7 +27,7 @@ from ..plan.nvidia import QUERY
 from . import double_run, recipes, spans, transfer
 from .devices import Devices
 from .events import events_in
-from .images import ENGINE, Checkout, Image, Images, mounted
+from .images import ENGINE, Checkout, Image, Images, mounted, with_hub
 from .recipes import WEIGHTS
 from .wording import of_the_module
 
@@ -306,15 +306,9 @@ class Engine:
 
     def _with_network(self, container: dagger.Container, jobs: Sequence[Job]) -> dagger.Container:
         """For what fetches, and has the token: the fetch phase, and an engine that makes native cases."""
-        container = self._with_volumes(container, jobs)
-        settings = self._settings
-        if settings.previous is not None:
-            container = container.with_mounted_directory(PREVIOUS, settings.previous)
-        if settings.hf_endpoint:
-            container = container.with_env_variable("HF_ENDPOINT", settings.hf_endpoint)
-        if settings.token is not None:
-            container = container.with_secret_variable("HF_TOKEN", settings.token)
-        return container
+        container = with_hub(self._with_volumes(container, jobs), self._settings.token, self._settings.hf_endpoint)
+        previous = self._settings.previous
+        return container if previous is None else container.with_mounted_directory(PREVIOUS, previous)
 
 
 def _unstarted(run: Mapping[str, Any], log: str) -> Iterator[Ending]:

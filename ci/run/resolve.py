@@ -12,9 +12,9 @@ from dagger import dag
 from ..catalogue.pin import case_files, open_digest, open_revisions, written
 from ..errors import PinError
 from . import recipes, transfer
-from .images import Images
+from .images import Images, with_hub
 
-ASKED = "/gt/repositories.json"
+LIST = "/gt/repositories.json"
 
 
 async def pinned(
@@ -40,12 +40,8 @@ async def _newest(
     repos: list[str], container: dagger.Container, token: dagger.Secret | None, endpoint: str
 ) -> Mapping[str, str]:
     container = container.with_env_variable("GT_NONCE", uuid.uuid4().hex)  # today's answer, not an earlier call's
-    if endpoint:
-        container = container.with_env_variable("HF_ENDPOINT", endpoint)
-    if token is not None:
-        container = container.with_secret_variable("HF_TOKEN", token)
-    answer = container.with_new_file(ASKED, json.dumps(repos)).with_exec(["python", "-m", "gt_runner", "newest", ASKED])
-    answers = json.loads(await answer.stdout())
+    container = with_hub(container, token, endpoint).with_new_file(LIST, json.dumps(repos))
+    answers = json.loads(await container.with_exec(["python", "-m", "gt_runner", "newest", LIST]).stdout())
     errors = [answer["error"] for answer in answers.values() if "error" in answer]
     if errors:
         raise PinError("\n".join(["nothing was pinned, since the hub does not answer for all:", *errors]))

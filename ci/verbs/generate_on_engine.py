@@ -17,13 +17,13 @@ from ..catalogue.model import Case
 from ..plan import fleet as fleets
 from ..plan.fleet import FleetHost
 from ..plan.host import Host, of_devices
-from ..run import recipes, transfer
+from ..run import transfer
 from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
 from ..run.session import Session
 from .generate import Generate, count
-from .images import SOURCES, BaseImage, HfEndpoint, ImageList, Weights, weights_volume
+from .images import BaseImage, HfEndpoint, ImageList, Weights, runner_images, weights_volume
 from .options import AtLeast, Folder, Secret, directory_of, say
 
 
@@ -46,14 +46,7 @@ class MakingOnEngine:
     base_image: BaseImage = ""
     images: ImageList = ()
 
-    def settings(
-        self,
-        cases: Folder,
-        checkout: Checkout | None,
-        previous: Folder | None = None,
-        parallel: int = 0,
-        events: bool = False,
-    ) -> Settings:
+    def settings(self, cases: Folder, checkout: Checkout | None) -> Settings:
         """What a generation on the engine needs beside the selection."""
         code = {"wan21": self.wan_code, "wan22": self.wan22_code, "ltx": self.ltx_code}
         return Settings(
@@ -62,12 +55,9 @@ class MakingOnEngine:
             results=self.results or dag.cache_volume("diffusion-gt-results"),
             code={source: folder.directory for source, folder in code.items() if folder is not None},
             engine=checkout,
-            previous=directory_of(previous),
             token=None if self.hf_token is None else self.hf_token.secret,
             hf_endpoint=self.hf_endpoint,
-            parallel=parallel,
             images=self.images,
-            events=events,
         )
 
 
@@ -103,10 +93,14 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         """The artifact."""
         verb = replace(self, cases=await near_folder(self.cases, "cases"))
         cases = verb.select()
-        images = Images(self.base_image, recipes.published(self.images, {*SOURCES, *(case.source for case in cases)}))
-        generation = verb.generation(await offered(images, self.kind, self.devices))
-        checkout = await self._checkout(cases, images)
-        settings = self.settings(self.cases, checkout, self.previous, self.parallel, self.events)
+        images = runner_images(self.base_image, self.images, [case.source for case in cases])
+        generation = verb.generation(await engine_host(images, self.kind, self.devices))
+        settings = replace(
+            self.settings(self.cases, await self._checkout(cases, images)),
+            previous=directory_of(self.previous),
+            parallel=self.parallel,
+            events=self.events,
+        )
         if self.only_finished:
             artifact, manifest = await Session(generation, settings, images).finished()
         else:
@@ -141,7 +135,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         return Connection(ca, cert, key, tunnels=dict(zip(names, self.tunnels, strict=True)))
 
 
-async def offered(images: Images, kind: str | None, devices: tuple[str, ...]) -> Host:
+async def engine_host(images: Images, kind: str | None, devices: tuple[str, ...]) -> Host:
     """What this engine offers to cases of a kind, on these of its GPUs. Raises HostError."""
     machine = Host(CPU) if kind == CPU else await probe(images.base())
     return of_devices(machine.cards, devices) if devices else machine

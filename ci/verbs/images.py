@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -29,6 +30,11 @@ def weights_volume(volume: dagger.CacheVolume | None) -> dagger.CacheVolume:
     return volume or dag.cache_volume("diffusion-gt-weights")
 
 
+def runner_images(base: str, references: Iterable[str], sources: Iterable[str] = ()) -> Images:
+    """The images of our sources and of these; what `references` name is pulled. Raises ImageError."""
+    return Images(base, recipes.published(references, {*SOURCES, *sources}))
+
+
 @dataclass(frozen=True, kw_only=True)
 class InImage:
     """The option of whatever runs in an image of this project that no source has."""
@@ -37,7 +43,7 @@ class InImage:
 
     async def container(self, name: str) -> dagger.Container:
         """The container of that image."""
-        return (await Images(self.base_image, {}).image(name)).container
+        return (await Images(self.base_image).image(name)).container
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,8 @@ class RunnerOnEngine:
 
     async def run_on_engine(self) -> dagger.Container:
         """The container; it is built when something is asked of it."""
-        images = Images(self.base_image, recipes.published(self.images, SOURCES))
-        return mounted((await images.image(self.source)).container, {recipes.WEIGHTS: weights_volume(self.weights)})
+        image = await runner_images(self.base_image, self.images).image(self.source)
+        return mounted(image.container, {recipes.WEIGHTS: weights_volume(self.weights)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +75,7 @@ class ExportOnEngine:
 
     async def run_on_engine(self) -> dagger.File:
         """The archive, or the reference."""
-        image = (await Images(self.base_image, {}).image(self.source)).container
+        container = (await Images(self.base_image).image(self.source)).container
         if not self.address:
-            return image.as_tarball()
-        return transfer.file(await image.publish(self.address), f"{self.source}.txt")
+            return container.as_tarball()
+        return transfer.file(await container.publish(self.address), f"{self.source}.txt")

@@ -26,4 +26,4 @@ class PinOnEngine(Pin):
     async def run_on_engine(self) -> dagger.Directory:
         """The files that change."""
         token = None if self.hf_token is None else self.hf_token.secret
-        return await resolve.pinned(self.cases.directory, Images(self.base_image, {}), token, self.hf_endpoint)
+        return await resolve.pinned(self.cases.directory, Images(self.base_image), token, self.hf_endpoint)

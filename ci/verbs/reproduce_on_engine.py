@@ -23,7 +23,7 @@ from ..run.images import Checkout, Images
 from ..run.on_engine import probe
 from ..run.session import Session, module_tool
 from .generate_on_engine import MakingOnEngine
-from .images import SOURCES
+from .images import runner_images
 from .options import check_checkout, directory_of
 from .reproduce import Reproduce
 
@@ -38,8 +38,8 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
         """reproduction.json, reproduction.txt and the new artifact in gt/."""
         old = await transfer.exported(self.artifact.directory, "gt")
         manifest = manifests.read(old)
-        sources = {*SOURCES, *(record.source for record in manifest.cases.values())}
-        images = Images(self.base_image, recipes.published(self.images, sources))
+        sources = [record.source for record in manifest.cases.values()]
+        images = runner_images(self.base_image, self.images, sources)
         checkout = await self._checkout(manifest, images)
         inputs = await transfer.exported(self.cases.directory, "cases")
         commit = checkout.identity if checkout is not None else None

@@ -10,12 +10,10 @@ from ..artifact import traces
 from ..artifact.tool import version
 from ..artifact.verdict import bad_lines
 from ..errors import GtError
-from ..run import recipes
-from ..run.images import Images
 from ..run.on_engine import TRACES
 from ..run.session import Session
-from .generate_on_engine import MakingOnEngine, near_folder, offered
-from .images import SOURCES
+from .generate_on_engine import MakingOnEngine, engine_host, near_folder
+from .images import runner_images
 from .options import say
 from .trace import Trace
 
@@ -27,8 +25,8 @@ class TraceOnEngine(MakingOnEngine, Trace):
     async def run_on_engine(self) -> dagger.Directory:
         """The traces of all cases that could be made. Raises GtError where none could, or nothing was kept."""
         verb = replace(self, cases=await near_folder(self.cases, "cases"))
-        images = Images(self.base_image, recipes.published(self.images, SOURCES))
-        generation = verb.generation(await offered(images, self.kind, self.devices))
+        images = runner_images(self.base_image, self.images)
+        generation = verb.generation(await engine_host(images, self.kind, self.devices))
         tracing = self.tracing.as_runner_reads_it(TRACES, version())
         settings = replace(self.settings(self.cases, None), trace=tracing)
         session = Session(generation, settings, images, preflight=not self.skip_preflight)
