@@ -57,16 +57,16 @@ def _ways(catalogue: Catalogue, host: Host) -> Iterator[str]:
     yield "`gt plan` with the same options lists the cases; `gt generate -h` explains all"
 
 
-def _way(options: str, gives: str) -> str:
-    return f"  {options:<23}{gives}"
+def _way(options: str, result: str) -> str:
+    return f"  {options:<23}{result}"
 
 
 def _share(cases: Sequence[Case], host: Host) -> tuple[str, str]:
     """How many of the cases run here, and what the others need."""
-    fit = _fitting(cases, host)
+    count = _fitting(cases, host)
     needs = sorted({need for case in cases if (need := lack(case, host, None))})
     others = " or ".join([*needs[:MOST_NEEDS], *(["others"] if needs[MOST_NEEDS:] else [])])
-    return f"{counted(fit, 'case', of=len(cases))} can run here", f"the rest needs {others}" if needs else ""
+    return f"{counted(count, 'case', of=len(cases))} can run here", f"the rest needs {others}" if needs else ""
 
 
 def _fitting(cases: Iterable[Case], host: Host) -> int:

@@ -23,11 +23,11 @@ HOST = re.compile(r"[\w.:-]+", re.ASCII)  # a name of DNS, or an IP address with
 def _address(text: str) -> str:
     try:
         parts = urlsplit(text)
-        named = HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc
-        whole = parts.scheme in SCHEMES and named and parts.port
+        has_name = HOST.fullmatch(parts.hostname or "") and "@" not in parts.netloc
+        is_whole = parts.scheme in SCHEMES and has_name and parts.port
     except ValueError:
-        whole = False
-    if not whole or text != f"{parts.scheme}://{parts.netloc}":
+        is_whole = False
+    if not is_whole or text != f"{parts.scheme}://{parts.netloc}":
         raise ValueError("an address such as tls://gpu-a.example:8443")
     return text
 
@@ -114,10 +114,10 @@ def check(hosts: Sequence[FleetHost], *, insecure: bool, tls: bool, token: bool,
     """
     mistakes = []
     for host in hosts:
-        plain = not host.encrypted and not host.loopback
-        if plain and not insecure:
+        is_plain = not host.encrypted and not host.loopback
+        if is_plain and not insecure:
             mistakes.append(f"{host.name}: tcp:// is open to whoever reaches it; use tls://, or say --insecure-hosts")
-        if plain and token:
+        if is_plain and token:
             mistakes.append(
                 f"{host.name}: the token goes over TLS or loopback only; use tls://, or leave the token out"
             )

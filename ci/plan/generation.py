@@ -28,9 +28,9 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def offered(needed: str, machine: Host) -> dict[str, Any]:
+def offered(need: str, machine: Host) -> dict[str, Any]:
     """What a machine adds to a job that needs this GPU kind, as the runner reads it."""
-    kind = kind_used(needed, machine)
+    kind = kind_used(need, machine)
     card = {} if kind == gpus.CPU or machine.card is None else {"card": machine.card}
     return {"device": "cpu" if kind == gpus.CPU else "cuda", "gpu_kind": kind, **card}
 

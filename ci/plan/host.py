@@ -134,7 +134,7 @@ def lack(case: Case, host: Host, on: str | None) -> str | None:
     return None
 
 
-def kind_used(needed: str, host: Host) -> str:
+def kind_used(need: str, host: Host) -> str:
     """The kind that a job that needs this one really runs on here."""
-    anywhere_else = needed == ANY and not host.has_runners
-    return CPU if needed == CPU or anywhere_else else host.kind
+    is_elsewhere = need == ANY and not host.has_runners
+    return CPU if need == CPU or is_elsewhere else host.kind

@@ -77,14 +77,14 @@ def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
     parts = [[job] for job in jobs]  # of each job, the first with the most cases
     while True:
         room = gpus - sum(job.gpus for job in chain(*parts))
-        splittable = [
+        candidates = [
             number
             for number, (most, *_) in enumerate(parts)
             if len(most.cases) > 1 and most.gpus <= room and most.cases[0].serving is None
         ]
-        if not splittable:
+        if not candidates:
             return sorted(chain(*parts), key=lambda job: (-job.minutes, job.name))
-        number = max(splittable, key=lambda number: (len(parts[number][0].cases), parts[number][0].minutes))
+        number = max(candidates, key=lambda number: (len(parts[number][0].cases), parts[number][0].minutes))
         job, count = jobs[number], len(parts[number]) + 1
         parts[number] = [replace(job, cases=job.cases[start::count]) for start in range(count)]
 
@@ -121,9 +121,9 @@ def partition(seconds: Mapping[str, float]) -> list[list[str]]:
 
 def _part_count(total: float) -> int:
     """As near to the target as the bounds allow. They never exclude each other, since one is twice the other."""
-    fewest = math.ceil(total / MAX_SECONDS)
+    minimum = math.ceil(total / MAX_SECONDS)
     most = max(1, math.floor(total / MIN_SECONDS))
-    return max(1, min(max(fewest, min(math.ceil(total / TARGET_SECONDS), most)), MAX_PARTS))
+    return max(1, min(max(minimum, min(math.ceil(total / TARGET_SECONDS), most)), MAX_PARTS))
 
 
 def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:

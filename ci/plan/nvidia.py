@@ -73,37 +73,37 @@ def here() -> list[Card]:
     pairs = [line.split(", ") for line in table.splitlines() if line.count(", ") == 1]
     numbers = {uuid: number for number, uuid in pairs}
     result = [replace(card, number=numbers.get(card.id, card.number)) for card in result]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None or any(card.multiprocessors is not None for card in result):
+    setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if setting is None or any(card.multiprocessors is not None for card in result):
         return result
-    choice = [_named(result, name.strip()) for name in visible.split(",")]
-    read = [card for (card,) in itertools.takewhile(lambda each: len(each) == 1, choice)]  # as CUDA reads the list
-    return read if len(set(read)) == len(read) else []
+    choice = [_named(result, name.strip()) for name in setting.split(",")]
+    prefix = [card for (card,) in itertools.takewhile(lambda each: len(each) == 1, choice)]  # as CUDA reads the list
+    return prefix if len(set(prefix)) == len(prefix) else []
 
 
 def _named(pool: Iterable[Card], name: str) -> list[Card]:
     """The cards that a name may mean: a number, or a UUID, which may be cut short."""
-    exact = [card for card in pool if name == card.number]
-    return exact or [card for card in pool if name and card.id.startswith(name) and not name.isdigit()]
+    of_number = [card for card in pool if name == card.number]
+    return of_number or [card for card in pool if name and card.id.startswith(name) and not name.isdigit()]
 
 
-def chosen(there: Sequence[Card], devices: Sequence[str]) -> list[Card]:
+def chosen(pool: Sequence[Card], devices: Sequence[str]) -> list[Card]:
     """The cards that `devices` name, by number as nvidia-smi counts or by UUID.
 
     Raises HostError for one that is not there, is hidden by CUDA_VISIBLE_DEVICES, or is of another model than the
     others.
     """
     choice, mistakes = [], []
-    names = ", ".join(f"{card.number} ({card.name})" for card in there) or "none"
+    names = ", ".join(f"{card.number} ({card.name})" for card in pool) or "none"
     hint = " (CUDA_VISIBLE_DEVICES may hide others)" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
     for device in devices:
-        meant = _named(there, device)
-        if len(meant) > 1:
-            mistakes.append(f"--devices {device}: {counted(len(meant), 'GPU')} begin so; write more of it")
-        elif not meant:
+        matches = _named(pool, device)
+        if len(matches) > 1:
+            mistakes.append(f"--devices {device}: {counted(len(matches), 'GPU')} begin so; write more of it")
+        elif not matches:
             mistakes.append(f"--devices {device}: no such GPU; there are {names}{hint}")
-        elif meant[0] not in choice:
-            choice.append(meant[0])
+        elif matches[0] not in choice:
+            choice.append(matches[0])
     misfits = [card for card in choice if card.model != choice[0].model]
     if misfits:
         models = " and ".join(dict.fromkeys(card.name for card in choice))

@@ -132,15 +132,15 @@ class Array:
         return math.ceil(words.memory_gb or BASE_GB + weights_gb)
 
 
-def arrays(jobs: Sequence[Job], most: int = MOST_TASKS) -> list[Array]:
+def arrays(jobs: Sequence[Job], limit: int = MOST_TASKS) -> list[Array]:
     """One array for each GPU kind and number of GPUs; several where there are more than `most` jobs."""
     groups: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)
     return [
-        Array(gpu, count, tuple(group[start : start + most]))
+        Array(gpu, count, tuple(group[start : start + limit]))
         for (gpu, count), group in groups.items()
-        for start in range(0, len(group), most)
+        for start in range(0, len(group), limit)
     ]
 
 
@@ -155,13 +155,13 @@ def script(array: Array, site: Site, partition: str, folder: Path, command: Sequ
 
     Raises GtError where the partition's name could not be one, or Slurm could not write into the folder.
     """
-    asked = options(array, site, partition, folder)
+    arguments = options(array, site, partition, folder)
     tasks = [f"# {n}  {job.name}: {' '.join(case.id for case in job.cases)}" for n, job in enumerate(array.jobs)]
     if site.container is not None:
         images = {job.source: site.images.get(job.source) for job in array.jobs}
         tasks += [f"# {source} in {image_as(site.container, image)}" for source, image in images.items() if image]
     start = f'exec {shlex.join([*command, str(folder)])} "$SLURM_ARRAY_TASK_ID"'
-    return "\n".join(["#!/bin/sh", *(f"#SBATCH {_quoted(option)}" for option in asked), *tasks, start, ""])
+    return "\n".join(["#!/bin/sh", *(f"#SBATCH {_quoted(option)}" for option in arguments), *tasks, start, ""])
 
 
 def options(array: Array, site: Site, partition: str, folder: Path) -> list[str]:
@@ -169,19 +169,19 @@ def options(array: Array, site: Site, partition: str, folder: Path) -> list[str]
     check_partition(partition)
     if not str(folder).isprintable() or "\\" in str(folder):
         raise GtError(f"{printable(str(folder))}: Slurm writes no log into such a folder; set GT_CACHE to another one")
-    wanted = [word for option in site.options for word in shlex.split(option)]
-    ours = _options(array, site.words(array.gpu), partition, folder)
+    extras = [word for option in site.options for word in shlex.split(option)]
+    defaults = _options(array, site.words(array.gpu), partition, folder)
     # sbatch takes one way of asking for memory, of which the site may prefer another.
-    memory = any(word.startswith("--mem-per") for word in wanted)
-    return [*(option for option in ours if not (memory and option.startswith("--mem="))), *wanted]
+    memory = any(word.startswith("--mem-per") for word in extras)
+    return [*(option for option in defaults if not (memory and option.startswith("--mem="))), *extras]
 
 
 def _options(array: Array, words: Words, partition: str, folder: Path) -> Iterator[str]:
     yield f"--job-name=gt-{array.gpu.replace(' ', '-')}"
     yield f"--array=0-{len(array.jobs) - 1}"
-    where = partition or words.partition
-    if where:
-        yield f"--partition={where}"
+    queue = partition or words.partition
+    if queue:
+        yield f"--partition={queue}"
     if words.gres and array.count:
         yield f"--gres={words.gres}:{array.count}"
     if words.constraint:

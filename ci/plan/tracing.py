@@ -70,13 +70,13 @@ class Tracing:
                 raise GtError(f"no stage is named {pattern!r}; {near(first, STAGES)}")
         if self.every < 1:
             raise GtError(f"--every {self.every} keeps no step; give 1 for all, or a larger number")
-        left_out = [pattern for pattern in self.stages if self._leaves_out(pattern)]
-        if left_out:
-            raise GtError(f"--stages {left_out[0]} names a step that --every {self.every} leaves out; leave one out")
-        native = [case.id for case in cases if isinstance(case.spec, ServingCase)]
-        if native:
+        omissions = [pattern for pattern in self.stages if self._leaves_out(pattern)]
+        if omissions:
+            raise GtError(f"--stages {omissions[0]} names a step that --every {self.every} leaves out; leave one out")
+        ids = [case.id for case in cases if isinstance(case.spec, ServingCase)]
+        if ids:
             raise GtError(
-                f"a serving engine makes {', '.join(native)} itself, in a process that is not looked into: trace "
+                f"a serving engine makes {', '.join(ids)} itself, in a process that is not looked into: trace "
                 "official cases with --official; docs/run/trace.md says how an engine writes a trace"
             )
 
@@ -92,10 +92,10 @@ class Tracing:
         """Whether a stage is kept: the rule of `gt_trace`, which cannot be imported where there is no torch."""
         if self._leaves_out(stage):
             return False
-        bare = LOOP.sub("", stage, count=1)
+        base = LOOP.sub("", stage, count=1)
         return not self.stages or any(
             fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")
-            for name in (stage, bare)
+            for name in (stage, base)
             for pattern in self.stages
         )
 
@@ -107,7 +107,7 @@ class Tracing:
                 continue
             for name, case in cases.items():
                 reasons[case["absent"][pattern]].append(name)
-            yield from (f"--stages {pattern}: not in {', '.join(names)}: {why}" for why, names in reasons.items())
+            yield from (f"--stages {pattern}: not in {', '.join(names)}: {reason}" for reason, names in reasons.items())
 
     def _leaves_out(self, stage: str) -> bool:
         step = STEP.search(stage)
@@ -143,5 +143,5 @@ def _sizes(case: Case) -> Iterator[tuple[str, int]]:
 
 def _family(case: Case) -> Latents:
     pipeline = case.data().get("pipeline", "")
-    starts = [start for start in FAMILIES if pipeline.startswith(start)]
-    return FAMILIES[max(starts, key=len)] if starts else FAMILIES.get(case.source, UNKNOWN)
+    prefixes = [start for start in FAMILIES if pipeline.startswith(start)]
+    return FAMILIES[max(prefixes, key=len)] if prefixes else FAMILIES.get(case.source, UNKNOWN)

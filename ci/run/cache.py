@@ -48,9 +48,9 @@ class Item:
             if self.path.is_file():
                 self.path.unlink()
                 return
-            away = self.path.with_name(f".{self.path.name.lstrip('.')}.removed")
-            self.path.rename(away)
-            shutil.rmtree(away)
+            target = self.path.with_name(f".{self.path.name.lstrip('.')}.removed")
+            self.path.rename(target)
+            shutil.rmtree(target)
 
 
 def folders(cache: Path) -> dict[str, Path]:

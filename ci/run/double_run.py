@@ -31,5 +31,5 @@ def settle(first: Mapping[str, Ending], second: Mapping[str, Ending]) -> None:
             verification = {"reason": other["reason"]}
         elif other is not None and other["event"] == "done":
             verification = other["verification"]
-        same = verification.get("differences") == []
-        event["record"] |= {"reproducible": same, "verification": verification}
+        is_same = verification.get("differences") == []
+        event["record"] |= {"reproducible": is_same, "verification": verification}

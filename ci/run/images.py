@@ -75,8 +75,8 @@ class Images:
             container = _running(dag.container().from_(reference))
             return Image(container, {"reference": reference, "digest": reference.rpartition("@")[2]})
         recipe = recipes.recipe(name, await self.reference())
-        built = self._built(name, dag.container().from_(self._base))
-        return Image(built, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
+        container = self._built(name, dag.container().from_(self._base))
+        return Image(container, {"reference": f"diffusion-gt/{name}", "recipe": recipe.digest})
 
     async def of_engine(self, source: str, engine: ServingEngine, checkout: Checkout) -> Image:
         """The image that makes an engine's native cases, with its checkout in it.

@@ -259,24 +259,24 @@ class Engine:
         container = spans.watched(container)
         # A program reads the lines of the log while they come, and what is folded does not come.
         with spans.job(title) if self._settings.events else spans.step(title):
-            ran = (
+            result = (
                 await container.with_file(RUN, transfer.file(run))
                 .with_exec(
                     ["python", "-m", "gt_runner", step, RUN, "--events-file", EVENTS], expect=dagger.ReturnType.ANY
                 )
                 .sync()
             )
-            events: list[Event] = list(events_in((await ran.file(EVENTS).contents()).splitlines()))
-            if not events and await ran.exit_code():
-                events = [*_unstarted(json.loads(run), await ran.stderr())]
+            events: list[Event] = list(events_in((await result.file(EVENTS).contents()).splitlines()))
+            if not events and await result.exit_code():
+                events = [*_unstarted(json.loads(run), await result.stderr())]
         for event in events:
             if event["event"] == "failed":
                 event["reason"] = of_the_module(event["reason"])
         results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
         if any("record" in event for event in events):
-            results.directories.append(ran.directory(OUT))
+            results.directories.append(result.directory(OUT))
             if self._settings.trace is not None:
-                results.traces.append(ran.directory(TRACES))
+                results.traces.append(result.directory(TRACES))
         return events
 
     def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:

@@ -129,8 +129,8 @@ def generate(
         raise GtError("generating needs the runner's environment: run `uv sync`, and leave out --no-dev")
     places.check_files(run.cases)
     with tempfile.TemporaryDirectory(prefix="gt-first-") as first:
-        delivered = {"deliver": first} if run.verify else {}
-        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivered) | places.cards(run)
+        delivery = {"deliver": first} if run.verify else {}
+        spec = run.run([run.job(job) for job in run.jobs], **places.named(), **delivery) | places.cards(run)
         if trace is not None:
             spec["trace"] = trace
         if preflight:

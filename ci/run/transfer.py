@@ -33,9 +33,9 @@ async def exported_file(file: dagger.File) -> Path:
 
 def folder(path: Path) -> dagger.Directory:
     """A folder of this process, for the engine."""
-    near = fresh_folder()
-    shutil.copytree(path, near, dirs_exist_ok=True)
-    return dag.current_module().workdir(near.name)
+    copy = fresh_folder()
+    shutil.copytree(path, copy, dirs_exist_ok=True)
+    return dag.current_module().workdir(copy.name)
 
 
 def file(text: str, name: str = "text") -> dagger.File:

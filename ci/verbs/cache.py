@@ -64,8 +64,8 @@ class Cache:
 
 def _table(places: dict[str, Path], sizes: dict[Item, int]) -> Iterator[str]:
     for kind, path in places.items():
-        of_kind = [size for item, size in sizes.items() if item.kind == kind]
-        yield f"{kind:<8} {decimal(sum(of_kind)):>9} {len(of_kind):>6}  {_short(path)}"
+        group = [size for item, size in sizes.items() if item.kind == kind]
+        yield f"{kind:<8} {decimal(sum(group)):>9} {len(group):>6}  {_short(path)}"
     for item, size in sizes.items():
         if item.kind == WEIGHTS:
             yield f"  {decimal(size):>15}         {item.path.name.removeprefix('models--').replace('--', '/')}"

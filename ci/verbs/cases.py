@@ -69,12 +69,12 @@ def _by_group(cases: Mapping[str, Case]) -> dict[str, list[str]]:
 
 def _one(catalogue: Catalogue, case_id: str, *, native: bool) -> Case:
     cases, others = (catalogue.native, catalogue.cases) if native else (catalogue.cases, catalogue.native)
-    unavailable = catalogue.unavailable_native if native else catalogue.unavailable
+    reasons = catalogue.unavailable_native if native else catalogue.unavailable
     if case_id in cases:
         return cases[case_id]
-    if case_id in unavailable:
+    if case_id in reasons:
         raise SelectionError(
-            f"case {case_id!r} has no {'native' if native else 'official'} reference: {unavailable[case_id]}"
+            f"case {case_id!r} has no {'native' if native else 'official'} reference: {reasons[case_id]}"
         )
     if case_id in others:
         raise SelectionError(f"case {case_id!r} is {'official; leave out' if native else 'native; add'} --native")

@@ -150,6 +150,7 @@ def detached(finished: Sequence[str], arrays: Sequence[str]) -> list[str]:
 
 def count(manifest: Manifest, place: str) -> str:
     """How many cases a run has, and where they are."""
-    good, new = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.run.made)
-    whole = f"{counted(good, 'case', of=len(manifest.cases))} {are(good, of=len(manifest.cases))} {place}"
-    return f"{whole} ({new} made now, {good - new} made before)"
+    number, total = sum(record.status == "ok" for record in manifest.cases.values()), len(manifest.cases)
+    news = len(manifest.run.made)
+    words = f"{counted(number, 'case', of=total)} {are(number, of=total)} {place}"
+    return f"{words} ({news} made now, {number - news} made before)"

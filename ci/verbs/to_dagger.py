@@ -52,10 +52,10 @@ def call(verb: type[Verb] | type[VerbOnEngine], *, cache: str | None = None) -> 
 
     result = _gives(verb) if own_body is None else get_type_hints(own_body)["return"]
     parameters = [_parameter(field) for field in options]
-    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    receiver = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     run.__name__ = name_of(verb).replace("-", "_")
     run.__doc__ = help_of(verb)
-    run.__signature__ = inspect.Signature([this, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
+    run.__signature__ = inspect.Signature([receiver, *parameters])  # type: ignore[attr-defined]  # what the SDK reads
     run.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": result}
     return function(cache=cache)(run)  # type: ignore[call-overload]  # the stubs of 0.21.11 lack `cache`
 

@@ -31,7 +31,7 @@ NO_ANSWER = f"no answer within {ANSWER_S:.0f} s"
 ASKING_S, TIMED_OUT = 20, 124  # an attempt to connect never ends by itself: ended so early, it can still say why
 HEARTBEAT_S, MISSES = 20.0, 2  # a host that misses so many in a row has died or hung
 # The command's output, or its last words on the connection where it fails or is ended after so many seconds.
-ASKED = """\
+QUESTION = """\
 seconds=$1; shift
 timeout "$seconds" "$@" 2>/tmp/said && exit
 status=$?
@@ -70,8 +70,8 @@ class Nested:
         with spans.step(f"look at {host.name}"), anyio.move_on_after(ANSWER_S) as limit:
             version = (await self._answer(host, "version")).strip()
             if version != self._version:
-                both = f"its engine is {version}, and this one {self._version}"
-                raise HostFaultError(f"{both}; they must be of one version")
+                words = f"its engine is {version}, and this one {self._version}"
+                raise HostFaultError(f"{words}; they must be of one version")
             try:
                 machine = host_of(await self._answer(host, *query))
             except HostFaultError as error:
@@ -81,16 +81,23 @@ class Nested:
         if limit.cancelled_caught:
             raise HostFaultError(NO_ANSWER)
         if not suits(host.kind, machine.kind):
-            has = machine.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
-            raise HostFaultError(f"it is named as {host.kind}, and has {has}")
+            offer = (
+                machine.gpu_name or "no GPU that its engine offers (_EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 is its to set)"
+            )
+            raise HostFaultError(f"it is named as {host.kind}, and has {offer}")
         return Place(host.name, machine, version, host)
 
     async def generate(
-        self, host: FleetHost, label: str, container: dagger.Container, arguments: Sequence[str], making: Sequence[str]
+        self,
+        host: FleetHost,
+        label: str,
+        container: dagger.Container,
+        arguments: Sequence[str],
+        manner: Sequence[str],
     ) -> dagger.Directory:
         """Call `generate` on a host; finished cases are kept here while it goes on.
 
-        The container is of the runner here, and has what the arguments refer to; `making` are those that only say how.
+        The container is of the runner here, and has what the arguments refer to; `manner` only says how.
         Raises HostFaultError where the host died, hung or refused, RefusedError where the call itself was refused.
         """
         generate = [*CALL.split(), "--progress=plain", "-m", SOURCE, "generate", *arguments]
@@ -98,30 +105,30 @@ class Nested:
         bring = f'{{ {bring} "$1" && {shlex.join(KEEP)}; }} >/tmp/brought 2>&1'
         relay = ["python", f"{SOURCE}/ci/run/hosts/relay.py", label, bring]
         container = spans.watched(self._reaching(host, container)).with_directory(OUT, dag.directory())
-        call = container.with_exec([*relay, *generate, *making, "-o", OUT], expect=dagger.ReturnType.ANY)
-        ran = None
+        call = container.with_exec([*relay, *generate, *manner, "-o", OUT], expect=dagger.ReturnType.ANY)
+        result = None
         with spans.step(f"call {host.name}"):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._watch, host, group.cancel_scope)
-                ran = await call.sync()
+                result = await call.sync()
                 group.cancel_scope.cancel()
-            if ran is None:
+            if result is None:
                 raise HostFaultError(f"it stopped answering ({MISSES} times in a row, {ANSWER_S:.0f} s each)")
-            if await ran.exit_code():
-                raise _failure(await ran.stdout())
-            return ran.directory(OUT)
+            if await result.exit_code():
+                raise _failure(await result.stdout())
+            return result.directory(OUT)
 
     async def _watch(self, host: FleetHost, call: anyio.CancelScope) -> None:
         """Cancel a call once its host has not answered so many times in a row."""
-        missed = 0
-        while missed < MISSES:
-            await anyio.sleep(0 if missed else HEARTBEAT_S)
+        misses = 0
+        while misses < MISSES:
+            await anyio.sleep(0 if misses else HEARTBEAT_S)
             try:
                 with spans.step(f"is {host.name} there", unseen=True):
                     await self._answer(host, "version")
-                missed = 0
+                misses = 0
             except HostFaultError:
-                missed += 1
+                misses += 1
         call.cancel()
 
     async def _answer(self, host: FleetHost, *functions: str) -> str:
@@ -129,7 +136,7 @@ class Nested:
 
         Raises HostFaultError where it fails or takes longer than ANSWER_S.
         """
-        shell = ["bash", "-c", ASKED, "-", str(ASKING_S), *CORE.split(), "--progress=plain", "-vv", *functions]
+        shell = ["bash", "-c", QUESTION, "-", str(ASKING_S), *CORE.split(), "--progress=plain", "-vv", *functions]
         container = self._reaching(host, self._base).with_exec(shell, expect=dagger.ReturnType.ANY)
         with anyio.move_on_after(ANSWER_S):
             answer = await container.sync()

@@ -58,16 +58,16 @@ def parts(jobs: Sequence[Job], places: Sequence[Place]) -> Iterator[Job]:
 
 
 class Dispatch:
-    """One call's jobs over its places; `moves` and `undone` say what did not go as planned."""
+    """One call's jobs over its places; `moves` and `leftovers` say what did not go as planned."""
 
     def __init__(self, jobs: Sequence[Job], places: Sequence[Place]) -> None:
         self._jobs = sorted(parts(jobs, places), key=lambda job: (-job.minutes, job.name))
         self._places, self._alive = places, list(places)
-        self._lost: dict[str, str] = {}  # by host: what it died of
+        self._faults: dict[str, str] = {}  # by host: what it died of
         self._free = {place.name: [card.number for card in place.machine.cards] or [""] for place in places}
-        self._changed = anyio.Condition()
+        self._change = anyio.Condition()
         self.moves: list[MoveRecord] = []
-        self.undone: list[tuple[Job, str]] = []  # and why
+        self.leftovers: list[tuple[Job, str]] = []  # and why
 
     async def run(self, run_job: RunJob) -> None:
         """Run every job; `run_job` raises HostFaultError where the host, not the job, is at fault."""
@@ -85,32 +85,32 @@ class Dispatch:
             except HostFaultError as error:
                 faults.append(MoveRecord(cases=[case.id for case in job.cases], host=place.name, reason=str(error)))
                 self._alive = [other for other in self._alive if other is not place]
-                self._lost[place.name] = str(error)
+                self._faults[place.name] = str(error)
             else:
                 return
             finally:
-                async with self._changed:
+                async with self._change:
                     self._free[place.name] += devices
-                    self._changed.notify_all()
-        self.undone.append((job, self._why(job, [fault.host for fault in faults])))
+                    self._change.notify_all()
+        self.leftovers.append((job, self._why(job, [fault.host for fault in faults])))
 
-    def _why(self, job: Job, tried: Sequence[str]) -> str:
+    def _why(self, job: Job, hosts: Sequence[str]) -> str:
         """Why a job is not done: what its hosts died of, also those that died of other jobs."""
-        suitable = [place.name for place in self._places if place.suits(job)]
-        enough = len(tried) > MOST_MOVES
-        lost = [f"{name}: {self._lost[name]}" for name in (tried if enough else suitable) if name in self._lost]
-        said = "no further host is tried" if enough else "no host is left for it"
-        return f"{said}: {'; '.join(lost)}" if lost else said
+        words = "no further host is tried"
+        if len(hosts) <= MOST_MOVES:
+            words, hosts = "no host is left for it", [place.name for place in self._places if place.suits(job)]
+        reasons = [f"{name}: {self._faults[name]}" for name in hosts if name in self._faults]
+        return f"{words}: {'; '.join(reasons)}" if reasons else words
 
     async def _take(self, job: Job) -> tuple[Place, list[str]] | None:
         """Wait for a place with enough GPUs free, and take them; None once no place is left that suits."""
         count = 1 if job.gpu == CPU else job.gpus
-        async with self._changed:
-            while suitable := [place for place in self._alive if place.suits(job)]:
-                place = max(suitable, key=lambda place: len(self._free[place.name]))
+        async with self._change:
+            while candidates := [place for place in self._alive if place.suits(job)]:
+                place = max(candidates, key=lambda place: len(self._free[place.name]))
                 free = self._free[place.name]
                 if len(free) >= count:
                     self._free[place.name] = free[count:]
                     return place, free[:count]
-                await self._changed.wait()
+                await self._change.wait()
             return None

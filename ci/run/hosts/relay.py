@@ -34,32 +34,32 @@ class Bringer:
 
     def __init__(self, spans: Spans, bring: str) -> None:
         self._spans, self._bring = spans, bring
-        self._finished: list[str] = []
-        self._under_way: tuple[str, subprocess.Popen[bytes]] | None = None
+        self._queue: list[str] = []
+        self._bringing: tuple[str, subprocess.Popen[bytes]] | None = None
         self._rest_until = 0.0
 
     def add(self, case: str) -> None:
         """A case is finished."""
-        self._finished.append(case)
+        self._queue.append(case)
 
     def look(self) -> None:
         """Say what is home, and begin with what is finished, if it is time."""
-        if self._under_way is not None:
-            cases, process = self._under_way
+        if self._bringing is not None:
+            cases, process = self._bringing
             if process.poll() is None:
                 return
             if process.returncode == 0:
                 self._spans.note(f"{cases.replace(',', ', ')}: kept here")
-            self._under_way = None
-        if self._finished and time.monotonic() >= self._rest_until:
-            cases, self._finished = ",".join(self._finished), []
+            self._bringing = None
+        if self._queue and time.monotonic() >= self._rest_until:
+            cases, self._queue = ",".join(self._queue), []
             process = subprocess.Popen(["sh", "-c", self._bring, "sh", cases], stdin=subprocess.DEVNULL)
-            self._under_way, self._rest_until = (cases, process), time.monotonic() + PAUSE_S
+            self._bringing, self._rest_until = (cases, process), time.monotonic() + PAUSE_S
 
 
 def relay(label: str, bring: str, command: Sequence[str]) -> int:
     """Run a command, and show the end of its log where it fails; returns its exit status."""
-    spans, last = Spans(f"[{label}] "), deque[str](maxlen=LAST)
+    spans, tail = Spans(f"[{label}] "), deque[str](maxlen=LAST)
     bringer = Bringer(spans, bring)
     env = {name: value for name, value in os.environ.items() if not name.startswith(TRACING)}
     process = subprocess.Popen(
@@ -68,14 +68,14 @@ def relay(label: str, bring: str, command: Sequence[str]) -> int:
     for line in process.stdout or ():
         event = marked(line)
         if event is None:
-            last.append(line)
+            tail.append(line)
         else:
             spans.show(cast("Event", event))
             if event["event"] == "done":
                 bringer.add(event["case"])
         bringer.look()
     status = process.wait()
-    for line in last if status else ():
+    for line in tail if status else ():
         print(f"[{label}] {line}", end="", flush=True)  # noqa: T201  # the lines are the output
     return status
 

@@ -33,19 +33,19 @@ log = logging.getLogger(__name__)
 async def look(hosts: Sequence[FleetHost], nested: Nested) -> tuple[list[Place], dict[str, str]]:
     """Look at all hosts at once: those that answered, in their order, and what is wrong with the others, by name."""
     places: dict[str, Place] = {}
-    bad: dict[str, str] = {}
+    faults: dict[str, str] = {}
 
     async def one(host: FleetHost) -> None:
         try:
             places[host.name] = await nested.look(host)
         except HostFaultError as error:
-            bad[host.name] = str(error)
+            faults[host.name] = str(error)
             log.warning("host %s is left out: %s", host.name, error)
 
     async with anyio.create_task_group() as group:
         for host in hosts:
             group.start_soon(one, host)
-    return [places[host.name] for host in hosts if host.name in places], bad
+    return [places[host.name] for host in hosts if host.name in places], faults
 
 
 class Spread:
@@ -59,15 +59,15 @@ class Spread:
         self._dispatch = Dispatch(generation.jobs, self._places)
         self.moves = self._dispatch.moves
         self._hosts: dict[str, RemoteRecord] = {}
-        self._sent: list[tuple[Job, Place]] = []
+        self._assignments: list[tuple[Job, Place]] = []
 
-    def misplaced(self, bad: Mapping[str, str]) -> list[str]:
+    def misplaced(self, faults: Mapping[str, str]) -> list[str]:
         """If no host may run a job: the bad hosts and what is wrong with them, and the cases of such jobs."""
         jobs = homeless(self._generation.jobs, self._places)
         if not jobs:
             return []
         needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in jobs for case in job.cases]
-        left_out = [f"host {name} is left out: {reason}" for name, reason in bad.items()]
+        left_out = [f"host {name} is left out: {reason}" for name, reason in faults.items()]
         places = ", ".join(f"{place.name} ({place.machine.gpus} x {place.machine.kind})" for place in self._places)
         return [*left_out, f"no host has what these cases need; there are: {places or 'none'}", *needs]
 
@@ -75,7 +75,7 @@ class Spread:
         """Run every job on a host."""
 
         async def run_job(job: Job, place: Place, devices: list[str]) -> None:
-            self._sent.append((job, place))
+            self._assignments.append((job, place))
             if place.host is None:
                 await self._engine.run_job(job, results, devices)
             else:
@@ -84,12 +84,12 @@ class Spread:
 
         await self._engine.plan()
         await self._dispatch.run(run_job)
-        for job, reason in self._dispatch.undone:
+        for job, reason in self._dispatch.leftovers:
             _fail(results, [case.id for case in job.cases], reason)
 
     async def salvage(self, results: Results) -> None:
         """Take what the jobs that the call's end cut off had finished."""
-        for job, place in self._sent:
+        for job, place in self._assignments:
             await self._finished(job, place, results)
 
     async def _finished(self, job: Job, place: Place, results: Results) -> None:
@@ -118,9 +118,9 @@ class Spread:
             if names:
                 flags = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}
                 options = {"--case-ids": ",".join(names), "--devices": ",".join(devices)}
-                making = [*(flag for flag, on in flags.items() if on), *_given(options), "--events"]
+                manner = [*(flag for flag, on in flags.items() if on), *_given(options), "--events"]
                 label = f"{place.name} {job.name}"
-                artifact = await self._nested.generate(host, label, self._container(), self._arguments(job), making)
+                artifact = await self._nested.generate(host, label, self._container(), self._arguments(job), manner)
                 record.cases.extend(await self._collect(artifact, place.name, results))
         except RefusedError as error:
             _fail(results, names, f"{place.name} refused: {error}")

@@ -60,10 +60,10 @@ def submit(script: str, options: Sequence[str]) -> str:
     The options stand in the script too, where a person reads them; given so, they win over variables such as
     SBATCH_PARTITION.
     """
-    said = _said("sbatch", "--parsable", *options, text=script)
-    ids: list[tuple[str, str]] = ID.findall(said)  # a site's own filter may print before it
+    output = _output("sbatch", "--parsable", *options, text=script)
+    ids: list[tuple[str, str]] = ID.findall(output)  # a site's own filter may print before it
     if not ids:
-        raise SlurmError(f"sbatch says no id of a job: {said.strip() or 'it says nothing'}")
+        raise SlurmError(f"sbatch says no id of a job: {output.strip() or 'it says nothing'}")
     return ids[-1][0]
 
 
@@ -74,7 +74,7 @@ def states(arrays: Iterable[str]) -> dict[str, State]:
     """
     ids = ",".join(sorted(set(arrays)))
     try:
-        lines = _said("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N", f"--jobs={ids}")
+        lines = _output("squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N", f"--jobs={ids}")
     except SlurmError as error:
         if "Invalid job id" in str(error):  # of the only one that was asked for
             return {}
@@ -85,10 +85,10 @@ def states(arrays: Iterable[str]) -> dict[str, State]:
 
 def cancel(tasks: Iterable[str]) -> None:
     """End tasks; those that have ended are left alone. Raises SlurmError."""
-    _said("scancel", "--quiet", *tasks)
+    _output("scancel", "--quiet", *tasks)
 
 
-def _said(*command: str, text: str = "") -> str:
+def _output(*command: str, text: str = "") -> str:
     env = {name: value for name, value in os.environ.items() if not UNSET.fullmatch(name)}
     try:  # in a session of its own: Ctrl-C is for the caller, which decides what becomes of the tasks
         answer = subprocess.run(

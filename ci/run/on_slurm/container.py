@@ -37,9 +37,9 @@ def image_record(image: str) -> dict[str, str]:
 def check_mounts(folders: Iterable[Path | None], cases: Iterable[Case]) -> None:
     """Raises GtError for a folder that no container can be given: ':' and ',' end a path in what is mounted."""
     paths = [*filter(None, folders), *(case.file.parent for case in cases), *weights()]
-    odd = dict.fromkeys(str(path) for path in paths if {":", ","} & {*str(path)})
-    if odd:
-        raise GtError(f"{', '.join(map(repr, odd))}: a container takes no folder with ':' or ',' in its path")
+    names = dict.fromkeys(str(path) for path in paths if {":", ","} & {*str(path)})
+    if names:
+        raise GtError(f"{', '.join(map(repr, names))}: a container takes no folder with ':' or ',' in its path")
 
 
 def weights() -> dict[Path, str]:

@@ -61,9 +61,9 @@ class Call:
         """Raises GtError for what cannot be sent, and PreflightError for inputs that are not what was meant."""
         slurm.check_partition(self.partition)
         self.places.check(self.run.cases)
-        without = [job.gpu for job in self.run.jobs if gpus.vendor_of(job.gpu) not in (None, "nvidia")]
-        if without:
-            kinds = ", ".join(dict.fromkeys(without))
+        foreign = [job.gpu for job in self.run.jobs if gpus.vendor_of(job.gpu) not in (None, "nvidia")]
+        if foreign:
+            kinds = ", ".join(dict.fromkeys(foreign))
             raise HostError(
                 f"there is no runner with PyTorch for {kinds}; --on any or --on cpu runs the cases elsewhere"
             )

@@ -99,8 +99,8 @@ def _remember(folder: Path, traits: Mapping[str, Any]) -> None:
 def remembered(file: Path) -> Host | None:
     """The machine that a file keeps; None where another version of this program, or a full disk, wrote it."""
     try:
-        seen = json.loads(file.read_text())
-        return Host(**{name: seen[name] for name in SEEN})
+        traits = json.loads(file.read_text())
+        return Host(**{name: traits[name] for name in SEEN})
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

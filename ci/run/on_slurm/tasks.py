@@ -26,13 +26,13 @@ SECRETS = ("TOKEN", "SECRET", "PASSWORD")  # the ends of variables' names, as th
 
 def written(folder: Path) -> defaultdict[int, list[str]]:
     """The names of the files in an array's folder, by task: listed once for all, as there may be a thousand."""
-    found = defaultdict[int, list[str]](list)
+    names = defaultdict[int, list[str]](list)
     with suppress(OSError):  # a shared file system that fails for a moment is looked at again
         for path in folder.iterdir():
             number = path.name.partition(".")[0]
             if number.isdecimal():
-                found[int(number)].append(path.name)
-    return found
+                names[int(number)].append(path.name)
+    return names
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Task:
     outcomes: dict[str, Ending] = field(default_factory=dict)
     hosts: dict[str, RemoteRecord] = field(default_factory=dict)  # by node
     moves: list[MoveRecord] = field(default_factory=list)
-    over: bool = False
+    is_over: bool = False
     _read: dict[Path, int] = field(default_factory=dict)  # bytes
     _node: str | None = None
 
@@ -58,13 +58,13 @@ class Task:
         return f"{self.array}_{self.number}"
 
     @property
-    def left(self) -> list[str]:
+    def rest(self) -> list[str]:
         """Cases without an outcome; one that was skipped is still to be made, where Slurm queues the task again."""
         return [name for name in self.cases if self.outcomes.get(name, {"event": "skipped"})["event"] == "skipped"]
 
-    def events(self, there: Iterable[str]) -> Iterator[Event]:
+    def events(self, names: Iterable[str]) -> Iterator[Event]:
         """The events since the last time, in all lives of the task; `there` are the names of its files."""
-        lives = [Path(name) for name in there if name.endswith(".jsonl")]
+        lives = [Path(name) for name in names if name.endswith(".jsonl")]
         for life in sorted(lives, key=lambda name: int(name.suffixes[-2][1:])):
             for event in events_in(self._lines(self.folder / life)):
                 if event["event"] == "node":  # of the task, not of its runner
@@ -76,12 +76,12 @@ class Task:
                     continue
                 yield event
 
-    def log(self, there: Iterable[str]) -> Iterator[str]:
+    def log(self, names: Iterable[str]) -> Iterator[str]:
         """The lines of its log since the last time."""
-        if f"{self.number}.log" in there:
+        if f"{self.number}.log" in names:
             yield from self._lines(self.folder / f"{self.number}.log")
 
-    def log_end(self, hidden: Mapping[str, str]) -> list[str]:
+    def log_end(self, stand_ins: Mapping[str, str]) -> list[str]:
         """The end of its log, without paths of the machine and without secrets."""
         try:
             with (self.folder / f"{self.number}.log").open("rb") as file:
@@ -92,10 +92,10 @@ class Task:
             return []
         secrets = {value: "***" for name, value in os.environ.items() if name.endswith(SECRETS)}
         home = os.path.expanduser("~")  # noqa: PTH111  # Path.home raises where the user has none
-        shown = {**secrets, **hidden, str(ROOT): "<diffusion-gt>", home: "~"}
-        for each in sorted(shown, key=len, reverse=True):
+        stand_ins = {**secrets, **stand_ins, str(ROOT): "<diffusion-gt>", home: "~"}
+        for each in sorted(stand_ins, key=len, reverse=True):
             if len(each) > 1:
-                text = text.replace(each, shown[each])
+                text = text.replace(each, stand_ins[each])
         lines = text.splitlines()[1 if start else 0 :]  # of a first line that is cut, a secret may be left
         return [line for line in lines if line.strip()][-LOG:]
 
@@ -107,15 +107,15 @@ class Task:
                 data = stream.read()
         except OSError:
             return
-        whole = data[: data.rfind(b"\n") + 1]
-        self._read[file] = self._read.get(file, 0) + len(whole)
-        yield from whole.decode(errors="replace").splitlines()
+        lines = data[: data.rfind(b"\n") + 1]
+        self._read[file] = self._read.get(file, 0) + len(lines)
+        yield from lines.decode(errors="replace").splitlines()
 
     def _on_node(self, event: dict[str, Any]) -> None:
         node, machine = event["node"], event["machine"]
         if self._node is not None:
             reason = "Slurm queued its task again"
-            self.moves.append(MoveRecord(cases=self.left, host=self._node, reason=reason))
+            self.moves.append(MoveRecord(cases=self.rest, host=self._node, reason=reason))
         self._node = node
         self.hosts.setdefault(
             node,
@@ -141,7 +141,7 @@ class Task:
 
     def ended(self) -> None:
         """It will not run again."""
-        self.over = True
+        self.is_over = True
         if self._node is not None:
             host = self.hosts[self._node]
             self.hosts[self._node] = host.model_copy(update={"ended": now()})

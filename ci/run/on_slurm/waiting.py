@@ -64,24 +64,24 @@ class Wait:
     tasks: Sequence[Task]
     screen: Screen
     stop: threading.Event
-    hidden: Mapping[str, str]  # paths, and what a manifest has in their place
-    _cancelled: bool = False
-    _said: str = ""
+    stand_ins: Mapping[str, str]  # paths, and what a manifest has in their place
+    _is_cancelled: bool = False
+    _last_line: str = ""
 
     def run(self) -> dict[str, Ending]:
         """The outcomes. Raises SlurmError where Slurm will start none of the tasks, however long it has them."""
         pause, ask_at, patience, late_at = ASK_S, 0.0, math.inf, dict[str, float]()
-        while rest := [task for task in self.tasks if not task.over]:
-            if self.stop.is_set() and not self._cancelled:
+        while rest := [task for task in self.tasks if not task.is_over]:
+            if self.stop.is_set() and not self._is_cancelled:
                 self._cancel(rest)
                 pause, ask_at, patience = ASK_S, 0.0, time.monotonic() + STOP_S
             if time.monotonic() >= ask_at:
                 self._ask(rest)
                 ask_at, pause = time.monotonic() + pause, min(pause * 1.5, SELDOM_S)
-            there = {folder: written(folder) for folder in {task.folder for task in rest}}
+            files = {folder: written(folder) for folder in {task.folder for task in rest}}
             for task in rest:
-                self._follow(task, there[task.folder][task.number])
-                if not task.left:
+                self._follow(task, files[task.folder][task.number])
+                if not task.rest:
                     task.ended()
                 elif time.monotonic() > patience:
                     self._settle(task, "")
@@ -92,14 +92,14 @@ class Wait:
                         self._settle(task, f"task {task.name} ended as {task.state.state or 'unknown'}: {reason}")
                 else:  # also one that had ended, and was queued again by hand
                     late_at.pop(task.name, None)
-            time.sleep(LOOK_S) if self._cancelled else self.stop.wait(LOOK_S)
+            time.sleep(LOOK_S) if self._is_cancelled else self.stop.wait(LOOK_S)
         return {name: task.outcomes[name] for task in self.tasks for name in task.cases}
 
-    def _follow(self, task: Task, there: Sequence[str]) -> None:
-        for event in task.events(there):
+    def _follow(self, task: Task, files: Sequence[str]) -> None:
+        for event in task.events(files):
             if event["event"] != "skipped":  # Slurm may queue the task again
                 self.screen.show(event)
-        for line in task.log(there):
+        for line in task.log(files):
             self.screen.log(line)
 
     def _ask(self, tasks: Sequence[Task]) -> None:
@@ -120,7 +120,7 @@ class Wait:
 
     def _now(self, task: Task, state: State) -> None:
         if state.state == "RUNNING" and (task.state.state, task.state.node) != ("RUNNING", state.node):
-            self.screen.say(f"task {task.name} runs on {state.node}: {', '.join(task.left)}")
+            self.screen.say(f"task {task.name} runs on {state.node}: {', '.join(task.rest)}")
         if state.state == "PENDING" and task.state.node:
             self.screen.say(f"task {task.name} is queued again: {task.state.node} has lost it")
         task.state = state
@@ -144,16 +144,16 @@ class Wait:
             commands.cancel(task.name for task in tasks)
         except SlurmError as error:
             self.screen.say(f"scancel: {error}")
-        self._cancelled = True
+        self._is_cancelled = True
 
     def _settle(self, task: Task, reason: str) -> None:
         """Give each case that has no outcome the reason why its task ended."""
-        log = task.log_end(self.hidden)
+        log = task.log_end(self.stand_ins)
         if not task.hosts and not log and (task.state.node or task.state is GONE):
             reason += "; nothing of it is seen here: do the nodes share the folder of GT_CACHE, and this program?"
-        for name in task.left:
+        for name in task.rest:
             ending: Ending = {"event": "skipped", "case": name, "reason": "interrupted"}
-            if not self._cancelled:
+            if not self._is_cancelled:
                 ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": log}
             task.outcomes[name] = ending
             self.screen.show(ending)
@@ -161,6 +161,6 @@ class Wait:
 
     def _say(self, line: str) -> None:
         """A line that is not said twice in a row."""
-        if line != self._said:
+        if line != self._last_line:
             self.screen.say(line)
-        self._said = line
+        self._last_line = line

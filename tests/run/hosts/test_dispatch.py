@@ -74,7 +74,7 @@ def test_every_case_runs_once_on_a_host_that_suits_or_is_undone_whoever_dies(
     jobs = jobs_of(*kinds, cases=cases)
     dying = data.draw(st.lists(st.sampled_from([each.name for each in places]), unique=True)) if places else []
     ran = Ran(jobs, places, dying)
-    undone = Counter(case.id for job, _ in ran.dispatch.undone for case in job.cases)
+    undone = Counter(case.id for job, _ in ran.dispatch.leftovers for case in job.cases)
     assert ran.cases + undone == Counter(case.id for job in jobs for case in job.cases)
     if not dying:
         assert undone == Counter(case.id for job in homeless(jobs, places) for case in job.cases)
@@ -96,7 +96,7 @@ def test_a_job_that_brings_hosts_down_is_not_sent_around_for_ever() -> None:
     names = [f"host_{number}" for number in range(10)]
     ran = Ran(jobs_of("h100"), [place(name) for name in names], names)
     assert len(ran.dispatch.moves) == MOST_MOVES
-    ((_, reason),) = ran.dispatch.undone
+    ((_, reason),) = ran.dispatch.leftovers
     assert reason == "no further host is tried: " + "; ".join(f"{name}: died" for name in names[: MOST_MOVES + 1])
 
 
@@ -112,13 +112,13 @@ def test_a_job_goes_to_its_kind_alone_and_one_for_any_goes_anywhere_with_enough_
 
 def test_a_job_that_no_host_was_left_for_says_what_they_died_of_under_other_jobs() -> None:
     ran = Ran(jobs_of(*["h100"] * 5), [place("a"), place("b"), place("c", "h200")], dying=["a", "b", "c"])
-    assert len(ran.dispatch.undone) == 5
-    assert {reason for _, reason in ran.dispatch.undone} == {"no host is left for it: a: died; b: died"}
+    assert len(ran.dispatch.leftovers) == 5
+    assert {reason for _, reason in ran.dispatch.leftovers} == {"no host is left for it: a: died; b: died"}
 
 
 @pytest.mark.parametrize("kinds", [["any"], ["h100", "any"]])
 def test_without_any_host_every_job_is_undone(kinds: list[str]) -> None:
-    assert {reason for _, reason in Ran(jobs_of(*kinds), []).dispatch.undone} == {"no host is left for it"}
+    assert {reason for _, reason in Ran(jobs_of(*kinds), []).dispatch.leftovers} == {"no host is left for it"}
 
 
 def test_a_long_job_is_shared_evenly_by_the_gpus_of_its_kind_and_a_short_one_stays_whole() -> None:
