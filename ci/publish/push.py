@@ -166,7 +166,8 @@ class _Publisher:
         head = self._remote.head(looked_at(self._order.batch))
         for folder, cases in self._order.batch.folders.items():
             for name in (manifests.NAME, *(file for files in cases.values() for file in files)):
-                if f"{folder}/{name}" in head.no_files:
+                entry = head.entries.get(f"{folder}/{name}")
+                if entry is not None and not entry.is_file:
                     raise PublishError(
                         f"{folder}/{name} is a link or a submodule in the data repository, no file; nothing was "
                         "published. Remove it there, or publish to another directory"

@@ -39,7 +39,7 @@ from ci.plan.host import Host
 from ci.publish.batch import batch
 from ci.publish.changes import Order, changes, message, published_manifest
 from ci.publish.merge import merge
-from ci.publish.remotes.base import Head, parts_of
+from ci.publish.remotes.base import Entry, Head, parts_of
 from tests.support.publishers import artifact, write
 from tests.support.records import DIGEST
 from tests.verbs.test_reproduce import COMMIT, recorded
@@ -170,7 +170,7 @@ def every_reader(place: Path, catalogue: Catalogue) -> None:
     for target, bare in (("", True), ("x/y", False)):
         parcel = attempt(lambda t=target, b=bare: batch(place, t, bare=b))  # type: ignore[misc]
         if parcel is not None:
-            publish(parcel, Head("0" * 40, False, {"x/y/h100/a_1gpu.png": "0" * 40}))
+            publish(parcel, Head("0" * 40, False, {"x/y/h100/a_1gpu.png": Entry(0o100644, "0" * 40)}))
     if isinstance(manifest, Manifest):
         assert Manifest.model_validate_json(manifest.text()) == manifest
         json.loads(manifest.text(), parse_constant=pytest.fail)

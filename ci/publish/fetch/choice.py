@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -172,7 +171,7 @@ def _blob(folder: Published, name: str) -> str:
     entry = folder.entries.get(name)
     if entry is None:
         raise FetchError(f"{folder.path}/{manifests.NAME} names {name}, which is not there; tell who published it")
-    if not stat.S_ISREG(entry.mode):
+    if not entry.is_file:
         raise FetchError(f"{folder.path}/{name} is no file but a link, a folder or a submodule; tell who published it")
     return entry.id
 

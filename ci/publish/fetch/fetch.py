@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -195,7 +194,7 @@ class _Fetch:
             f"{base}/{name}".lstrip("/"): name
             for base, entries in bases.items()
             for name, entry in entries.items()
-            if stat.S_ISDIR(entry.mode)
+            if entry.is_folder
         }
         kinds: dict[str, set[str]] = {}
         for path, entries in self._folders(commit, below).items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Protocol
 
 from ...catalogue.fields import relative_path
@@ -16,21 +18,35 @@ PASSING = frozenset({408, 425, 429, *range(500, 600)})  # HTTP statuses of a ser
 
 
 @dataclass(frozen=True)
+class Entry:
+    """What lies in a folder, as git has it: a file, a folder, a link or a submodule."""
+
+    mode: int
+    id: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file: the others are not read, and never replaced."""
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return stat.S_ISDIR(self.mode)
+
+
+@dataclass(frozen=True)
 class Head:
     """The branch as the server has it."""
 
     commit: str | None  # None: the repository is empty
     new: bool  # the branch is not there; a commit makes it, on top of the default branch
-    files: Mapping[str, str]  # git blob ids by path, of what lies below the folders that were asked for
-    no_files: Collection[str] = ()  # the paths among them that are links or submodules
+    entries: Mapping[str, Entry]  # by path: what lies below the folders that were asked for, but for folders
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A file or a folder in a folder, as git has it."""
-
-    mode: int
-    id: str
+    @cached_property
+    def files(self) -> dict[str, str]:
+        """Their git ids by path."""
+        return {path: entry.id for path, entry in self.entries.items()}
 
 
 @dataclass(frozen=True)
@@ -105,9 +121,11 @@ class Remote(Protocol):
         """Whether the branch's history, as `head` saw it last, holds a commit made since the first `head`."""
 
 
-def no_folder(*, regular: bool) -> str:
-    """What stands where a folder should, in words."""
-    return f"a {'file' if regular else 'link or a submodule'} in the data repository, not a folder"
+def check_folder(entry: Entry, name: str, path: str) -> None:
+    """Raises PublishError where what has this name, on the way to a path, is no folder."""
+    if not entry.is_folder:
+        kind = "file" if entry.is_file else "link or a submodule"
+        raise PublishError(f"{path}: {name} is a {kind} in the data repository, not a folder; choose another directory")
 
 
 def check_new(branch: str, there: Iterable[str]) -> None:

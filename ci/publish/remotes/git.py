@@ -96,9 +96,8 @@ class GitRemote:
             return Head(None, new, {})
         self._repo.refs[_SEEN] = self._head
         root = self._commit(self._head).tree
-        files = {path: name for folder in folders for path, name in trees.files(self._store, root, folder).items()}
-        no_files = [path for folder in folders for path in trees.no_files(self._store, root, folder)]
-        return Head(self._head.decode(), new, files, no_files)
+        listings = [trees.files(self._store, root, folder) for folder in folders]
+        return Head(self._head.decode(), new, {path: entry for each in listings for path, entry in each.items()})
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says; what the server left out before is asked for by id."""

@@ -19,12 +19,13 @@ from .base import (
     CONNECT,
     PASSING,
     CommitRefusedError,
+    Entry,
     Head,
     MovedError,
     PassingError,
     blob_id,
+    check_folder,
     check_new,
-    no_folder,
     parts_of,
     seconds,
 )
@@ -85,9 +86,8 @@ class GithubRemote:
         if commit is None:
             raise PublishError(f"{self._url} is empty, and GitHub's API makes no first commit; use --via git")
         root = self._ask("GET", f"git/commits/{commit}")["tree"]["sha"]
-        entries = [entry for folder in folders for entry in self._entries(root, folder)]
-        no_files = [entry["path"] for entry in entries if not entry["mode"].startswith("100")]
-        return Head(commit, new, {entry["path"]: entry["sha"] for entry in entries}, no_files)
+        listings = [self._files(root, folder) for folder in folders]
+        return Head(commit, new, {path: entry for each in listings for path, entry in each.items()})
 
     def read(self, ids: Iterable[str]) -> dict[str, bytes]:
         """As `Remote` says."""
@@ -156,22 +156,19 @@ class GithubRemote:
         there = _content(answer) if answer.is_success else []
         return [str(each["ref"]).removeprefix("refs/heads/") for each in there if isinstance(each, _Content)]
 
-    def _entries(self, root: str, folder: str) -> list[dict[str, Any]]:
-        """What lies below a folder, by whole paths."""
+    def _files(self, root: str, folder: str) -> dict[str, Entry]:
+        """Files, links and submodules that lie below a folder, by whole path; none where the folder is not there."""
         tree = root
         for part in PurePosixPath(folder).parts:
-            below = [entry for entry in self._ask("GET", f"git/trees/{tree}")["tree"] if entry["path"] == part]
-            if not below:
-                return []
-            if below[0]["type"] != "tree":
-                what = no_folder(regular=below[0]["mode"].startswith("100"))
-                raise PublishError(f"{folder}: {part} is {what}; choose another directory")
-            tree = below[0]["sha"]
+            entry = _entries(self._ask("GET", f"git/trees/{tree}")).get(part)
+            if entry is None:
+                return {}
+            check_folder(entry, part, folder)
+            tree = entry.id
         listing = self._ask("GET", f"git/trees/{tree}?recursive=1")
         if listing.get("truncated"):
             raise PublishError(f"{folder} holds more files than GitHub's API lists; use --via git")
-        below = [entry for entry in listing["tree"] if entry["type"] != "tree"]
-        return [{**entry, "path": f"{folder}/{entry['path']}"} for entry in below]
+        return {f"{folder}/{path}": entry for path, entry in _entries(listing).items() if not entry.is_folder}
 
     def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
         parts_of(path)
@@ -219,6 +216,11 @@ def _content(answer: httpx.Response) -> Any:
         return answer.json(object_hook=_Content)
     except ValueError:
         return None
+
+
+def _entries(tree: Mapping[str, Any]) -> dict[str, Entry]:
+    """What an answer about a tree lists, by path."""
+    return {each["path"]: Entry(int(each["mode"], 8), each["sha"]) for each in tree["tree"]}
 
 
 def _repository(url: str) -> str:

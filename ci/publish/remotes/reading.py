@@ -83,12 +83,8 @@ class GitReader:
             found = self._repo.object_store.peel(identity)[1]
             if not isinstance(found, Commit):
                 raise FetchError(f"{commit} is no commit of {self._url}; name one")
-            listed = {path: trees.entries(self._repo.object_store, found.tree, path) for path in paths}
-        return {
-            path: {name: Entry(mode, each.decode()) for name, (mode, each) in entries.items()}
-            for path, entries in listed.items()
-            if entries is not None
-        }
+            listings = {path: trees.entries(self._repo.object_store, found.tree, path) for path in paths}
+        return {path: entries for path, entries in listings.items() if entries is not None}
 
     def bring(self, blobs: Iterable[str]) -> None:
         """Have the content of these blobs at hand. Raises FetchError, or PassingError."""

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Blob, ObjectID, ShaFile, Tree
 
 from ...errors import PublishError
-from .base import no_folder, parts_of
+from .base import Entry, check_folder, parts_of
 
 _FILE, _FOLDER = 0o100644, 0o040000
 
 
-def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, str]:
-    """The blob ids of the files that lie below a folder, by their whole path; none where the folder is not there."""
-    return {path: identity for path, _, identity in _below_all(store, root, folder)}
-
-
-def no_files(store: BaseObjectStore, root: ObjectID, folder: str) -> list[str]:
-    """The paths of those that are links or submodules."""
-    return [path for path, mode, _ in _below_all(store, root, folder) if not stat.S_ISREG(mode)]
-
-
-def entries(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, tuple[int, ObjectID]] | None:
-    """Mode and id of what lies in a folder itself, by name; None where the folder is not there."""
+def files(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, Entry]:
+    """Files, links and submodules that lie below a folder, by whole path; none where the folder is not there."""
     tree = _folder(store, root, folder)
-    if tree is None:
-        return None
-    return {item.path.decode(errors="replace"): (item.mode, item.sha) for item in tree.items()}
+    waiting = [] if tree is None else [(folder, tree)]  # no recursion: it may be deeper than Python's stack
+    listing: dict[str, Entry] = {}
+    while waiting:
+        above, tree = waiting.pop()
+        for name, entry in _entries(tree).items():
+            path = f"{above}/{name}"
+            if entry.is_folder:
+                waiting.append((path, _tree(store, ObjectID(entry.id.encode()))))
+            else:
+                listing[path] = entry
+    return listing
+
+
+def entries(store: BaseObjectStore, root: ObjectID, folder: str) -> dict[str, Entry] | None:
+    """What lies in a folder itself, by name; None where the folder is not there."""
+    tree = _folder(store, root, folder)
+    return None if tree is None else _entries(tree)
+
+
+def _entries(tree: Tree) -> dict[str, Entry]:
+    return {item.path.decode(errors="replace"): Entry(item.mode, item.sha.decode()) for item in tree.items()}
 
 
 def _folder(store: BaseObjectStore, root: ObjectID, folder: str) -> Tree | None:
@@ -38,19 +45,6 @@ def _folder(store: BaseObjectStore, root: ObjectID, folder: str) -> Tree | None:
     for part in PurePosixPath(folder).parts:
         tree = None if tree is None else _below(store, tree, part, folder)
     return tree
-
-
-def _below_all(store: BaseObjectStore, root: ObjectID, folder: str) -> Iterator[tuple[str, int, str]]:
-    tree = _folder(store, root, folder)
-    waiting = [] if tree is None else [(folder, tree)]  # no recursion: it may be deeper than Python's stack
-    while waiting:
-        above, this = waiting.pop()
-        for item in this.items():
-            path = f"{above}/{item.path.decode(errors='replace')}"
-            if stat.S_ISDIR(item.mode):
-                waiting.append((path, _tree(store, item.sha)))
-            else:
-                yield path, item.mode, item.sha.decode()
 
 
 def changed(
@@ -89,14 +83,12 @@ def _below(store: BaseObjectStore, tree: Tree, name: str, folder: str) -> Tree |
     if name.encode() not in tree:
         return None
     mode, identity = tree[name.encode()]
-    if not stat.S_ISDIR(mode):
-        what = no_folder(regular=stat.S_ISREG(mode))
-        raise PublishError(f"{folder}: {name} is {what}; choose another directory")
+    check_folder(Entry(mode, identity.decode()), name, folder)
     return _tree(store, identity)
 
 
 def _tree(store: BaseObjectStore, identity: ObjectID) -> Tree:
-    found = store[identity]
-    if not isinstance(found, Tree):
+    content = store[identity]
+    if not isinstance(content, Tree):
         raise PublishError(f"the data repository is damaged: {identity.decode()} is named as a folder, and is none")
-    return Tree.from_string(found.as_raw_string())  # a copy: an object of the store is not ours to change
+    return Tree.from_string(content.as_raw_string())  # a copy: an object of the store is not ours to change
