@@ -30,30 +30,18 @@ class PublishResult:
     notes: tuple[str, ...] = ()
 
 
-def run(
-    artifact: Path,
-    order: Order,
-    remote: Remote,
-    gate: Gate,
-    *,
-    patience: Patience | None = None,
-    check_only: bool = False,
-) -> PublishResult | None:
-    """Publish, or stop after the gate and give None.
+def run(artifact: Path, order: Order, remote: Remote, gate: Gate, patience: Patience) -> PublishResult:
+    """Publish what the gate lets pass.
 
     Raises PublishError where nothing was published, or nobody can tell; GateError where the gate refuses a file.
     """
-    unknown = [name for name in order.accept if name not in order.batch.cases]
-    if unknown:
-        raise PublishError(
-            f"--accept {unknown[0]}: no such case is to be published; {near(unknown[0], order.batch.cases)}"
-        )
-    publisher, patience = _Publisher(order, remote), patience or Patience()
-    patience.keep_trying(remote.check_access)
-    with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
-        patience.keep_trying(lambda: publisher.counterparts(Path(folder)))
-        _pass(gate, artifact, Path(folder))
-    return None if check_only else patience.keep_trying(publisher.publish, publisher.sent)
+    publisher = _checked(artifact, order, remote, gate, patience)
+    return patience.keep_trying(publisher.publish, publisher.sent)
+
+
+def check(artifact: Path, order: Order, remote: Remote, gate: Gate, patience: Patience) -> None:
+    """Ask the gate alone. Raises PublishError where it cannot be asked, GateError where it refuses a file."""
+    _checked(artifact, order, remote, gate, patience)
 
 
 def look(order: Order, remote: Remote, patience: Patience) -> tuple[Head, Changes]:
@@ -73,12 +61,24 @@ def lines(published: PublishResult, to: str) -> list[str]:
     return [line, *published.notes]
 
 
-def _pass(gate: Gate, artifact: Path, published: Path) -> None:
-    try:
-        gate(artifact, published)
-    except GateError as error:
-        drift = " Where a change is intended: --accept CASE --reason TEXT." if any(published.iterdir()) else ""
-        raise GateError(f"{error}\nNothing was published: the gate refuses the artifact.{drift}") from None
+def _checked(artifact: Path, order: Order, remote: Remote, gate: Gate, patience: Patience) -> _Publisher:
+    """What can publish an artifact that the gate has let pass."""
+    unknown = [name for name in order.accept if name not in order.batch.cases]
+    if unknown:
+        raise PublishError(
+            f"--accept {unknown[0]}: no such case is to be published; {near(unknown[0], order.batch.cases)}"
+        )
+    publisher = _Publisher(order, remote)
+    patience.keep_trying(remote.check_access)
+    with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
+        published = Path(folder)
+        patience.keep_trying(lambda: publisher.counterparts(published))
+        try:
+            gate(artifact, published)
+        except GateError as error:
+            advice = " Where a change is intended: --accept CASE --reason TEXT." if any(published.iterdir()) else ""
+            raise GateError(f"{error}\nNothing was published: the gate refuses the artifact.{advice}") from None
+    return publisher
 
 
 class _Publisher:

@@ -13,14 +13,15 @@ from typing import Annotated
 
 from typing_extensions import Doc
 
+from ..artifact.replay_report import Measure
 from ..catalogue import files
 from ..errors import GtError
 from ..judge import on_machine
 from ..publish.batch import batch
 from ..publish.changes import Order
-from ..publish.propose import Base, Compare, Made, branch_of, propose
+from ..publish.propose import Base, Made, branch_of, propose
 from ..publish.propose import lines as request_lines
-from ..publish.push import Gate, PublishResult, lines, look, run
+from ..publish.push import Gate, PublishResult, check, lines, look, run
 from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
@@ -104,7 +105,7 @@ class Publish(PublishAccess):
         bool, Doc("Push a branch of its own, and open a pull request into the branch (github-api), or print its text.")
     ] = False
 
-    def publish(self, artifact: Path, cases: Path, gate: Gate, compare: Compare) -> Answer:
+    def publish(self, artifact: Path, cases: Path, gate: Gate, compare: Measure) -> Answer:
         """Publish what lies in `artifact`; `gate` raises GateError with everything that speaks against it."""
         if self.accept and not self.reason.strip():
             raise GtError("--accept needs --reason TEXT: why the published image changes")
@@ -114,11 +115,12 @@ class Publish(PublishAccess):
         ci_run = CiRun(self.ci_run or _actions_run(), self.ref, self.sha, self.triggered_by)
         order = Order(parts, reasons, names, ci_run, self.allow_hidden)
         with self.remote(self._branch(order.source)) as remote:
-            if self.pull_request and not self.check_only:
+            if self.check_only:
+                check(artifact, order, remote, gate, self.patience)
+                return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
+            if self.pull_request:
                 return self._propose(artifact, order, remote, gate, compare)
-            result = run(artifact, order, remote, gate, patience=self.patience, check_only=self.check_only)
-        if result is None:
-            return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
+            result = run(artifact, order, remote, gate, self.patience)
         return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
 
     def _branch(self, source: Source) -> str:
@@ -130,7 +132,7 @@ class Publish(PublishAccess):
             say(f"this GT was made from {source.branch}, so it goes to branch {branch}; --branch names another")
         return branch
 
-    def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Compare) -> Answer:
+    def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Measure) -> Answer:
         """The commit, and the pull request: its address, or its text."""
         base = Base(remote, *look(order, remote, self.patience))
         left_out = order.batch.left_out
@@ -140,8 +142,7 @@ class Publish(PublishAccess):
             same = PublishResult(base.head.commit or "", remote.branch, base.plan, news=False)
             return Answer(same.commit, [*lines(same, self.to), *left_out])
         with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
-            result = run(artifact, order, branch, gate, patience=self.patience)
-            assert result is not None  # noqa: S101  # for the type checker: the gate is not asked alone
+            result = run(artifact, order, branch, gate, self.patience)
             proposal = propose(artifact, order, base, branch, Made(result.commit, self.to), compare, self.patience)
         text = proposal.address or f"\n# {proposal.title}\n\n{proposal.text}"
         report = [*lines(result, self.to), *request_lines(result, proposal, remote.branch), *left_out]

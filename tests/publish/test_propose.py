@@ -126,8 +126,7 @@ def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: P
     with hub.serving(), opened(hub.url, "github-api", "main", hub.token) as remote:
         base = Base(remote, *push.look(order, remote, QUICK))
         with opened(hub.url, "github-api", branch_of(order, "main"), hub.token, base="main") as branch:
-            done = push.run(made, order, branch, passes, patience=QUICK)
-            assert done is not None
+            done = push.run(made, order, branch, passes, QUICK)
             proposal = propose(made, order, base, branch, Made(done.commit, hub.url), _never, QUICK)
     assert len(proposal.text) <= LONGEST
     assert re.search(r"\nand \d+ files more\n", proposal.text)

@@ -72,10 +72,7 @@ def go(
 ) -> PublishResult:
     """Publish an artifact."""
     with opened(url, way, branch, token) as remote:
-        made = Order(batch(directory, target, bare=bare), **order)
-        done = push.run(directory, made, remote, gate, patience=patience)
-    assert done is not None
-    return done
+        return push.run(directory, Order(batch(directory, target, bare=bare), **order), remote, gate, patience)
 
 
 @dataclass
