@@ -90,12 +90,6 @@ def measure(report: Reproduction, then: Path, now: Path, compare: Measure) -> No
                 files[name].metrics = dict(values)
 
 
-def values(comparison: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """What `compare` measured of each file against published GT."""
-    files = [file for case in comparison["cases"] for file in case["files"]]
-    return {file["name"]: file["published"]["values"] for file in files if file["published"]}
-
-
 def _case(name: str, then: CaseRecord, old: Manifest, new: Manifest) -> ReproducedCase:
     now = new.cases[name]
     digests = {file.name: file.sha256 for file in now.files}

@@ -11,6 +11,7 @@ from typing import Any
 import dagger
 
 from ..artifact import manifest as manifests
+from ..artifact.replay_report import Metrics
 from ..catalogue.gpus import FOLDERS
 from ..errors import GtError, reading
 from ..plan.generation import now
@@ -65,11 +66,10 @@ async def compare(container: dagger.Container, judged: Judged) -> dagger.Directo
     return (await _ran(container, "compare", judged)).directory(OUT)
 
 
-async def comparison(container: dagger.Container, judged: Judged) -> dict[str, Any]:
-    """The comparison alone, for whoever needs no report. Raises GtError."""
-    result = (await compare(container, judged)).file(on_machine.COMPARISON)
-    content: dict[str, Any] = json.loads(await result.contents())
-    return content
+async def against(container: dagger.Container, artifact: dagger.Directory, published: Path) -> dict[str, Metrics]:
+    """How much files differ from published ones of their names, for whoever needs no report. Raises GtError."""
+    result = await compare(container, Judged(artifact, published=transfer.folder(published)))
+    return on_machine.metrics(json.loads(await result.file(on_machine.COMPARISON).contents()))
 
 
 async def diverge(

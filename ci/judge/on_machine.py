@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..artifact import manifest as manifests
+from ..artifact.replay_report import Metrics
 from ..catalogue.gpus import FOLDERS
 from ..errors import GateError, GtError, printable
 from ..words import are, counted
@@ -44,10 +45,10 @@ def check(spec: Spec) -> dict[str, Any]:
         return result
 
 
-def against(artifact: Path, published: Path) -> dict[str, Any]:
-    """The comparison with a folder of published images, for whoever needs no report. Raises GtError."""
+def against(artifact: Path, published: Path) -> dict[str, Metrics]:
+    """How much files differ from published ones of their names, for whoever needs no report. Raises GtError."""
     with tempfile.TemporaryDirectory(prefix="gt-compare-") as folder:
-        return compare({"artifact": str(artifact), "published": str(published)}, Path(folder))
+        return metrics(compare({"artifact": str(artifact), "published": str(published)}, Path(folder)))
 
 
 def compare(spec: Spec, out: Path) -> dict[str, Any]:
@@ -105,6 +106,12 @@ def validate(what: Command, spec: Spec, artifact: Path, published: Path | None) 
         manifests.read(artifact)
     for path in (published and [*published.glob(manifests.NAME), *published.glob(f"*/{manifests.NAME}")]) or []:
         manifests.read(path.parent)
+
+
+def metrics(comparison: Mapping[str, Any]) -> dict[str, Metrics]:
+    """What a comparison measured of each file against the published one."""
+    files = [file for case in comparison["cases"] for file in case["files"]]
+    return {file["name"]: file["published"]["values"] for file in files if file["published"]}
 
 
 def passed(result: Mapping[str, Any]) -> list[str]:

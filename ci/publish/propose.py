@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..artifact import manifest as manifests
+from ..artifact.replay_report import Measure, Metrics
 from ..artifact.summary import plain, row
 from ..errors import PublishError
 from ..words import counted
@@ -21,10 +21,6 @@ from .fetch.lock import LockedFile, commit_line, file_line
 from .push import PublishResult
 from .remotes.base import Head, Remote
 from .retry import Patience
-
-Compare = Callable[[Path, Path], Mapping[str, Any]]  # artifact, published files of the same names; gives compare.json
-
-Values = Mapping[str, float | None]
 
 COLUMNS = ("case", "file", "change", "SSIM", "PSNR", "mean abs diff", "before", "after")
 MEASURES = ("ssim", "psnr", "mean_abs_diff")
@@ -66,7 +62,7 @@ def branch_of(order: Order, base: str) -> str:
 
 
 def propose(
-    artifact: Path, order: Order, base: Base, branch: Remote, made: Made, compare: Compare, patience: Patience
+    artifact: Path, order: Order, base: Base, branch: Remote, made: Made, compare: Measure, patience: Patience
 ) -> Proposal:
     """Say what a commit changes, and open the request where that can be done.
 
@@ -80,9 +76,9 @@ def propose(
         for path, content in images.items():
             if PurePosixPath(path).name != manifests.NAME:
                 Path(folder, PurePosixPath(path).name).write_bytes(content)
-        measured = _measured(compare(artifact, Path(folder))) if any(Path(folder).iterdir()) else {}
+        metrics = compare(artifact, Path(folder)) if any(Path(folder).iterdir()) else {}
     title, _, origin = message(order, base.plan).partition("\n")
-    rows = list(_rows(order, base, made, measured))
+    rows = list(_rows(order, base, made, metrics))
     text = _text(origin, rows, list(_moves(base, made.commit, before)), base.remote.branch)
     try:
         patience = replace(patience, nothing="no pull request was opened")
@@ -101,13 +97,7 @@ def lines(result: PublishResult, proposal: Proposal, base: str) -> list[str]:
     return [f"open a pull request of branch {result.branch} into {base} with the text above"]
 
 
-def _measured(comparison: Mapping[str, Any]) -> dict[str, Values]:
-    """The measures of each file that was compared."""
-    files = [file for case in comparison["cases"] for file in case["files"]]
-    return {file["name"]: file["published"]["values"] for file in files if file["published"]}
-
-
-def _rows(order: Order, base: Base, made: Made, measured: Mapping[str, Values]) -> Iterator[str]:
+def _rows(order: Order, base: Base, made: Made, metrics: Mapping[str, Metrics]) -> Iterator[str]:
     """A row of the table for each file, worst first: what changed, what is new, what goes."""
     plan = base.plan
     for change, cases in (("changed", plan.changed), ("new", plan.new)):
@@ -115,7 +105,7 @@ def _rows(order: Order, base: Base, made: Made, measured: Mapping[str, Values]) 
             for case in (name for name in cases if name in held):
                 why = f"{change}: {order.accept[case]}" if case in plan.changed else change
                 for name in (name for name in held[case] if f"{folder}/{name}" in plan.files):
-                    path, values = f"{folder}/{name}", measured.get(name, {})
+                    path, values = f"{folder}/{name}", metrics.get(name, {})
                     numbers = [_number(values.get(key)) if values else "" for key in MEASURES]
                     old = _picture(made.url, base.head.commit, path) if path in base.head.files else ""
                     new = _picture(made.url, made.commit, path)

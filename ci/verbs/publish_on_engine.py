@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 
+from ..artifact.replay_report import Metrics
 from ..errors import PublishError
 from ..judge import on_engine
 from ..publish.remotes.address import is_path, parts_of_url
@@ -60,9 +60,8 @@ class PublishOnEngine(InImage, FromEngine, Publish):
             directory = transfer.folder(published) if any(published.iterdir()) else None
             await on_engine.gate(judge, on_engine.Judged(self.artifact.directory, published=directory))
 
-        async def compare(_: Path, published: Path) -> dict[str, Any]:
-            judged = on_engine.Judged(self.artifact.directory, published=transfer.folder(published))
-            return await on_engine.comparison(judge, judged)
+        async def compare(_: Path, published: Path) -> dict[str, Metrics]:
+            return await on_engine.against(judge, self.artifact.directory, published)
 
         verb = replace(self, token=None if self.token is None else await self.token.plain())
         answer = await anyio.to_thread.run_sync(

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +15,7 @@ from ..artifact import folder
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..artifact.replay import Again, Ground, again, serving_of
-from ..artifact.replay_report import Metrics, measure, reproduction, values
+from ..artifact.replay_report import Metrics, measure, reproduction
 from ..errors import GtError
 from ..judge import on_machine as judge
 from ..plan import host
@@ -79,7 +78,7 @@ class ReproduceOnMachine(Reproduce):
             output = scratch / "gt" if self.output is None else self.output.path
             new = self._generate(plan, scratch, output)
             report = reproduction(manifest, plan, new)
-            measure(report, manifests.folder_of(self.artifact.path), output, partial(_measured, scratch / "comparison"))
+            measure(report, manifests.folder_of(self.artifact.path), output, _measured)
         if self.json_file is not None:
             write_text(self.json_file, report.model_dump_json(indent=1) + "\n")
         return Answer(lines=list(report.lines()), bad=not report.identical)
@@ -99,9 +98,9 @@ class ReproduceOnMachine(Reproduce):
         return outcome.manifest
 
 
-def _measured(scratch: Path, now: Path, then: Path) -> Mapping[str, Metrics]:
+def _measured(now: Path, then: Path) -> Mapping[str, Metrics]:
     try:
-        return values(judge.compare({"artifact": str(now), "published": str(then)}, scratch))
+        return judge.against(now, then)
     except GtError as error:
         say(f"how much files differ is not measured: {error}")
         return {}

@@ -15,7 +15,7 @@ from typing_extensions import Doc
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..artifact.replay import Ground, again, serving_of
-from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction, values
+from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
 from ..run import recipes, runner, transfer
@@ -73,8 +73,7 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
 
 async def _measure(report: Reproduction, old: Path, new: Path, container: dagger.Container) -> None:
     async def compare(now: Path, then: Path) -> Mapping[str, Metrics]:
-        judged = judge.Judged(transfer.folder(now), published=transfer.folder(then))
-        return values(await judge.comparison(container, judged))
+        return await judge.against(container, transfer.folder(now), then)
 
     await anyio.to_thread.run_sync(measure, report, old, new, lambda *folders: anyio.from_thread.run(compare, *folders))
 
