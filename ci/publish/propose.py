@@ -18,7 +18,6 @@ from ..errors import PublishError
 from ..words import counted
 from .changes import Changes, Order, message
 from .fetch.lock import LockedFile, commit_line, file_line
-from .push import PublishResult
 from .remotes.base import Head, Remote
 from .retry import Patience
 
@@ -33,6 +32,7 @@ WIDTH = 160  # pixels of a picture in the table
 class Base:
     """The branch that a request is for, as it was looked at, and what changes there."""
 
+    url: str
     remote: Remote
     head: Head
     plan: Changes
@@ -47,14 +47,6 @@ class Proposal:
     address: str | None = None
 
 
-@dataclass(frozen=True)
-class Made:
-    """The commit that is proposed, and the address of its repository."""
-
-    commit: str
-    url: str
-
-
 def branch_of(order: Order, base: str) -> str:
     """The name of the branch for a request: one artifact that goes into the same folders has one branch."""
     words = "\n".join([order.batch.digest, *sorted(order.batch.folders), base])
@@ -62,7 +54,7 @@ def branch_of(order: Order, base: str) -> str:
 
 
 def propose(
-    artifact: Path, order: Order, base: Base, branch: Remote, made: Made, compare: Measure, patience: Patience
+    artifact: Path, order: Order, base: Base, branch: Remote, commit: str, compare: Measure, patience: Patience
 ) -> Proposal:
     """Say what a commit changes, and open the request where that can be done.
 
@@ -72,32 +64,25 @@ def propose(
     contents = patience.keep_trying(lambda: base.remote.read(set(ids.values())))
     before = {path: contents[identity] for path, identity in ids.items()}
     with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
-        images = {path: content for path, content in before.items() if base.plan.files[path] is not None}
-        for path, content in images.items():
-            if PurePosixPath(path).name != manifests.NAME:
-                Path(folder, PurePosixPath(path).name).write_bytes(content)
+        for path, content in before.items():
+            name = PurePosixPath(path).name
+            if name != manifests.NAME and base.plan.files[path] is not None:
+                Path(folder, name).write_bytes(content)
         metrics = compare(artifact, Path(folder)) if any(Path(folder).iterdir()) else {}
     title, _, origin = message(order, base.plan).partition("\n")
-    rows = list(_rows(order, base, made, metrics))
-    text = _text(origin, rows, list(_moves(base, made.commit, before)), base.remote.branch)
+    rows = list(_rows(order, base, commit, metrics))
+    text = _text(origin, rows, list(_moves(base, commit, before)), base.remote.branch)
     try:
         patience = replace(patience, nothing="no pull request was opened")
         address = patience.keep_trying(lambda: branch.propose(base.remote.branch, title, text))
     except PublishError as error:
         raise PublishError(
-            f"branch {branch.branch} holds commit {made.commit}, but the request was not opened: {error}"
+            f"branch {branch.branch} holds commit {commit}, but the request was not opened: {error}"
         ) from error
     return Proposal(title, text, address)
 
 
-def lines(result: PublishResult, proposal: Proposal, base: str) -> list[str]:
-    """What is to be done with it, for a person."""
-    if proposal.address:
-        return [f"the pull request into {base} is {proposal.address}"]
-    return [f"open a pull request of branch {result.branch} into {base} with the text above"]
-
-
-def _rows(order: Order, base: Base, made: Made, metrics: Mapping[str, Metrics]) -> Iterator[str]:
+def _rows(order: Order, base: Base, commit: str, metrics: Mapping[str, Metrics]) -> Iterator[str]:
     """A row of the table for each file, worst first: what changed, what is new, what goes."""
     plan = base.plan
     for change, cases in (("changed", plan.changed), ("new", plan.new)):
@@ -107,12 +92,12 @@ def _rows(order: Order, base: Base, made: Made, metrics: Mapping[str, Metrics]) 
                 for name in (name for name in held[case] if f"{folder}/{name}" in plan.files):
                     path, values = f"{folder}/{name}", metrics.get(name, {})
                     numbers = [_number(values.get(key)) if values else "" for key in MEASURES]
-                    old = _picture(made.url, base.head.commit, path) if path in base.head.files else ""
-                    new = _picture(made.url, made.commit, path)
+                    old = _picture(base.url, base.head.commit, path) if path in base.head.files else ""
+                    new = _picture(base.url, commit, path)
                     yield row((plain(case), plain(name), plain(why), *numbers, old, new))
     for path in (path for path, content in plan.files.items() if content is None):
         name = PurePosixPath(path).name
-        yield row(("", plain(name), "removed", "", "", "", _picture(made.url, base.head.commit, path), ""))
+        yield row(("", plain(name), "removed", "", "", "", _picture(base.url, base.head.commit, path), ""))
 
 
 def _number(value: float | None) -> str:

@@ -19,8 +19,7 @@ from ..errors import GtError
 from ..judge import on_machine
 from ..publish.batch import batch
 from ..publish.changes import Order
-from ..publish.propose import Base, Made, branch_of, propose
-from ..publish.propose import lines as request_lines
+from ..publish.propose import Base, branch_of, propose
 from ..publish.push import Gate, PublishResult, check, lines, look, run
 from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
@@ -134,7 +133,7 @@ class Publish(PublishAccess):
 
     def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Measure) -> Answer:
         """The commit, and the pull request: its address, or its text."""
-        base = Base(remote, *look(order, remote, self.patience))
+        base = Base(self.to, remote, *look(order, remote, self.patience))
         left_out = order.batch.left_out
         if base.head.new:
             raise GtError(f"there is no branch {remote.branch} in {self.to} to open a pull request into; make it first")
@@ -143,10 +142,14 @@ class Publish(PublishAccess):
             return Answer(same.commit, [*lines(same, self.to), *left_out])
         with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
             result = run(artifact, order, branch, gate, self.patience)
-            proposal = propose(artifact, order, base, branch, Made(result.commit, self.to), compare, self.patience)
-        text = proposal.address or f"\n# {proposal.title}\n\n{proposal.text}"
-        report = [*lines(result, self.to), *request_lines(result, proposal, remote.branch), *left_out]
-        return Answer(f"{result.commit}\n{text}", report)
+            proposal = propose(artifact, order, base, branch, result.commit, compare, self.patience)
+        if proposal.address is None:
+            text = f"\n# {proposal.title}\n\n{proposal.text}"
+            advice = f"open a pull request of branch {branch.branch} into {remote.branch} with the text above"
+        else:
+            text = proposal.address
+            advice = f"the pull request into {remote.branch} is {proposal.address}"
+        return Answer(f"{result.commit}\n{text}", [*lines(result, self.to), advice, *left_out])
 
 
 class PublishOnMachine(Publish):

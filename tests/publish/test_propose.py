@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from ci.publish import push
 from ci.publish.batch import batch
 from ci.publish.changes import Order
-from ci.publish.propose import LONGEST, Base, Made, _picture, branch_of, propose
+from ci.publish.propose import LONGEST, Base, _picture, branch_of, propose
 from ci.publish.remotes.opening import opened
 from tests.conftest import Gt
 from tests.publish.fetch.conftest import Consumer
@@ -124,10 +124,10 @@ def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: P
     made = artifact(tmp_path / "gt", {f"case_{number:04}": b"%d" % number for number in range(600)})
     order = Order(batch(made, DIRECTORY))
     with hub.serving(), opened(hub.url, "github-api", "main", hub.token) as remote:
-        base = Base(remote, *push.look(order, remote, QUICK))
+        base = Base(hub.url, remote, *push.look(order, remote, QUICK))
         with opened(hub.url, "github-api", branch_of(order, "main"), hub.token, base="main") as branch:
             done = push.run(made, order, branch, passes, QUICK)
-            proposal = propose(made, order, base, branch, Made(done.commit, hub.url), _never, QUICK)
+            proposal = propose(made, order, base, branch, done.commit, _never, QUICK)
     assert len(proposal.text) <= LONGEST
     assert re.search(r"\nand \d+ files more\n", proposal.text)
     assert re.search(r"\n … and \d+ lines more\n", proposal.text)
