@@ -151,6 +151,11 @@ def _reason(error: OSError | ValueError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def one_line(text: str) -> str:
+    """The printable text with one space in place of all white space: what a caller wrote looks like no line of ours."""
+    return printable(" ".join(text.split()))
+
+
 def printable(text: str) -> str:
     """The text on one line, for a terminal, XML, Markdown or a commit message.
 

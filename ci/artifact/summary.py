@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from ..errors import ArtifactError, printable
+from ..errors import ArtifactError, one_line
 from ..words import counted
 from .manifest import Manifest
 from .records import CaseRecord
@@ -70,6 +70,4 @@ def row(cells: Iterable[str]) -> str:
 
 def plain(text: str) -> str:
     """Text that Markdown shows as it is: what a log says may neither break the table nor become a link or an image."""
-    return re.sub(
-        r"([\\`*_{}\[\]<>()#&|~!$@:]|(?<=www)\.)", r"\\\1", " ".join(printable(text).split()), flags=re.IGNORECASE
-    )
+    return re.sub(r"([\\`*_{}\[\]<>()#&|~!$@:]|(?<=www)\.)", r"\\\1", one_line(text), flags=re.IGNORECASE)

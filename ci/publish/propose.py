@@ -16,9 +16,10 @@ from ..artifact.replay_report import Measure, Metrics
 from ..artifact.summary import plain, row
 from ..errors import PublishError
 from ..words import counted
-from .changes import Changes, Order, message
+from .changes import Changes, Order
 from .fetch.lock import LockedFile, commit_line, file_line
-from .remotes.base import Head, Remote
+from .message import message
+from .remotes.base import Remote
 from .retry import Patience
 
 COLUMNS = ("case", "file", "change", "SSIM", "PSNR", "mean abs diff", "before", "after")
@@ -34,7 +35,6 @@ class Base:
 
     url: str
     remote: Remote
-    head: Head
     plan: Changes
 
 
@@ -60,7 +60,8 @@ def propose(
 
     Raises PublishError where the server does not take it; the branch holds the commit all the same.
     """
-    ids = {path: base.head.files[path] for path in base.plan.files if path in base.head.files}
+    head = base.plan.head
+    ids = {path: head.files[path] for path in base.plan.files if path in head.files}
     contents = patience.keep_trying(lambda: base.remote.read(set(ids.values())))
     before = {path: contents[identity] for path, identity in ids.items()}
     with tempfile.TemporaryDirectory(prefix="gt-published-") as folder:
@@ -84,7 +85,7 @@ def propose(
 
 def _rows(order: Order, base: Base, commit: str, metrics: Mapping[str, Metrics]) -> Iterator[str]:
     """A row of the table for each file, worst first: what changed, what is new, what goes."""
-    plan = base.plan
+    plan, head = base.plan, base.plan.head
     for change, cases in (("changed", plan.changed), ("new", plan.new)):
         for folder, held in order.batch.folders.items():
             for case in (name for name in cases if name in held):
@@ -92,12 +93,12 @@ def _rows(order: Order, base: Base, commit: str, metrics: Mapping[str, Metrics])
                 for name in (name for name in held[case] if f"{folder}/{name}" in plan.files):
                     path, values = f"{folder}/{name}", metrics.get(name, {})
                     numbers = [_number(values.get(key)) if values else "" for key in MEASURES]
-                    old = _picture(base.url, base.head.commit, path) if path in base.head.files else ""
+                    old = _picture(base.url, head.commit, path) if path in head.files else ""
                     new = _picture(base.url, commit, path)
                     yield row((plain(case), plain(name), plain(why), *numbers, old, new))
     for path in (path for path, content in plan.files.items() if content is None):
         name = PurePosixPath(path).name
-        yield row(("", plain(name), "removed", "", "", "", _picture(base.url, base.head.commit, path), ""))
+        yield row(("", plain(name), "removed", "", "", "", _picture(base.url, head.commit, path), ""))
 
 
 def _number(value: float | None) -> str:
@@ -129,7 +130,7 @@ def _page(url: str) -> tuple[str, tuple[str, str]] | None:
 
 def _moves(base: Base, commit: str, before: Mapping[str, bytes]) -> Iterator[str]:
     """The lines that change in the lock file of whoever follows the branch and fetches these files, as a diff."""
-    yield f"-{commit_line(base.head.commit or '')}"
+    yield f"-{commit_line(base.plan.head.commit or '')}"
     yield f"+{commit_line(commit)}"
     for path, content in sorted(base.plan.files.items()):
         if PurePosixPath(path).name == manifests.NAME:

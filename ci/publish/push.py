@@ -10,8 +10,9 @@ from pathlib import Path
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
-from .changes import Changes, Order, changes, looked_at, message, published_manifest
+from .changes import Changes, Order, changes, looked_at, published_manifest
 from .merge import merge
+from .message import message
 from .remotes.base import CommitRefusedError, Head, MovedError, Remote, blob_id
 from .retry import Patience
 
@@ -44,11 +45,11 @@ def check(artifact: Path, order: Order, remote: Remote, gate: Gate, patience: Pa
     _checked(artifact, order, remote, gate, patience)
 
 
-def look(order: Order, remote: Remote, patience: Patience) -> tuple[Head, Changes]:
+def look(order: Order, remote: Remote, patience: Patience) -> Changes:
     """What publishing would change as the branch is now. Raises PublishError where it would be refused."""
     publisher = _Publisher(order, remote)
     head = patience.keep_trying(publisher.head)
-    return head, patience.keep_trying(lambda: publisher.plan(head))
+    return patience.keep_trying(lambda: publisher.plan(head))
 
 
 def lines(published: PublishResult, to: str) -> list[str]:
@@ -122,7 +123,7 @@ class _Publisher:
         self._sent = ""
         plan = self.plan(head)
         if not plan.files:
-            return self._nothing_new(head, plan)
+            return self._nothing_new(plan)
         commit = self._remote.make(head, plan.files, message(self._order, plan))
         self._tried[commit], self._sent = plan, commit
         try:
@@ -141,7 +142,8 @@ class _Publisher:
             raise PublishError("\n".join([*_HIDDEN, *plan.hidden]))
         return plan
 
-    def _nothing_new(self, head: Head, plan: Changes) -> PublishResult:
+    def _nothing_new(self, plan: Changes) -> PublishResult:
+        head = plan.head
         assert head.commit is not None  # noqa: S101  # an empty repository lacks every file
         notes: tuple[str, ...] = ()
         if head.new:

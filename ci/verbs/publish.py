@@ -133,12 +133,12 @@ class Publish(PublishAccess):
 
     def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Measure) -> Answer:
         """The commit, and the pull request: its address, or its text."""
-        base = Base(self.to, remote, *look(order, remote, self.patience))
+        base = Base(self.to, remote, look(order, remote, self.patience))
         left_out = order.batch.left_out
-        if base.head.new:
+        if base.plan.head.new:
             raise GtError(f"there is no branch {remote.branch} in {self.to} to open a pull request into; make it first")
         if not base.plan.files:
-            same = PublishResult(base.head.commit or "", remote.branch, base.plan, news=False)
+            same = PublishResult(base.plan.head.commit or "", remote.branch, base.plan, news=False)
             return Answer(same.commit, [*lines(same, self.to), *left_out])
         with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
             result = run(artifact, order, branch, gate, self.patience)

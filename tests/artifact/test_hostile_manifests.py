@@ -37,8 +37,9 @@ from ci.catalogue.files import CASES, Catalogue
 from ci.errors import GtError
 from ci.plan.host import Host
 from ci.publish.batch import batch
-from ci.publish.changes import Order, changes, message, published_manifest
+from ci.publish.changes import Order, changes, published_manifest
 from ci.publish.merge import merge
+from ci.publish.message import message
 from ci.publish.remotes.base import Entry, Head, parts_of
 from tests.support.publishers import artifact, write
 from tests.support.records import DIGEST

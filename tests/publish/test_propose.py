@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from ci.artifact.replay_report import Metrics
 from ci.publish import push
 from ci.publish.batch import batch
 from ci.publish.changes import Order
@@ -124,7 +125,7 @@ def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: P
     made = artifact(tmp_path / "gt", {f"case_{number:04}": b"%d" % number for number in range(600)})
     order = Order(batch(made, DIRECTORY))
     with hub.serving(), opened(hub.url, "github-api", "main", hub.token) as remote:
-        base = Base(hub.url, remote, *push.look(order, remote, QUICK))
+        base = Base(hub.url, remote, push.look(order, remote, QUICK))
         with opened(hub.url, "github-api", branch_of(order, "main"), hub.token, base="main") as branch:
             done = push.run(made, order, branch, passes, QUICK)
             proposal = propose(made, order, base, branch, done.commit, _never, QUICK)
@@ -133,7 +134,7 @@ def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: P
     assert re.search(r"\n … and \d+ lines more\n", proposal.text)
 
 
-def _never(made: Path, published: Path) -> dict[str, object]:
+def _never(made: Path, published: Path) -> dict[str, Metrics]:
     raise AssertionError("nothing is there to compare with")
 
 

@@ -118,6 +118,22 @@ def test_a_case_whose_file_has_a_new_name_takes_the_old_one_away(place: Place, t
     assert {name for name in place.files() if "/a_" in name} == {f"{FOLDER}/a_2gpu.png"}
 
 
+def test_a_file_that_one_case_gives_up_and_another_takes_stays(path: Place, tmp_path: Path) -> None:
+    path.publish(artifact(tmp_path / "one", {"a": b"a"}))
+    taken = artifact(tmp_path / "two", {"a": b"new a", "b": b"b"})
+    manifest = Manifest.model_validate_json((taken / NAME).read_text())
+    names = {"a": ("a_2gpu.png", b"new a"), "b": ("a_1gpu.png", b"a")}
+    cases = {
+        case: manifest.cases[case].model_copy(update={"files": [file_record(name, content)]})
+        for case, (name, content) in names.items()
+    }
+    write(taken, manifest.model_copy(update={"cases": cases}))
+    for name, content in names.values():
+        (taken / name).write_bytes(content)
+    path.publish(taken, accept={"a": "two GPUs now"})
+    assert {name: path.files()[f"{FOLDER}/{name}"] for name in ("a_1gpu.png", "a_2gpu.png")} == dict(names.values())
+
+
 def of_kinds(folder: Path, contents: dict[str, tuple[str, bytes]]) -> Path:
     """An artifact whose cases were made on these GPU kinds."""
     made = artifact(folder, {name: content for name, (_, content) in contents.items()})
