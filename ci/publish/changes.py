@@ -45,7 +45,7 @@ class Changes:
     changed: list[str] = field(default_factory=list)
     identical: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)  # a line for each change that nobody has agreed to
+    refusals: list[str] = field(default_factory=list)  # a line for each change that nobody has agreed to
     hidden: list[str] = field(default_factory=list)  # a line for each file that its GPU kind's folder hides
     notes: list[str] = field(default_factory=list)  # what else a user may not expect
 
@@ -55,14 +55,14 @@ class Changes:
             self.files[path] = content
 
 
-def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], first: Head) -> Changes:
+def changes(order: Order, head: Head, published: Mapping[str, Manifest], first: Head) -> Changes:
     """Compare a batch with the head; `published` holds each folder's manifest, `first` the head that was seen first.
 
     Raises PublishError for files that are one where upper and lower case are the same.
     """
     plan = Changes(head)
     for folder, cases in order.batch.folders.items():
-        manifest = published[folder]
+        manifest = published.get(folder)
         records = {} if manifest is None else manifest.cases
         accepted: dict[str, Accepted] = {}
         for name, files in cases.items():
@@ -72,7 +72,7 @@ def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], 
             group.append(name)
             if replaced:
                 refusal = _refusal(name, folder, replaced, order, first)
-                plan.refused += [refusal] if refusal else []
+                plan.refusals += [refusal] if refusal else []
                 accepted[name] = Accepted(reason=one_line(order.accept.get(name, "")), replaced=replaced)
         retired = [] if order.known is None else sorted(records.keys() - set(order.known) - order.batch.cases)
         plan.removed += retired
@@ -89,7 +89,7 @@ def changes(order: Order, head: Head, published: Mapping[str, Manifest | None], 
     return plan
 
 
-def looked_at(batch: Batch) -> list[str]:
+def folders_of(batch: Batch) -> list[str]:
     """The folders that matter for a batch: its own, the directory above them, and what readers look into before.
 
     Upstream's readers take official GT before native.
@@ -170,10 +170,8 @@ def _refusal(name: str, folder: str, replaced: Mapping[str, str], order: Order, 
     return None
 
 
-def published_manifest(folder: str, content: bytes | None) -> Manifest | None:
+def published_manifest(folder: str, content: bytes) -> Manifest:
     """The manifest of a folder, from its content. Raises PublishError for one that this version cannot read."""
-    if content is None:
-        return None
     try:
         return manifests.parse(content, f"{folder}/{manifests.NAME} in the data repository")
     except ArtifactError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
 from ..errors import GateError, PublishError, near
-from .changes import Changes, Order, changes, looked_at, published_manifest
+from .changes import Changes, Order, changes, folders_of, published_manifest
 from .merge import merge
 from .message import message
 from .remotes.base import CommitRefusedError, Head, MovedError, Remote, blob_id
@@ -86,8 +86,8 @@ class _Publisher:
     def __init__(self, order: Order, remote: Remote) -> None:
         self._order, self._remote = order, remote
         self._first: Head | None = None
-        self._looked: Head | None = None  # what the first try starts from
-        self._tried: dict[str, Changes] = {}
+        self._start: Head | None = None  # of the first try
+        self._attempts: dict[str, Changes] = {}  # by commit
         self._sent = ""  # the commit of which nobody knows yet whether the server took it
 
     def sent(self) -> str:
@@ -96,7 +96,7 @@ class _Publisher:
 
     def counterparts(self, folder: Path) -> None:
         """Write what is published under the names of the batch's files, but for cases whose change is accepted."""
-        head = self._looked = self.head()
+        head = self._start = self.head()
         ids: dict[str, str] = {}
         for path, cases in self._order.batch.folders.items():
             names = [file for name, files in cases.items() if name not in self._order.accept for file in files]
@@ -106,26 +106,26 @@ class _Publisher:
             if contents[identity].startswith(LFS):
                 raise PublishError(f"{name} lies in Git LFS, which is not supported; publish to a directory without it")
             (folder / name).write_bytes(contents[identity])
-        merged: Manifest | None = None
+        whole: Manifest | None = None
         for path, manifest in self._manifests(head).items():
-            if manifest is not None:
-                finished = [name for name in self._order.batch.folders[path] if _is_finished(manifest, name)]
-                merged = merge(merged, manifest, finished)
-        if merged is not None:
-            (folder / manifests.NAME).write_text(merged.text(), encoding="utf-8")
+            records, cases = manifest.cases, self._order.batch.folders[path]
+            names = [name for name in cases if name in records and records[name].status == "ok"]
+            whole = merge(whole, manifest, names)
+        if whole is not None:
+            (folder / manifests.NAME).write_text(whole.text(), encoding="utf-8")
 
     def publish(self) -> PublishResult:
         """One try; the first starts from what was looked at before the gate. If that moved, the server says so."""
-        head, self._looked = self._looked or self.head(), None
-        landed = next((commit for commit in self._tried if self._remote.holds(commit)), None)
-        if landed is not None:
-            return self._read_back(landed, head)
+        head, self._start = self._start or self.head(), None
+        for commit in self._attempts:
+            if self._remote.holds(commit):
+                return self._read_back(commit, head)
         self._sent = ""
         plan = self.plan(head)
         if not plan.files:
             return self._nothing_new(plan)
         commit = self._remote.make(head, plan.files, message(self._order, plan))
-        self._tried[commit], self._sent = plan, commit
+        self._attempts[commit], self._sent = plan, commit
         try:
             self._remote.advance(head, commit)
         except (MovedError, CommitRefusedError):
@@ -136,8 +136,8 @@ class _Publisher:
     def plan(self, head: Head) -> Changes:
         """What is to change. Raises PublishError where nobody has agreed to it."""
         plan = changes(self._order, head, self._manifests(head), self._first or head)
-        if plan.refused:
-            raise PublishError("\n".join([*_REFUSED, *plan.refused]))
+        if plan.refusals:
+            raise PublishError("\n".join([*_REFUSED, *plan.refusals]))
         if plan.hidden and not self._order.allow_hidden:
             raise PublishError("\n".join([*_HIDDEN, *plan.hidden]))
         return plan
@@ -155,17 +155,18 @@ class _Publisher:
         """Compare what the server holds now with what was sent."""
         if not self._remote.holds(commit):
             raise MovedError(f"the server took commit {commit}, but the branch does not hold it")
-        plan = self._tried[commit]
+        plan = self._attempts[commit]
         ids = {path: None if content is None else blob_id(content) for path, content in plan.files.items()}
-        other = sorted(path for path, identity in ids.items() if head.files.get(path) != identity)
-        if other and head.commit == commit:
-            raise PublishError(f"the server holds commit {commit}, but with other files: {', '.join(other)}")
-        notes = tuple(f"{path} was changed since by commit {head.commit}" for path in other if not _is_manifest(path))
-        return PublishResult(commit, self._remote.branch, plan, news=True, notes=(*plan.hidden, *plan.notes, *notes))
+        others = sorted(path for path, identity in ids.items() if head.files.get(path) != identity)
+        if others and head.commit == commit:
+            raise PublishError(f"the server holds commit {commit}, but with other files: {', '.join(others)}")
+        images = [path for path in others if not path.endswith(f"/{manifests.NAME}")]
+        notes = [*plan.hidden, *plan.notes, *(f"{path} was changed since by commit {head.commit}" for path in images)]
+        return PublishResult(commit, self._remote.branch, plan, news=True, notes=tuple(notes))
 
     def head(self) -> Head:
         """The branch as it is now. Raises PublishError where what is to be written is no file there."""
-        head = self._remote.head(looked_at(self._order.batch))
+        head = self._remote.head(folders_of(self._order.batch))
         for folder, cases in self._order.batch.folders.items():
             for name in (manifests.NAME, *(file for files in cases.values() for file in files)):
                 entry = head.entries.get(f"{folder}/{name}")
@@ -177,13 +178,12 @@ class _Publisher:
         self._first = self._first or head
         return head
 
-    def _manifests(self, head: Head) -> Mapping[str, Manifest | None]:
-        paths = {folder: head.files.get(f"{folder}/{manifests.NAME}") for folder in self._order.batch.folders}
-        contents = self._remote.read({identity for identity in paths.values() if identity is not None})
-        return {
-            folder: published_manifest(folder, None if identity is None else contents[identity])
-            for folder, identity in paths.items()
-        }
+    def _manifests(self, head: Head) -> Mapping[str, Manifest]:
+        """The published manifests by folder."""
+        paths = {folder: f"{folder}/{manifests.NAME}" for folder in self._order.batch.folders}
+        ids = {folder: head.files[path] for folder, path in paths.items() if path in head.files}
+        contents = self._remote.read(set(ids.values()))
+        return {folder: published_manifest(folder, contents[identity]) for folder, identity in ids.items()}
 
 
 _HIDDEN = (
@@ -194,11 +194,3 @@ _REFUSED = (
     "a published image changes only where that is intended; nothing was published.",
     "Look at the images, then: --accept CASE --reason TEXT for each of these cases:",
 )
-
-
-def _is_finished(manifest: Manifest, case: str) -> bool:
-    return case in manifest.cases and manifest.cases[case].status == "ok"
-
-
-def _is_manifest(path: str) -> bool:
-    return path.endswith(f"/{manifests.NAME}")

@@ -194,11 +194,11 @@ def write_over(place: Path, good: Manifest) -> None:
         attempt(lambda: verdict(Path(scratch)))
 
 
-def publish(parcel: Any, head: Head, there: bytes | None = None) -> None:
+def publish(parcel: Any, head: Head, text: bytes | None = None) -> None:
     """What would be published, where nothing is."""
     order = Order(parcel, dict.fromkeys(parcel.cases, "x\ny"), {OFFICIAL})
-    held = dict.fromkeys(parcel.folders, published_manifest("x", there))
-    result = attempt(lambda: changes(order, head, held, head))
+    published = {} if text is None else dict.fromkeys(parcel.folders, published_manifest("x", text))
+    result = attempt(lambda: changes(order, head, published, head))
     if result is not None:
         for path in result.files:  # type: ignore[attr-defined]
             parts_of(path)
