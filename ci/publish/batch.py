@@ -30,7 +30,7 @@ class Batch:
     digest: str  # of the manifest as it was read
     directory: str  # of the data repository; the folders of GPU kinds lie in it
     folders: Mapping[str, Mapping[str, Files]]  # the files of each case, by folder
-    left_out: list[str]  # a line for each case that has nothing to publish
+    omissions: list[str]  # a line for each case that has nothing to publish
 
     @property
     def cases(self) -> set[str]:
@@ -46,21 +46,21 @@ def batch(artifact: Path, target: str = "", *, bare: bool = False) -> Batch:
     """
     manifest, artifact = manifests.read(artifact), manifests.folder_of(artifact)
     reasons = bad(manifest)
-    finished = {
+    records = {
         name: record
         for name, record in manifest.cases.items()
         if record.status == "ok" and name not in manifest.run.kept
     }
-    left_out = [f"{name} is not published: {reason}" for name, reason in reasons.items() if name not in finished]
-    if not finished:
-        raise PublishError("\n".join([f"{artifact} has nothing to publish:", *left_out]))
-    directory = _directory(manifest, target, {record.source for record in finished.values()}, bare=bare)
+    omissions = [f"{name} is not published: {reason}" for name, reason in reasons.items() if name not in records]
+    if not records:
+        raise PublishError("\n".join([f"{artifact} has nothing to publish:", *omissions]))
+    directory = _directory(manifest, target, {record.source for record in records.values()}, bare=bare)
     folders: dict[str, dict[str, Files]] = {}
-    for name, record in finished.items():
+    for name, record in records.items():
         folder = directory if bare else f"{directory}/{_kind_folder(name, record)}"
         folders.setdefault(folder, {})[name] = {file.name: _content(artifact, file) for file in record.files}
     digest = hashlib.sha256((artifact / manifests.NAME).read_bytes()).hexdigest()
-    return Batch(manifest, f"sha256:{digest}", directory, folders, left_out)
+    return Batch(manifest, f"sha256:{digest}", directory, folders, omissions)
 
 
 def _kind_folder(name: str, record: CaseRecord) -> str:

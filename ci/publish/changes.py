@@ -25,7 +25,7 @@ class Order:
 
     batch: Batch
     accept: Mapping[str, str] = field(default_factory=dict)  # the reason for an intended change, by case
-    known: Collection[str] | None = None  # cases that are not retired; None: nothing is pruned
+    ids: Collection[str] | None = None  # of the case files: published cases besides go; None: none goes
     run: CiRun = field(default_factory=CiRun)
     allow_hidden: bool = False  # publish what readers do not see, since they look into a GPU kind's folder first
 
@@ -74,7 +74,7 @@ def changes(order: Order, head: Head, published: Mapping[str, Manifest], first: 
                 refusal = _refusal(name, folder, replaced, order, first)
                 plan.refusals += [refusal] if refusal else []
                 accepted[name] = Accepted(reason=one_line(order.accept.get(name, "")), replaced=replaced)
-        retired = [] if order.known is None else sorted(records.keys() - set(order.known) - order.batch.cases)
+        retired = [] if order.ids is None else sorted(records.keys() - set(order.ids) - order.batch.cases)
         plan.removed += retired
         stale = {file for change in accepted.values() for file in change.replaced}
         stale |= {file.name for name in retired for file in records[name].files}

@@ -23,24 +23,24 @@ def merge(
     """
     cases = {} if published is None else _finished(published)
     origins = {} if published is None else _origins(published)
-    coming = _origins(new)
+    arrivals = _origins(new)
     for name in names:
         record, before = new.cases[name], cases.get(name)
         if before is not None and _says_the_same(record, before):
             continue
-        stays = origins[name].accepted if before is not None and before.files == record.files else None
-        cases[name] = record
-        origins[name] = PublishedCase(
-            run=coming[name].run, accepted=(accepted or {}).get(name) or coming[name].accepted or stays
-        )
-    left = {name: cases[name] for name in sorted(cases) if name not in retired}
-    if not left:
+        origin = arrivals[name]
+        acceptance = (accepted or {}).get(name) or origin.accepted
+        if acceptance is None and before is not None and before.files == record.files:
+            acceptance = origins[name].accepted
+        cases[name], origins[name] = record, PublishedCase(run=origin.run, accepted=acceptance)
+    cases = {name: cases[name] for name in sorted(cases) if name not in retired}
+    if not cases:
         return None
-    _refuse_shared_files(left)
-    origins = {name: origins[name] for name in left}
+    _refuse_shared_files(cases)
+    origins = {name: origins[name] for name in cases}
     runs = _runs([manifest for manifest in (published, new) if manifest is not None], origins)
     newest = max(runs, key=lambda run: (instant(runs[run].ended), run))
-    return Manifest(run=runs[newest], publication=Publication(runs=runs, cases=origins), cases=left)
+    return Manifest(run=runs[newest], publication=Publication(runs=runs, cases=origins), cases=cases)
 
 
 def _finished(manifest: Manifest) -> dict[str, CaseRecord]:
@@ -70,21 +70,23 @@ def _says_the_same(new: CaseRecord, old: CaseRecord) -> bool:
 
 def _runs(manifests: Collection[Manifest], origins: Mapping[str, PublishedCase]) -> dict[str, RunRecord]:
     """Every run that a case comes from, naming just those cases."""
-    known: dict[str, list[RunRecord]] = {}
+    records: dict[str, list[RunRecord]] = {}
     for manifest in manifests:
         publication = manifest.publication
         runs = publication.runs if publication is not None else {run_id(manifest.run): manifest.run}
         for identity, run in runs.items():
-            known.setdefault(identity, []).append(run)
-    cases = {identity: sorted(name for name in origins if origins[name].run == identity) for identity in sorted(known)}
-    return {identity: _trimmed(known[identity], names) for identity, names in cases.items() if names}
+            records.setdefault(identity, []).append(run)
+    cases: dict[str, list[str]] = {}
+    for name in sorted(origins):
+        cases.setdefault(origins[name].run, []).append(name)
+    return {identity: _trimmed(records[identity], cases[identity]) for identity in sorted(cases)}
 
 
 def _trimmed(records: Collection[RunRecord], names: list[str]) -> RunRecord:
     run = next(iter(records))
-    made = {name for record in records for name in record.made}
+    news = {name for record in records for name in record.made}
     selection = run.selection.model_copy(update={"case_ids": names})
-    return run.model_copy(update={"selection": selection, "made": [name for name in names if name in made], "kept": {}})
+    return run.model_copy(update={"selection": selection, "made": [name for name in names if name in news], "kept": {}})
 
 
 def _refuse_shared_files(cases: Mapping[str, CaseRecord]) -> None:

@@ -86,11 +86,11 @@ def propose(
 def _rows(order: Order, base: Base, commit: str, metrics: Mapping[str, Metrics]) -> Iterator[str]:
     """A row of the table for each file, worst first: what changed, what is new, what goes."""
     plan, head = base.plan, base.plan.head
-    for change, cases in (("changed", plan.changed), ("new", plan.new)):
-        for folder, held in order.batch.folders.items():
-            for case in (name for name in cases if name in held):
+    for change, names in (("changed", plan.changed), ("new", plan.new)):
+        for folder, cases in order.batch.folders.items():
+            for case in (name for name in names if name in cases):
                 why = f"{change}: {order.accept[case]}" if case in plan.changed else change
-                for name in (name for name in held[case] if f"{folder}/{name}" in plan.files):
+                for name in (name for name in cases[case] if f"{folder}/{name}" in plan.files):
                     path, values = f"{folder}/{name}", metrics.get(name, {})
                     numbers = [_number(values.get(key)) if values else "" for key in MEASURES]
                     old = _picture(base.url, head.commit, path) if path in head.files else ""
@@ -144,15 +144,15 @@ def _moves(base: Base, commit: str, before: Mapping[str, bytes]) -> Iterator[str
 def _text(origin: str, rows: list[str], moves: list[str], base: str) -> str:
     """The text of a request, as much of it as a server takes."""
     left = len(moves) - MOST_LINES
-    shown = [*moves[:MOST_LINES], *([f" … and {counted(left, 'line')} more"] if left > 0 else [])]
+    excerpt = [*moves[:MOST_LINES], *([f" … and {counted(left, 'line')} more"] if left > 0 else [])]
     words = "<br>".join(plain(line) for line in origin.strip().splitlines() if line)
     head = [words, "", row(COLUMNS), row(["---"] * len(COLUMNS))]
-    told = f"When this is merged, `gt fetch --update` moves these lines of a `gt.lock` that follows `{base}`"
-    tail = ["", f"{told} (the commit is the merge's, where that makes one):", "", "```diff", *shown, "```"]
+    sentence = f"When this is merged, `gt fetch --update` moves these lines of a `gt.lock` that follows `{base}`"
+    tail = ["", f"{sentence} (the commit is the merge's, where that makes one):", "", "```diff", *excerpt, "```"]
     longest = ["", f"and {counted(len(rows), 'file')} more"]
     room = LONGEST - sum(len(line) + 1 for line in (*head, *longest, *tail))
     lengths = accumulate(len(each) + 1 for each in rows)
-    fitting = [each for each, length in zip(rows, lengths, strict=True) if length <= room]
-    cut = len(rows) - len(fitting)
+    table = [each for each, length in zip(rows, lengths, strict=True) if length <= room]
+    cut = len(rows) - len(table)
     more = ["", f"and {counted(cut, 'file')} more"] if cut else []
-    return "\n".join([*head, *fitting, *more, *tail]) + "\n"
+    return "\n".join([*head, *table, *more, *tail]) + "\n"

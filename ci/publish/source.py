@@ -60,8 +60,8 @@ def branch_for(choice: str, source: Source) -> str:
     if choice != ISOLATED and (choice or not source.is_other):
         return choice
     if not source.is_other:
-        made = "this GT was made from main" if source.branch else "it is not known which ref this GT was made from"
-        raise PublishError(f"--branch {ISOLATED} is for GT of another ref than main, and {made}; name a branch")
+        origin = "this GT was made from main" if source.branch else "it is not known which ref this GT was made from"
+        raise PublishError(f"--branch {ISOLATED} is for GT of another ref than main, and {origin}; name a branch")
     return PREFIX + _name(source.branch)
 
 

@@ -116,11 +116,11 @@ class Publish(PublishAccess):
         with self.remote(self._branch(order.source)) as remote:
             if self.check_only:
                 check(artifact, order, remote, gate, self.patience)
-                return Answer(lines=[*parts.left_out, "the gate lets the artifact pass; nothing was published"])
+                return Answer(lines=[*parts.omissions, "the gate lets the artifact pass; nothing was published"])
             if self.pull_request:
                 return self._propose(artifact, order, remote, gate, compare)
             result = run(artifact, order, remote, gate, self.patience)
-        return Answer(result.commit, [*lines(result, self.to), *parts.left_out])
+        return Answer(result.commit, [*lines(result, self.to), *parts.omissions])
 
     def _branch(self, source: Source) -> str:
         """The branch to publish to; of a pull request, the one to merge into, where a reviewer has the last word."""
@@ -134,12 +134,12 @@ class Publish(PublishAccess):
     def _propose(self, artifact: Path, order: Order, remote: Remote, gate: Gate, compare: Measure) -> Answer:
         """The commit, and the pull request: its address, or its text."""
         base = Base(self.to, remote, look(order, remote, self.patience))
-        left_out = order.batch.left_out
+        omissions = order.batch.omissions
         if base.plan.head.new:
             raise GtError(f"there is no branch {remote.branch} in {self.to} to open a pull request into; make it first")
         if not base.plan.files:
             same = PublishResult(base.plan.head.commit or "", remote.branch, base.plan, news=False)
-            return Answer(same.commit, [*lines(same, self.to), *left_out])
+            return Answer(same.commit, [*lines(same, self.to), *omissions])
         with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
             result = run(artifact, order, branch, gate, self.patience)
             proposal = propose(artifact, order, base, branch, result.commit, compare, self.patience)
@@ -149,7 +149,7 @@ class Publish(PublishAccess):
         else:
             text = proposal.address
             advice = f"the pull request into {remote.branch} is {proposal.address}"
-        return Answer(f"{result.commit}\n{text}", [*lines(result, self.to), advice, *left_out])
+        return Answer(f"{result.commit}\n{text}", [*lines(result, self.to), advice, *omissions])
 
 
 class PublishOnMachine(Publish):

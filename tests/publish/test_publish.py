@@ -82,7 +82,7 @@ def test_an_image_that_is_in_no_manifest_is_published_all_the_same_and_not_overw
 
 def test_failed_cases_are_left_out_and_named(place: Place, tmp_path: Path) -> None:
     directory = artifact(tmp_path / "gt", {"a": b"a", "bad": None})
-    assert batch(directory, DIRECTORY).left_out == ["bad is not published: failed: broken on purpose"]
+    assert batch(directory, DIRECTORY).omissions == ["bad is not published: failed: broken on purpose"]
     place.publish(directory)
     assert place.manifest().cases.keys() == {"a"}
 
@@ -96,9 +96,9 @@ def test_a_failed_case_leaves_what_was_published_before(place: Place, tmp_path: 
 
 def test_retired_cases_go_when_that_is_asked_for_and_others_files_stay(place: Place, tmp_path: Path) -> None:
     place.publish(artifact(tmp_path / "one", {"a": b"a", "old": b"old"}))
-    place.publish(artifact(tmp_path / "two", {"a": b"a", "c": b"c"}), known=None)
+    place.publish(artifact(tmp_path / "two", {"a": b"a", "c": b"c"}), ids=None)
     assert f"{FOLDER}/old_1gpu.png" in place.files()
-    done = place.publish(artifact(tmp_path / "three", {"a": b"a"}), known={"a", "c"})
+    done = place.publish(artifact(tmp_path / "three", {"a": b"a"}), ids={"a", "c"})
     assert done.changes.removed == ["old"]
     assert place.files().keys() == OTHERS.keys() | {f"{FOLDER}/{name}" for name in ("a_1gpu.png", "c_1gpu.png", NAME)}
     assert place.manifest().cases.keys() == {"a", "c"}
