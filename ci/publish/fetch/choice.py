@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from ...artifact import manifest as manifests
@@ -26,36 +27,35 @@ Entries = Mapping[str, Entry]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFolder:
     """A folder of the data repository: its files, and its manifest where it has one."""
 
     path: str
     entries: Entries
     manifest: Manifest | None = None
 
-    @property
-    def described(self) -> dict[str, list[FileRecord]]:
+    @cached_property
+    def by_manifest(self) -> dict[str, list[FileRecord]]:
         """The files of each case that the manifest names."""
         cases = self.manifest.cases if self.manifest is not None else {}
         return {name: record.files for name, record in cases.items() if record.status == "ok"}
 
-    @property
-    def bare(self) -> dict[str, list[list[str]]]:
+    @cached_property
+    def by_name(self) -> dict[str, list[list[str]]]:
         """The other images by case, a list for each name that the case has: a jpg beside a png is a second one."""
-        described = self.described
-        named = {file.name for files in described.values() for file in files}
-        found: dict[str, dict[tuple[str, ...], list[str]]] = {}
+        manifest_names = {file.name for files in self.by_manifest.values() for file in files}
+        cases: dict[str, dict[tuple[str, ...], list[str]]] = {}
         for name in self.entries:
-            if is_image(name) and name not in named and path_name_mistake(name, FILE_LENGTH) is None:
+            if is_image(name) and name not in manifest_names and path_name_mistake(name, FILE_LENGTH) is None:
                 case, *form = _parts(name)
-                if case not in described:
-                    found.setdefault(case, {}).setdefault(tuple(form), []).append(name)
-        return {case: [sorted(names) for names in forms.values()] for case, forms in found.items()}
+                if case not in self.by_manifest:
+                    cases.setdefault(case, {}).setdefault(tuple(form), []).append(name)
+        return {case: [sorted(names) for names in forms.values()] for case, forms in cases.items()}
 
     @property
     def cases(self) -> set[str]:
         """The cases that have files here."""
-        return {*self.described, *self.bare}
+        return {*self.by_manifest, *self.by_name}
 
 
 @dataclass(frozen=True)
@@ -94,31 +94,31 @@ def places(folder: str, gpu: str | None) -> list[str]:
     return [*(f"{folder}/{kind}".lstrip("/") for kind in kinds), folder]
 
 
-def with_manifest(path: str, entries: Entries, content: bytes | None, where: str) -> Published:
+def with_manifest(path: str, entries: Entries, content: bytes | None, where: str) -> PublishedFolder:
     """A folder with its manifest's content. Raises FetchError for one that cannot be read."""
     if content is None:
-        return Published(path, entries)
+        return PublishedFolder(path, entries)
     try:
-        return Published(path, entries, manifests.parse(content, f"{path}/{manifests.NAME} of {where}"))
+        return PublishedFolder(path, entries, manifests.parse(content, f"{path}/{manifests.NAME} of {where}"))
     except ArtifactError as error:
         raise FetchError(f"{error}; nothing was fetched") from None
 
 
-def choose(published: Sequence[Published], request: Request, elsewhere: Mapping[str, Collection[str]]) -> Choice:
+def choose(published: Sequence[PublishedFolder], request: Request, elsewhere: Mapping[str, Collection[str]]) -> Choice:
     """The files of the asked cases; `elsewhere` are the cases of other GPU kinds' folders, for what is said.
 
     Raises FetchError for a case that is not there, or has two names, and where a file is none.
     """
-    owners: dict[str, Published] = {}
+    owners: dict[str, PublishedFolder] = {}
     for folder in published:
         for case in folder.cases:
             owners.setdefault(case, folder)
-    wanted = request.cases or sorted(owners)
-    missing = [_missing(name, owners, elsewhere) for name in wanted if name not in owners]
-    if missing or not wanted:
+    cases = request.cases or sorted(owners)
+    missing = [_missing(name, owners, elsewhere) for name in cases if name not in owners]
+    if missing or not cases:
         raise FetchError("\n".join(missing or [_nothing(request, elsewhere)]))
     choice = Choice()
-    for case in wanted:
+    for case in cases:
         for file in _files(case, owners[case]):
             twin = choice.files.setdefault(file.name, file)
             if twin is not file:
@@ -126,7 +126,7 @@ def choose(published: Sequence[Published], request: Request, elsewhere: Mapping[
     if twins := alike([manifests.NAME, *choice.files]):
         raise FetchError(f"{twins[0]} and {twins[1]} are one file where upper and lower case are the same")
     for folder in published:
-        _describe(choice, folder, [name for name in wanted if owners[name] is folder], request.gpu)
+        _describe(choice, folder, [name for name in cases if owners[name] is folder], request.gpu)
     return choice
 
 
@@ -146,17 +146,17 @@ def _parts(name: str) -> tuple[str, str, str, str]:
     )
 
 
-def _files(case: str, folder: Published) -> Iterator[ChosenFile]:
-    described = folder.described.get(case)
-    if described is not None:
-        for file in described:
+def _files(case: str, folder: PublishedFolder) -> Iterator[ChosenFile]:
+    files = folder.by_manifest.get(case)
+    if files is not None:
+        for file in files:
             if not is_image(file.name):  # the directory may be one whose files are run, such as conftest.py
                 raise FetchError(
                     f"{folder.path}/{manifests.NAME} names {file.name}, which is no image; tell who published it"
                 )
             yield ChosenFile(case, f"{folder.path}/{file.name}".lstrip("/"), _blob(folder, file.name), file.sha256)
         return
-    names, *others = folder.bare[case]
+    names, *others = folder.by_name[case]
     if others:
         both = " and ".join(name for name, *_ in (names, *others))
         raise FetchError(
@@ -167,7 +167,7 @@ def _files(case: str, folder: Published) -> Iterator[ChosenFile]:
         yield ChosenFile(case, f"{folder.path}/{name}".lstrip("/"), _blob(folder, name))
 
 
-def _blob(folder: Published, name: str) -> str:
+def _blob(folder: PublishedFolder, name: str) -> str:
     entry = folder.entries.get(name)
     if entry is None:
         raise FetchError(f"{folder.path}/{manifests.NAME} names {name}, which is not there; tell who published it")
@@ -176,8 +176,8 @@ def _blob(folder: Published, name: str) -> str:
     return entry.id
 
 
-def _describe(choice: Choice, folder: Published, cases: Collection[str], gpu: str | None) -> None:
-    names = [name for name in cases if name in folder.described]
+def _describe(choice: Choice, folder: PublishedFolder, cases: Collection[str], gpu: str | None) -> None:
+    names = [name for name in cases if name in folder.by_manifest]
     if folder.manifest is not None and names:
         choice.manifest = merge(choice.manifest, folder.manifest, names)
         records = folder.manifest.cases

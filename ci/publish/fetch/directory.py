@@ -44,7 +44,7 @@ def files(directory: Path) -> dict[str, Digests]:
     """
     if not directory.is_dir():
         return {}
-    found: dict[str, Digests] = {}
+    digests: dict[str, Digests] = {}
     with reading(directory, FetchError):
         paths = sorted(directory.iterdir())
     for path in paths:
@@ -52,8 +52,8 @@ def files(directory: Path) -> dict[str, Digests]:
             raise FetchError(f"{path} holds images, and readers look there first; move it away")
         if path.is_file() and _is_ours(path.name):
             with reading(path, FetchError):
-                found[path.name] = Digests.of(path.read_bytes())
-    return found
+                digests[path.name] = Digests.of(path.read_bytes())
+    return digests
 
 
 def check(directory: Path, names: Iterable[str]) -> None:

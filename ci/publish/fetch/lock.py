@@ -46,22 +46,22 @@ class Lock(Request):
     def text(self) -> str:
         """As it is written: what a branch that moved changes are the line of the commit and those of files."""
         lines = [_HEAD, f"version = {self.version}"]
-        lines += [f"{key} = {_written(value)}" for key, value in self.request.model_dump().items() if value]
+        lines += [f"{key} = {_toml(value)}" for key, value in self.request.model_dump().items() if value]
         lines += [commit_line(self.commit)]
-        lines += [f"manifest = {_written(self.manifest)}"] if self.manifest else []
+        lines += [f"manifest = {_toml(self.manifest)}"] if self.manifest else []
         lines += ["", "[files]", *(file_line(name, self.files[name]) for name in sorted(self.files))]
         return "\n".join(lines) + "\n"
 
 
 def commit_line(commit: str) -> str:
     """The line of the commit."""
-    return f"commit = {_written(commit)}"
+    return f"commit = {_toml(commit)}"
 
 
 def file_line(name: str, file: LockedFile) -> str:
     """The line of a file."""
-    fields = ", ".join(f"{key} = {_written(value)}" for key, value in file.model_dump().items())
-    return f"{_written(name)} = {{ {fields} }}"
+    fields = ", ".join(f"{key} = {_toml(value)}" for key, value in file.model_dump().items())
+    return f"{_toml(name)} = {{ {fields} }}"
 
 
 def read(path: Path) -> Lock | None:
@@ -82,8 +82,8 @@ def read(path: Path) -> Lock | None:
         raise FetchError(f"{path} is no lock file: {printable(first_mistake(error))}; {advice}") from None
 
 
-def _written(value: Any) -> str:
+def _toml(value: Any) -> str:
     """A value in TOML, whose strings are JSON's but for DEL, which no field of a lock file may hold."""
     if isinstance(value, list):
-        return "[\n" + "".join(f"  {_written(each)},\n" for each in value) + "]"
+        return "[\n" + "".join(f"  {_toml(each)},\n" for each in value) + "]"
     return json.dumps(value, ensure_ascii=False)

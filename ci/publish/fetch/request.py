@@ -34,19 +34,19 @@ class Request(Strict):
         parts = _ADDRESS.fullmatch(address)
         repository = parts["repository"].rstrip("/") if parts else ""
         if parts is None or not _is_repository(repository):
-            shown = "the address" if "://" in address else address  # it may hold a password
-            raise FetchError(f"{shown} names no repository and revision; {_FORM}")
+            place = "the address" if "://" in address else address  # it may hold a password
+            raise FetchError(f"{place} names no repository and revision; {_FORM}")
         path = (parts["path"] or "").strip("/")
-        asked = {"path": path or None, "gpu": gpu or None, "cases": sorted(set(cases))}
+        fields = {"path": path or None, "gpu": gpu or None, "cases": sorted(set(cases))}
         try:
-            return cls.model_validate({"repository": repository, "revision": parts["revision"], **asked})
+            return cls.model_validate({"repository": repository, "revision": parts["revision"], **fields})
         except ValidationError as error:
             raise FetchError(f"{first_mistake(error)}; {_FORM}") from None
 
     def differences(self, other: Request) -> list[str]:
         """What another request asks for otherwise, a line each."""
         pairs = [(key, getattr(self, key), getattr(other, key)) for key in Request.model_fields]
-        return [f"{key}: {_shown(ours)}, asked for: {_shown(theirs)}" for key, ours, theirs in pairs if ours != theirs]
+        return [f"{key}: {_words(ours)}, asked for: {_words(theirs)}" for key, ours, theirs in pairs if ours != theirs]
 
 
 def _is_repository(text: str) -> bool:
@@ -56,5 +56,5 @@ def _is_repository(text: str) -> bool:
     return "/" in text or ":" in text or Path(text).is_dir()
 
 
-def _shown(value: object) -> str:
+def _words(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) and value else str(value) if value else "-"

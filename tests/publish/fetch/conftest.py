@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ci.publish.fetch import lock as locks
-from ci.publish.fetch.fetch import NOTHING, Fetched, Order, run
+from ci.publish.fetch.fetch import NOTHING, FetchResult, Order, run
 from ci.publish.fetch.lock import Lock
 from ci.publish.fetch.request import Request
 from ci.publish.remotes.opening import reading
@@ -41,13 +41,13 @@ class Consumer:
         url: str = "",
         locked: bool = False,
         update: bool = False,
-    ) -> Fetched:
+    ) -> FetchResult:
         """Fetch as the command does."""
         address = f"{url or self.server.url}@{revision}{f':{path}' if path else ''}"
         order = Order(self.directory, self.lock, Request.of(address, gpu, cases), locked, update)
         return run(order, partial(reading, token=self.server.reader), QUICK)
 
-    def again(self, *, locked: bool = False, update: bool = False) -> Fetched:
+    def again(self, *, locked: bool = False, update: bool = False) -> FetchResult:
         """Fetch what the lock says."""
         order = Order(self.directory, self.lock, None, locked, update)
         return run(order, partial(reading, token=self.server.reader), QUICK)

@@ -39,7 +39,7 @@ def test_asked_cases_come_from_the_commit_with_a_manifest_of_their_own_and_a_loc
 ) -> None:
     commit = publish({"a": b"image a", "b": b"image b", "c": b"image c"})
     done = consumer.fetch("main", "gt/official", "h100", "a", "b")
-    assert (done.lock.commit, done.brought) == (commit, 2)
+    assert (done.lock.commit, done.count) == (commit, 2)
     files = consumer.files()
     assert {name: files[name] for name in files if name != NAME} == {"a_1gpu.png": b"image a", "b_1gpu.png": b"image b"}
     manifest = read(consumer.directory)
@@ -132,7 +132,7 @@ def test_of_500_files_only_what_is_asked_for_and_not_there_is_transferred(
     push(server.bare, {"gt/many/c7_1gpu.png": os.urandom(10_000)})
     server.sent.clear()
     done = consumer.again(update=True)
-    assert done.brought == 1
+    assert done.count == 1
     assert sum(server.sent) < 10_000 + 40_000
 
 
@@ -155,7 +155,7 @@ def test_what_is_there_already_needs_no_server_and_no_file_is_touched(
     publish({"a": b"moved on"})
     server.asked.clear()
     for done in (consumer.fetch(), consumer.again(), consumer.again(locked=True), consumer.fetch(locked=True)):
-        assert (done.brought, done.removed) == (0, ())
+        assert (done.count, done.removals) == (0, ())
     assert server.asked == []
     assert {path.name: path.stat().st_mtime_ns for path in consumer.directory.iterdir()} == times
 
@@ -170,7 +170,7 @@ def test_what_was_damaged_or_lost_is_mended_from_the_locked_commit(
     (consumer.directory / "a_1gpu.png").write_bytes(b"damaged")
     (consumer.directory / "b_1gpu.png").unlink()
     (consumer.directory / NAME).unlink()
-    assert consumer.again().brought == 2
+    assert consumer.again().count == 2
     assert (consumer.files(), consumer.lock.read_bytes()) == before
 
 
@@ -183,9 +183,9 @@ def test_an_image_that_the_lock_does_not_name_is_removed_and_what_is_no_image_st
     (consumer.directory / ".gitignore").write_text("*.png")
     (consumer.directory / "README.md").write_text("ours")
     server.asked.clear()
-    assert consumer.again().removed == ("stale.png",)
+    assert consumer.again().removals == ("stale.png",)
     assert server.asked == []
-    assert consumer.fetch("main", "gt/official", "", "b").removed == ("a_1gpu.png",)
+    assert consumer.fetch("main", "gt/official", "", "b").removals == ("a_1gpu.png",)
     assert set(consumer.files()) == {".gitignore", "README.md", "b_1gpu.png", NAME}
 
 
@@ -208,7 +208,7 @@ def test_the_folder_of_the_gpu_kind_comes_first_and_a_case_never_has_two_names(
     frames = {f"v_2gpu_frame_{frame}.png": frame.encode() for frame in ("0", "mid", "last")}
     assert consumer.files() == {"a_1gpu.png": b"a h100", "b_1gpu.png": b"b bare", **frames}
     assert {file.verified for file in done.lock.files.values()} == {"git"}
-    assert consumer.fetch("main", "gt/bare", "5090", "b", "only").removed
+    assert consumer.fetch("main", "gt/bare", "5090", "b", "only").removals
     assert consumer.files() == {"b_1gpu.png": b"b 5090", "only_1gpu.png": b"only"}
     with pytest.raises(FetchError, match=r"two names of case a, a_1gpu\.jpg and a_2gpu\.png"):
         consumer.fetch("main", "gt/bare", "5090", "a")
@@ -363,7 +363,7 @@ def test_a_server_that_is_busy_for_a_while_is_asked_again(
 ) -> None:
     publish({"a": b"a"})
     server.faults += [Fault("info/refs", 503), Fault("upload-pack$", 502)]
-    assert consumer.fetch().brought == 2
+    assert consumer.fetch().count == 2
     assert server.faults[1].times == 0
 
 
@@ -462,7 +462,7 @@ def test_locked_takes_what_the_lock_says_or_nothing(consumer: Consumer, server: 
     clone.lock.write_bytes(text)
     clone.lock.chmod(0o444)
     done = clone.again(locked=True)
-    assert (done.lock.commit, done.brought) == (first, 2)
+    assert (done.lock.commit, done.count) == (first, 2)
     assert clone.files() == consumer.files()
     assert clone.lock.read_bytes() == text
     (clone.directory / "a_1gpu.png").write_bytes(b"changed")
