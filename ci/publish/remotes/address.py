@@ -10,9 +10,6 @@ from .base import WRITE, Right
 
 SCHEMES = ("https", "http", "ssh", "git", "file")
 _FORM = f"it begins with {', '.join(SCHEMES)} or is a path"
-# What `git check-ref-format --branch` refuses; a name below refs/ would be one of refs/heads/refs/.
-_NO_BRANCH = re.compile(r"-|HEAD$|refs/|.*([\x00- ~^:?*\[\\\x7f]|\.\.|@\{|//|/\.|\.lock(/|$))|.*[/.]$|[/.]", re.DOTALL)
-
 _LONGEST = 250  # bytes of a branch's name: a server keeps it as a file, and writes NAME.lock first, of 255 at most
 
 
@@ -35,12 +32,12 @@ def parts_of_url(url: str, right: Right = WRITE) -> SplitResult:
         raise PublishError(f"the address holds a name or password; leave it out, and set {right.variable}")
     if "://" in url:
         host = parts.hostname or ""
-        known = parts.scheme in SCHEMES and bool(host or parts.scheme == "file")
+        is_server = parts.scheme in SCHEMES and bool(host or parts.scheme == "file")
     else:  # [user@]host:path
         before, _, path = url.partition(":")
         host = before.rpartition("@")[2]
-        known = bool(host and path) and host not in SCHEMES
-    if not known or not url.isprintable() or re.search(r"[\s%]", host) or host.startswith("-") or port == 0:
+        is_server = bool(host and path) and host not in SCHEMES
+    if not is_server or not url.isprintable() or re.search(r"[\s%]", host) or host.startswith("-") or port == 0:
         raise PublishError(f"{url} is no address of a git server; {_FORM}")
     return parts
 
@@ -58,8 +55,12 @@ def sound_token(text: str, right: Right = WRITE) -> str:
 
 def sound_branch(name: str) -> str:
     """The name of a branch, also where it is written in full. Raises PublishError for one that git does not take."""
+    from dulwich.refs import Ref, check_ref_format  # noqa: PLC0415  # longer to import than most commands run
+
     branch = name.removeprefix("refs/heads/")
-    if _NO_BRANCH.match(branch) or not branch.isprintable() or (name and not branch):
+    # What `git check-ref-format --branch` refuses besides; a name below refs/ would be one of refs/heads/refs/.
+    is_special = branch == "HEAD" or branch.startswith(("-", "refs/")) or not branch.isprintable()
+    if name and (is_special or not check_ref_format(Ref(f"refs/heads/{branch}".encode()))):
         raise PublishError(f"{name!r} is no name of a branch that git takes; name another one with --branch")
     if len(branch.encode()) > _LONGEST:
         raise PublishError(

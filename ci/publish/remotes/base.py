@@ -128,9 +128,9 @@ def check_folder(entry: Entry, name: str, path: str) -> None:
         raise PublishError(f"{path}: {name} is a {kind} in the data repository, not a folder; choose another directory")
 
 
-def check_new(branch: str, there: Iterable[str]) -> None:
+def check_new(branch: str, branches: Iterable[str]) -> None:
     """Raises PublishError for a branch that cannot be made beside these: git keeps them as files in folders."""
-    for other in there:
+    for other in branches:
         if branch.startswith(f"{other}/") or other.startswith(f"{branch}/"):
             raise PublishError(
                 f"branch {branch} cannot be made beside branch {other}: one would be a folder of the other's name; "

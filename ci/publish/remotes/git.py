@@ -48,7 +48,7 @@ class GitRemote:
         self._client, self._path = connect(url, token, user)
         self._head: ObjectID | None = None
         self._existed = False  # the branch, at some time
-        self._made: dict[ObjectID, list[ShaFile]] = {}
+        self._objects: dict[ObjectID, list[ShaFile]] = {}
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="gt-publish-")
@@ -113,8 +113,8 @@ class GitRemote:
         base = None if on.commit is None else self._commit(ObjectID(on.commit.encode()))
         blobs = {path: None if data is None else Blob.from_string(data) for path, data in changes.items()}
         root, new = trees.changed(self._store, None if base is None else base.tree, blobs)
-        commit = self._made_on(root, on, message)
-        self._made[commit.id] = [commit, *new, *(blob for blob in blobs.values() if blob is not None)]
+        commit = self._commit_on(root, on, message)
+        self._objects[commit.id] = [commit, *new, *(blob for blob in blobs.values() if blob is not None)]
         return commit.id.decode()
 
     def advance(self, on: Head, commit: str) -> None:
@@ -128,7 +128,7 @@ class GitRemote:
             return {self._ref: new}
 
         def data(*_: Any, **__: Any) -> tuple[int, Iterator[UnpackedObject]]:
-            return pack_objects_to_data([(each, None) for each in self._made.get(new, [])])
+            return pack_objects_to_data([(each, None) for each in self._objects.get(new, [])])
 
         remarks: list[bytes] = []
         with translated(self._url):
@@ -136,10 +136,10 @@ class GitRemote:
         refusal = (result.ref_status or {}).get(self._ref)
         if not refusal:
             return
-        told = b"".join(remarks).decode(errors="replace")
-        if any(sign in refusal.lower() for sign in _MOVED) and not any(sign in told.lower() for sign in _LASTING):
+        remark = b"".join(remarks).decode(errors="replace")
+        if any(sign in refusal.lower() for sign in _MOVED) and not any(sign in remark.lower() for sign in _LASTING):
             raise MovedError(f"the server says of branch {self.branch}: {refusal}")
-        words = [printable(line).strip() for line in told.splitlines()]
+        words = [printable(line).strip() for line in remark.splitlines()]
         head = f"{self._url} does not take the commit: {refusal}; check the rules of branch {self.branch}"
         raise CommitRefusedError("\n".join([head, *(f"  the server: {line}" for line in words if line)]))
 
@@ -149,15 +149,8 @@ class GitRemote:
 
     def holds(self, commit: str) -> bool:
         """As `Remote` says."""
-        target, open_, seen = ObjectID(commit.encode()), [self._head], set[ObjectID]()
-        while open_:
-            this = open_.pop()
-            if this == target:
-                return True
-            if this is not None and this not in seen and this in self._store:
-                seen.add(this)
-                open_ += self._commit(this).parents
-        return False
+        entries = self._repo.get_walker([self._head]) if self._head is not None else ()
+        return any(entry.commit.id.decode() == commit for entry in entries)
 
     def _unborn(self) -> Ref:
         """The branch that HEAD names though it is not there yet: a server does not tell, a path does."""
@@ -175,15 +168,15 @@ class GitRemote:
         return self._repo.object_store
 
     def _commit(self, identity: ObjectID) -> Commit:
-        found = self._store[identity]
-        assert isinstance(found, Commit)  # noqa: S101  # for the type checker
-        return found
+        content = self._store[identity]
+        assert isinstance(content, Commit)  # noqa: S101  # for the type checker
+        return content
 
     def _blob(self, identity: ObjectID) -> bytes:
-        found = self._store[identity]
-        if not isinstance(found, Blob):
+        content = self._store[identity]
+        if not isinstance(content, Blob):
             raise PublishError(f"{self._url} is damaged: {identity.decode()} is named as a file, and is none")
-        return found.data
+        return content.data
 
     def _fetch(self) -> FetchPackResult:
         """The head alone at first; afterwards what came since, so that one's own commit can be found in it."""
@@ -205,7 +198,7 @@ class GitRemote:
             filter_spec=b"blob:none",
         )
 
-    def _made_on(self, root: ObjectID, on: Head, message: str) -> Commit:
+    def _commit_on(self, root: ObjectID, on: Head, message: str) -> Commit:
         author = f"{self._author.name} <{self._author.email}>".encode()
         seconds = int(self._author.when.timestamp())
         commit = Commit()

@@ -47,7 +47,7 @@ class GithubRemote:
         self.branch, self._base = branch, base
         self._url = url
         self._name = _repository(url)
-        self._known: dict[str, bytes] = {}  # what lies on the server already, by blob id: is not sent twice
+        self._contents: dict[str, bytes] = {}  # what lies on the server already, by blob id: is not sent twice
         self._head: str | None = None
         self._existed = False
         self._http = httpx.Client(
@@ -93,9 +93,9 @@ class GithubRemote:
         """As `Remote` says."""
         contents = {}
         for each in ids:
-            if each not in self._known:
-                self._known[each] = base64.b64decode(self._ask("GET", f"git/blobs/{each}")["content"])
-            contents[each] = self._known[each]
+            if each not in self._contents:
+                self._contents[each] = base64.b64decode(self._ask("GET", f"git/blobs/{each}")["content"])
+            contents[each] = self._contents[each]
         return contents
 
     def make(self, on: Head, changes: Mapping[str, bytes | None], message: str) -> str:
@@ -129,9 +129,9 @@ class GithubRemote:
         owner = self._name.partition("/")[0]
         query = urlencode({"head": f"{owner}:{self.branch}", "base": base, "state": "open"})
         answer = self._answer("GET", f"pulls?{query}")
-        there = _content(answer) if answer.is_success else []
-        if isinstance(there, list) and there and isinstance(there[0], _Content):
-            return str(there[0]["html_url"])
+        requests = _content(answer) if answer.is_success else []
+        if isinstance(requests, list) and requests and isinstance(requests[0], _Content):
+            return str(requests[0]["html_url"])
         body = {"title": title, "head": self.branch, "base": base, "body": text}
         return str(self._ask("POST", "pulls", body)["html_url"])
 
@@ -153,8 +153,8 @@ class GithubRemote:
     def _alike(self) -> list[str]:
         """The branches that begin as this one does; GitHub gives them as a list."""
         answer = self._answer("GET", f"git/matching-refs/heads/{quote(self.branch.partition('/')[0])}")
-        there = _content(answer) if answer.is_success else []
-        return [str(each["ref"]).removeprefix("refs/heads/") for each in there if isinstance(each, _Content)]
+        refs = _content(answer) if answer.is_success else []
+        return [str(each["ref"]).removeprefix("refs/heads/") for each in refs if isinstance(each, _Content)]
 
     def _files(self, root: str, folder: str) -> dict[str, Entry]:
         """Files, links and submodules that lie below a folder, by whole path; none where the folder is not there."""
@@ -173,10 +173,10 @@ class GithubRemote:
     def _entry(self, path: str, content: bytes | None) -> dict[str, str | None]:
         parts_of(path)
         sha = None if content is None else blob_id(content)
-        if content is not None and sha is not None and sha not in self._known:
+        if content is not None and sha is not None and sha not in self._contents:
             blob = {"content": base64.b64encode(content).decode(), "encoding": "base64"}
             self._ask("POST", "git/blobs", blob)
-            self._known[sha] = content
+            self._contents[sha] = content
         return {"path": path, "mode": "100644", "type": "blob", "sha": sha}
 
     def _ask(self, method: str, route: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

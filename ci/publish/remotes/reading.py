@@ -58,19 +58,20 @@ class GitReader:
         if COMMIT.fullmatch(revision):
             return revision
         refs = self._refs()
-        named = {name: refs[name] for name in (revision, *(f"{kind}{revision}" for kind in NAMES)) if name in refs}
-        if len(set(named.values())) > 1:
-            raise FetchError(f"{revision} is more than one thing in {self._url}; write {' or '.join(named)}")
-        if named:
-            return next(iter(named.values()))
+        commits = {name: refs[name] for name in (revision, *(f"{kind}{revision}" for kind in NAMES)) if name in refs}
+        if len(set(commits.values())) > 1:
+            raise FetchError(f"{revision} is more than one thing in {self._url}; write {' or '.join(commits)}")
+        if commits:
+            return next(iter(commits.values()))
         if ABBREVIATED.fullmatch(revision):
-            found = {tip for tip in refs.values() if tip.startswith(revision)} or self._history(revision, refs)
-            if len(found) > 1:
-                raise FetchError(f"{revision} begins {len(found)} commits of {self._url}: {', '.join(sorted(found))}")
-            if found:
-                return found.pop()
-        known = [name.removeprefix(kind) for name in refs for kind in NAMES if name.startswith(kind)]
-        raise FetchError(f"{self._url} has no branch, tag or commit {revision}; {near(revision, known)}")
+            matches = {tip for tip in refs.values() if tip.startswith(revision)} or self._history(revision, refs)
+            if len(matches) > 1:
+                ids = ", ".join(sorted(matches))
+                raise FetchError(f"{revision} begins {len(matches)} commits of {self._url}: {ids}")
+            if matches:
+                return matches.pop()
+        names = [name.removeprefix(kind) for name in refs for kind in NAMES if name.startswith(kind)]
+        raise FetchError(f"{self._url} has no branch, tag or commit {revision}; {near(revision, names)}")
 
     def folders(self, commit: str, paths: Collection[str]) -> dict[str, dict[str, Entry]]:
         """What lies in each of these folders of a commit that is there, by name.
@@ -80,10 +81,10 @@ class GitReader:
         identity = ObjectID(commit.encode())
         self._bring([identity], f"commit {commit}", depth=1, filter_spec=b"blob:none")
         with self._whole():
-            found = self._repo.object_store.peel(identity)[1]
-            if not isinstance(found, Commit):
+            content = self._repo.object_store.peel(identity)[1]
+            if not isinstance(content, Commit):
                 raise FetchError(f"{commit} is no commit of {self._url}; name one")
-            listings = {path: trees.entries(self._repo.object_store, found.tree, path) for path in paths}
+            listings = {path: trees.entries(self._repo.object_store, content.tree, path) for path in paths}
         return {path: entries for path, entries in listings.items() if entries is not None}
 
     def bring(self, blobs: Iterable[str]) -> None:
@@ -93,10 +94,10 @@ class GitReader:
     def content(self, blob: str) -> bytes:
         """The content of a blob that was brought."""
         with self._whole():
-            found = self._repo.object_store[ObjectID(blob.encode())]
-        if not isinstance(found, Blob):
+            content = self._repo.object_store[ObjectID(blob.encode())]
+        if not isinstance(content, Blob):
             raise FetchError(f"{blob} is no file of {self._url}")
-        return found.data
+        return content.data
 
     def _bring(
         self, ids: Collection[ObjectID], what: str, depth: int | None = None, filter_spec: bytes | None = None
@@ -117,10 +118,9 @@ class GitReader:
             return {name.decode(errors="replace"): self._repo.get_peeled(name).decode() for name in refs}
         with self._asking("refs") as (client, path):
             prefixes = [b"HEAD", *(kind.encode() for kind in NAMES)]
-            found = client.get_refs(path.encode(), ref_prefix=prefixes).refs
-            ids = {name: _commit_id(each) for name, each in found.items() if each is not None}
-        all_ = {name.decode(errors="replace"): each for name, each in ids.items()}
-        return {name: all_.get(name + _PEELED, each) for name, each in all_.items() if not name.endswith(_PEELED)}
+            answer = client.get_refs(path.encode(), ref_prefix=prefixes).refs
+            ids = {name.decode(errors="replace"): _commit_id(each) for name, each in answer.items() if each is not None}
+        return {name: ids.get(name + _PEELED, each) for name, each in ids.items() if not name.endswith(_PEELED)}
 
     def _history(self, beginning: str, refs: Mapping[str, str]) -> set[str]:
         """The commits of all branches and tags that begin like this. No server looks an abbreviation up by itself."""
@@ -130,7 +130,7 @@ class GitReader:
         with tempfile.TemporaryDirectory(prefix="gt-fetch-") as folder, Repo.init_bare(folder) as history:
             try:
                 with self._asking("its commits") as (client, path):
-                    fetch_objects(client, path, history.object_store, tips, filter_spec=b"tree:0", most=MOST_HISTORY)
+                    fetch_objects(client, path, history.object_store, tips, filter_spec=b"tree:0", limit=MOST_HISTORY)
             except TooMuchError:
                 raise FetchError(f"{self._url} does not send commits alone; write {beginning}… in full") from None
             return _commits(history, beginning)

@@ -123,21 +123,21 @@ def fetch_objects(
     ids: Sequence[ObjectID],
     depth: int | None = None,
     filter_spec: bytes | None = None,
-    most: int | None = None,
+    limit: int | None = None,
 ) -> None:
-    """Ask for objects by id, as if nothing were here; `depth` counts commits, `filter_spec` is git's, `most` bytes.
+    """Ask for objects by id, as if nothing were here; `depth` counts commits, `filter_spec` is git's, `limit` bytes.
 
     Raises TooMuchError where more than that comes: a server that cannot filter sends all there is.
     """
-    came = 0
+    size = 0
 
     def wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001
         return list(ids)
 
     def keep(data: bytes) -> int:
-        nonlocal came
-        came += len(data)
-        if most is not None and came > most:
+        nonlocal size
+        size += len(data)
+        if limit is not None and size > limit:
             raise TooMuchError
         return int(file.write(data))
 
