@@ -74,7 +74,7 @@ def propose(
     rows = list(_rows(order, base, commit, metrics))
     text = _text(origin, rows, list(_moves(base, commit, before)), base.remote.branch)
     try:
-        patience = replace(patience, nothing="no pull request was opened")
+        patience = replace(patience, outcome="no pull request was opened")
         address = patience.keep_trying(lambda: branch.propose(base.remote.branch, title, text))
     except PublishError as error:
         raise PublishError(

@@ -57,7 +57,7 @@ class Fetch:
             raise GtError("--locked keeps the lock as it is, and --update changes it; choose one")
         request = Request.of(self.address, self.gpu, self.case_ids) if self.address else None
         order = Order(directory, lock, request, self.locked, self.update)
-        result = run(order, self.opened, Patience(say=say, nothing=NOTHING))
+        result = run(order, self.opened, Patience(say=say, outcome=NOTHING))
         return Answer(result.lock.commit, lines(order, result))
 
     def opened(self, repository: str) -> GitReader:

@@ -55,10 +55,10 @@ class PublishAccess:
     @property
     def patience(self) -> Patience:
         """How often a server is asked again. The last error names the command that goes on."""
-        return Patience(resume=self.again, say=say)
+        return Patience(command=self.command, say=say)
 
     @property
-    def again(self) -> str:
+    def command(self) -> str:
         """The command that was typed."""
         return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 

@@ -32,7 +32,7 @@ def check_reached(url: str, option: str, local: str, right: Right = WRITE) -> No
 class FromEngine(PublishAccess):
     """The module's process has neither the caller's folders nor its ssh keys."""
 
-    again = "the same call of the module"
+    command = "the same call of the module"
 
     @contextmanager
     def remote(self, branch: str = "", base: str = "") -> Iterator[Remote]:

@@ -23,7 +23,7 @@ from tests.support.git_server import Fault, git
 DIRECTORY = "gt/official"
 FOLDER = f"{DIRECTORY}/h100"  # of the GPU kind that made the artifacts
 OTHERS = {"README.md": b"theirs"} | {f"{each}/other_1gpu.png": b"another's image" for each in (DIRECTORY, FOLDER)}
-QUICK = Patience(attempts=25, first=0.01, longest=0.3, resume="gt publish --to there")
+QUICK = Patience(attempts=25, first=0.01, longest=0.3, command="gt publish --to there")
 
 
 def artifact(folder: Path, contents: Mapping[str, bytes | None], source: str = "diffusers", **changes: Any) -> Path:

@@ -18,7 +18,7 @@ from ci.publish.retry import Patience
 from tests.support.git_server import GitServer
 from tests.support.publishers import Place, artifact
 
-QUICK = Patience(attempts=3, first=0.01, longest=0.1, nothing=NOTHING)
+QUICK = Patience(attempts=3, first=0.01, longest=0.1, outcome=NOTHING)
 
 
 @dataclass(frozen=True)
