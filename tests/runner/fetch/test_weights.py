@@ -10,8 +10,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -542,6 +543,30 @@ def test_a_local_file_is_hashed_once_per_name_size_and_time(
     assert get(case(), with_local)["identity"] == digest_by_hand(FILES | {LARGE: b"y" * len(FILES[LARGE])})
     assert hashing.names == ["a.safetensors"]
     assert first["identity"] == digest_by_hand(FILES)
+
+
+def test_files_that_are_hashed_side_by_side_are_all_remembered(
+    fake: FakeHub, folder: Path, with_local: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one to be saved is the last one to be written: it may not undo what was saved meanwhile."""
+    save, others = index.Index.save, threading.Semaphore(0)
+    first: list[int] = []
+
+    def slow(self: index.Index, records: Mapping[str, index.IndexedFile]) -> None:
+        first.append(threading.get_ident())
+        if threading.get_ident() != first[0]:
+            save(self, records)
+            others.release()
+            return
+        for _ in range(len(FILES) - 1):
+            others.acquire(timeout=10)
+        save(self, records)
+
+    monkeypatch.setattr(local_models, "_THREADS", len(FILES))
+    monkeypatch.setattr(index.Index, "save", slow)
+    identify(case(), with_local)
+    records = index.Index(folder / local_models.INDEX, with_local.cache).load()
+    assert [name for name in FILES if records[name].sha256 is None] == []
 
 
 def test_a_local_file_that_shrank_or_went_missing_is_named(fake: FakeHub, folder: Path, with_local: Folders) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..contract import FetchedRepository, Repository
@@ -34,22 +35,25 @@ def fetch_local(repository: Repository, folder: Path, folders: Folders, progress
     repo = repository["repo"]
     index = Index(folder / INDEX, folders.cache)
     with index.alone(f"hashing {repo}"):
-        index_files = index.load()
+        records = index.load()
         statuses = files_of(folder)
         names = select(statuses, repository.get("files"), repo)
-        _refuse_damage(repo, index_files, statuses, repository.get("files"))
+        _refuse_damage(repo, records, statuses, repository.get("files"))
         if "variant" in repository:
             variants.check(repo, repository["variant"], names)
-        records = {name: _record(index_files.get(name), statuses[name]) for name in names}
-        _hash(repo, folder, records, progress, lambda: index.save(index_files | records))
-    content = digest(records)
+        records |= {name: _record(records.get(name), statuses[name]) for name in names}
+        new = [name for name in names if records[name].sha256 is None]
+        meter = Meter(f"{repo}: sha256", sum(records[name].size for name in new), progress)
+        _hash(new, folder, records, index, meter)
+    files = {name: records[name] for name in names}
+    content = digest(files)
     return {
         "repo": repo,
         "path": str(folder.absolute()),
         "commit": None,
         "identity": content,
         "digest": content,
-        "bytes": sum(record.size for record in records.values()),
+        "bytes": sum(file.size for file in files.values()),
         "files": names,
     }
 
@@ -92,15 +96,12 @@ def _record(entry: IndexedFile | None, status: os.stat_result) -> IndexedFile:
     return IndexedFile(status.st_size, mtime_ns=status.st_mtime_ns)
 
 
-def _hash(
-    repo: str, folder: Path, records: dict[str, IndexedFile], progress: Progress, save: Callable[[], None]
-) -> None:
-    new = [name for name, record in records.items() if record.sha256 is None]
-    meter = Meter(f"{repo}: sha256", sum(records[name].size for name in new), progress)
+def _hash(names: list[str], folder: Path, records: dict[str, IndexedFile], index: Index, meter: Meter) -> None:
+    """Take the sha256 of these; all records are saved after each, as they are then: no thread undoes another's."""
 
     def take(name: str) -> None:
         sha256 = sha256_of(folder / name, lambda done: meter.at(name, done))
-        records[name] = IndexedFile(records[name].size, sha256, records[name].mtime_ns)
-        save()
+        records[name] = replace(records[name], sha256=sha256)
+        index.save(records)
 
-    in_parallel(take, new, meter.stop, _THREADS)
+    in_parallel(take, names, meter.stop, _THREADS)
