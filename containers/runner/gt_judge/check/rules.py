@@ -7,16 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ..data import Data, read
 
 GATE = Path(__file__).with_name("gate.yaml")
-
-
-class Data(BaseModel):
-    """Unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Metric(Data):
@@ -108,4 +103,4 @@ class Gate(Data):
 @functools.cache
 def gate() -> Gate:
     """The limits in force."""
-    return Gate.model_validate(yaml.safe_load(GATE.read_text(encoding="utf-8")))
+    return read(GATE, Gate)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, ValidationError
 
-from ..check.rules import Data
+from ..data import Data
 from ..errors import JudgeError
 from ..text import mistakes, printable
 from .result import Comparison, FileResult, Measured

@@ -6,14 +6,11 @@ import datetime as dt
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ..check.rules import Data
-from ..errors import JudgeError
-from ..text import mistakes
+from ..data import Data, read
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
 SERVING_THRESHOLDS = Path(__file__).with_name("serving_thresholds.yaml")
@@ -21,7 +18,6 @@ BASE = "h100"  # the platform whose thresholds hold where a platform has none of
 LOWER_IS_BETTER = frozenset({"mean_abs_diff", "alpha_diff", "lpips"})
 ATTAINED = 1e-6  # a floor is met by the very pair that it was measured on: results are told with six decimals
 
-T = TypeVar("T", bound=Data)
 Share = Annotated[float, Field(ge=-1, le=1)]
 
 
@@ -130,23 +126,10 @@ class ServingThresholds(Data):
 
 def noise_floors(path: Path = NOISE_FLOOR) -> NoiseFloors:
     """Read noise floors. Raises JudgeError for a file with mistakes."""
-    return _read(path, NoiseFloors)
+    return read(path, NoiseFloors)
 
 
 @functools.cache
 def serving_thresholds() -> ServingThresholds:
     """The thresholds in force."""
-    return _read(SERVING_THRESHOLDS, ServingThresholds)
-
-
-def _read(path: Path, model: type[T]) -> T:
-    try:
-        if path.exists() and not path.is_file():  # a pipe would never end
-            raise JudgeError(f"{path} cannot be read: it is no file")
-        return model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise JudgeError(f"{path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise JudgeError("\n".join([f"{path.name} is not what it should be:", *mistakes(error)])) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that there is not
-        raise JudgeError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+    return read(SERVING_THRESHOLDS, ServingThresholds)

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
-from ..check.rules import Data
+from ..data import Data, read
 from ..text import number
 from . import stages
 from .measures import COARSEST_FIRST, SHORT
@@ -21,7 +19,6 @@ FILE = Path(__file__).with_name("tolerances.yaml")
 class Figures(Data):
     """The relative errors that one dtype explains."""
 
-    rounding: float
     drawn: float
     network: float
     most: float
@@ -39,7 +36,7 @@ class Tolerances(Data):
 @functools.cache
 def tolerances() -> Tolerances:
     """The tolerances in force."""
-    return Tolerances.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))
+    return read(FILE, Tolerances)
 
 
 @dataclass(frozen=True)
