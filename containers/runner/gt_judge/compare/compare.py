@@ -16,7 +16,6 @@ from ..diverge.result import Divergence
 from ..pool import each
 from ..published import Published
 from ..text import printable
-from . import learned as networks
 from . import provenance, similarity
 from . import thresholds as limits
 from .learned import Learned
@@ -60,7 +59,7 @@ def compare(artifact: Artifact, against: Against, traces: Divergence | None = No
     return Comparison(
         cases=sorted(cases.values(), key=lambda case: case.rank),
         pairing=pairing,
-        measures={**similarity.MEASURES, **networks.MEASURES},
+        measures=limits.MEASURES,
         not_measured=against.learned.absent,
         about=_about(artifact, against),
     )

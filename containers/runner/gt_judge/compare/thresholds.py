@@ -11,11 +11,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from ..data import Data, read
+from . import learned, similarity
 
 NOISE_FLOOR = Path(__file__).with_name("noise_floor.yaml")
 SERVING_THRESHOLDS = Path(__file__).with_name("serving_thresholds.yaml")
 BASE = "h100"  # the platform whose thresholds hold where a platform has none of its own
-LOWER_IS_BETTER = frozenset({"mean_abs_diff", "alpha_diff", "lpips"})
+MEASURES = similarity.MEASURES | learned.MEASURES
+LOWER_IS_BETTER = frozenset(name for name, words in MEASURES.items() if words["better"] == "lower")
 ATTAINED = 1e-6  # a floor is met by the very pair that it was measured on: results are told with six decimals
 
 Share = Annotated[float, Field(ge=-1, le=1)]
