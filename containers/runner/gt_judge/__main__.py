@@ -126,12 +126,12 @@ def _diverge(spec: Spec, out: Path) -> None:
 def _divergence(spec: Spec) -> Divergence:
     from .diverge import trace  # noqa: PLC0415
     from .diverge.diverge import diverge  # noqa: PLC0415
-    from .diverge.measures import LONG  # noqa: PLC0415
+    from .diverge.dtypes import long  # noqa: PLC0415
     from .diverge.walk import Options  # noqa: PLC0415
 
     reference, other = (trace.read(Path(spec[side] or "")) for side in ("reference", "other"))
     dtype = spec.get("dtype")
-    options = Options(exact=spec.get("exact", False), dtype=LONG.get(dtype, dtype) if dtype else None)
+    options = Options(exact=spec.get("exact", False), dtype=long(dtype) if dtype else None)
     return diverge(reference, other, options, spec.get("cases", []))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import stages
+from .dtypes import finer
 from .measures import Apart, precision, relative
-from .tolerances import explained, finer
+from .tolerances import explained
 from .trace import CaseTrace, Tensor
 
 PROBES = 64  # elements that are looked at before all are

@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from .dtypes import COARSEST_FIRST, FLOATS
 from .trace import Tensor
 
 BLOCK = 1 << 20  # elements that are held in double precision at once
 ENOUGH = 256  # elements that tell a dtype: a few may be representable by chance
-FLOATS = {"float64": np.float64, "float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
-SHORT = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "float64": "fp64"}  # as cases write them
-LONG = {short: name for name, short in SHORT.items()}
-COARSEST_FIRST = ("bfloat16", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)

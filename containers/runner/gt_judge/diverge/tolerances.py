@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from typing import Literal
 from ..data import Data, read
 from ..text import number
 from . import stages
-from .measures import COARSEST_FIRST, SHORT
+from .dtypes import SHORT
 
 FILE = Path(__file__).with_name("tolerances.yaml")
 
@@ -59,11 +58,6 @@ def explained(stage: str, dtype: str) -> float:
         return 0.0
     drawn = stages.family(stage) in stages.DRAWN or stages.is_first_latents(stage)
     return figures.drawn if drawn else figures.network
-
-
-def finer(dtypes: Sequence[str]) -> str:
-    """The dtype that explains less: a side that did not round has nothing to explain."""
-    return max(dtypes, key=lambda dtype: COARSEST_FIRST.index(dtype) if dtype in COARSEST_FIRST else 1 << 8)
 
 
 def limit(stage: str, dtype: str, carried: float, *, proven: bool) -> Limit:

@@ -10,8 +10,9 @@ import numpy as np
 from ..text import number
 from . import stages
 from .confusion import Difference, fit
-from .measures import SHORT, rms
-from .tolerances import explained, finer
+from .dtypes import finer, short
+from .measures import rms
+from .tolerances import explained
 
 KNOWN = {  # (factor, constant): what multiplies and adds so
     (1 / 1000, 0): "steps from 0 to 1 instead of 0 to 1000",
@@ -142,7 +143,7 @@ def coarser(difference: Difference) -> str | None:
     """One side holds values of a coarser dtype, whether or not that explains all of the difference."""
     if difference.dtypes[0] == difference.dtypes[1]:
         return None
-    one, two = (SHORT.get(dtype, dtype) for dtype in difference.dtypes)
+    one, two = map(short, difference.dtypes)
     return f"the other's values are those of {two}, the reference's of {one}"
 
 
@@ -151,11 +152,11 @@ def rounded(difference: Difference) -> str | None:
     if difference.dtypes[0] == difference.dtypes[1]:
         return None
     coarse = int(difference.dtypes[0] == finer(difference.dtypes))
-    explains = explained(difference.stage, difference.dtypes[coarse])
-    if difference.apart.relative > explains:
+    limit = explained(difference.stage, difference.dtypes[coarse])
+    if difference.apart.relative > limit:
         return None
-    names, short = ("reference", "other"), [SHORT.get(dtype, dtype) for dtype in difference.dtypes]
+    sides, dtypes = ("reference", "other"), [short(dtype) for dtype in difference.dtypes]
     return (
-        f"the {names[coarse]} was computed in {short[coarse]}, the {names[1 - coarse]} in {short[1 - coarse]}; "
-        f"{short[coarse]} rounding explains {number(explains)}"
+        f"the {sides[coarse]} was computed in {dtypes[coarse]}, the {sides[1 - coarse]} in {dtypes[1 - coarse]}; "
+        f"{dtypes[coarse]} rounding explains {number(limit)}"
     )

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import elsewhere, layouts, schedule, stages
+from .dtypes import finer
 from .layouts import Layout
 from .measures import apart, precision
 from .result import StageResult, Status
-from .tolerances import Limit, explained, finer, limit
+from .tolerances import Limit, explained, limit
 from .trace import CaseTrace, Tensor
 
 

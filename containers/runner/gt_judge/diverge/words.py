@@ -7,7 +7,8 @@ from itertools import groupby
 
 from ..text import number, printable
 from . import stages, unseen
-from .measures import SHORT, Apart
+from .dtypes import short
+from .measures import Apart
 from .result import CaseResult, Divergence, StageResult, Status
 from .trace import CaseTrace, every
 
@@ -159,7 +160,7 @@ def facts(case: CaseResult, steps: Steps, traces: tuple[CaseTrace, CaseTrace]) -
     pairs = [stage for stage in case.stages if stage.compared and stage.dtypes[0] != stage.dtypes[1]]
     if pairs:
         some = ", ".join(stage.name for stage in pairs[:4])
-        dtypes = " and ".join(SHORT.get(dtype or "", dtype or "") for dtype in pairs[0].dtypes)
+        dtypes = " and ".join(short(dtype) for dtype in pairs[0].dtypes)
         yield f"of different dtypes: {some}{' …' if len(pairs) > 4 else ''} ({dtypes} in {pairs[0].name})"  # noqa: PLR2004
 
 
@@ -172,7 +173,7 @@ def rows(case: CaseResult) -> Iterator[tuple[str, ...]]:
         if not stage.compared:
             continue
         mark = "first" if stage is case.first else stage.status.value
-        dtypes = list(dict.fromkeys(SHORT.get(dtype or "", dtype or "") for dtype in stage.dtypes))
+        dtypes = list(dict.fromkeys(short(dtype) for dtype in stage.dtypes))
         figures = ("",) * 7 if stage.apart is None else _figures(stage)
         yield stage.name, mark, *figures, " / ".join(dtypes)
 
