@@ -20,15 +20,17 @@ from . import likeness, placement, quality, swaps
 from . import rules as limits
 from .placement import Placement
 
+NO_REFERENCE = Reference(None, "no published GT was given")
+
 
 @dataclass
-class Examined:
+class Examination:
     """One file: problems that need no limit, numbers, and what swaps are looked for by."""
 
     file: File
+    reference: Reference
     problems: list[str] = field(default_factory=list)
     placement: Placement = field(default_factory=Placement)
-    reference: Reference = field(default_factory=lambda: Reference(None, "no published GT was given"))
     signature: Plane | None = None
     published_signature: Plane | None = None
 
@@ -36,11 +38,12 @@ class Examined:
 def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
     """Examine every file; the result as it is written to JSON."""
     gate = limits.gate()
-    pairs = [(file, published.find(file) if published else None) for file in artifact.files.values()]
-    examined = each(_examine, pairs)
-    _find_swaps(examined, published)
+    pairs = [(file, published.find(file) if published else NO_REFERENCE) for file in artifact.files.values()]
+    images = each(_examine, pairs)
+    if published is not None:
+        _find_swaps(images, published)
     files: dict[str, Any] = {}
-    for image in examined:
+    for image in images:
         rules = gate.problems(image.placement.metrics, image.placement.words)
         files[image.file.name] = _as_json(image, [*image.problems, *rules])
     for name, problem in _misplaced(artifact):
@@ -49,8 +52,8 @@ def check(artifact: Artifact, published: Published | None) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "ok": not bad,
-        "images": len(examined),
-        "unreferenced": sum(file.get("reference", {}).get("state") == "unreferenced" for file in files.values()),
+        "images": len(images),
+        "unreferenced": sum(image.reference.path is None for image in images),
         "bad": [f"{line(name)}: {'; '.join(problems)}" for name, problems in bad.items()],
         "files": files,
         "metrics": {name: metric.model_dump() for name, metric in gate.metrics.items()},
@@ -67,7 +70,7 @@ def _misplaced(artifact: Artifact) -> Iterable[tuple[str, str]]:
         yield name, f"missing: case {case} makes it, and the manifest does not name it"
 
 
-def _as_json(image: Examined, problems: list[str]) -> dict[str, Any]:
+def _as_json(image: Examination, problems: list[str]) -> dict[str, Any]:
     reference = (
         {"state": "published"} if image.reference.path else {"state": "unreferenced", "why": image.reference.why}
     )
@@ -75,33 +78,28 @@ def _as_json(image: Examined, problems: list[str]) -> dict[str, Any]:
     return {"case": image.file.case, "problems": problems, "reference": reference, "metrics": metrics}
 
 
-def _examine(pair: tuple[File, Reference | None]) -> Examined:
+def _examine(pair: tuple[File, Reference]) -> Examination:
     file, reference = pair
-    image = Examined(file) if reference is None else Examined(file, reference=reference)
+    image = Examination(file, reference)
     if not file.path.exists():
         image.problems.append("missing: the manifest names it")
         return image
     try:
         data = content(file.path)
-    except PictureError as error:
-        image.problems.append(str(error))
-        return image
-    if file.sha256 not in (None, sha256 := hashlib.sha256(data).hexdigest()):
-        image.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
-    try:
+        if file.sha256 not in (None, sha256 := hashlib.sha256(data).hexdigest()):
+            image.problems.append(f"changed: sha256 {sha256[:12]}…, the manifest says {str(file.sha256)[:12]}…")
         picture = decode(data, file.name)
     except PictureError as error:
         image.problems.append(str(error))
         return image
     image.problems += _form(file, picture)
-    if min(picture.size) < limits.gate().least_side:
-        image.problems.append(
-            f"too small: {_by(picture.size)} px, at least {limits.gate().least_side} a side are needed"
-        )
+    least = limits.gate().least_side
+    if min(picture.size) < least:
+        image.problems.append(f"too small: {_by(picture.size)} px, at least {least} a side are needed")
         return image
     image.placement.metrics |= quality.measure(picture)
-    if image.reference.path is not None:
-        _refer(image, picture, data, image.reference.path)
+    if reference.path is not None:
+        _refer(image, picture, data, reference.path)
     return image
 
 
@@ -121,7 +119,7 @@ def _by(size: tuple[int, int] | None) -> str:
     return "x".join(map(str, size or ()))
 
 
-def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
+def _refer(image: Examination, picture: Picture, data: bytes, path: Path) -> None:
     """Compare with the published image, unless that one would not pass the gate itself, as upstream has it."""
     try:
         published_data = content(path)
@@ -138,9 +136,8 @@ def _refer(image: Examined, picture: Picture, data: bytes, path: Path) -> None:
         return
     if picture.size != published.size:
         image.problems.append(f"wrong size: {_by(picture.size)}, the published one has {_by(published.size)}")
-    finding = placement.find(picture, published)
-    image.placement.metrics |= likeness.measure(picture, published) | finding.metrics
-    image.placement.words |= finding.words
+    image.placement.metrics |= likeness.measure(picture, published)
+    image.placement.add(placement.find(picture, published))
 
 
 def _doubts(published: Picture) -> list[str]:
@@ -150,21 +147,19 @@ def _doubts(published: Picture) -> list[str]:
     return gate.problems(quality.measure(published), {})
 
 
-def _find_swaps(examined: list[Examined], published: Published | None) -> None:
-    new = {image.file.name: image.signature for image in examined if image.signature is not None}
-    old = {image.file.name: image.published_signature for image in examined if image.published_signature is not None}
-    if published is None or not new:
+def _find_swaps(images: list[Examination], published: Published) -> None:
+    new = {image.file.name: image.signature for image in images if image.signature is not None}
+    old = {image.file.name: image.published_signature for image in images if image.published_signature is not None}
+    if not new:
         return
-    images = published.images(image.file for image in examined)
-    others = {name: path for name, path in images.items() if name not in old}
+    paths = published.images(image.file for image in images)
+    others = {name: path for name, path in paths.items() if name not in old}
     signatures = zip(others, each(_signature, list(others.values())), strict=True)
     old |= {name: signature for name, signature in signatures if signature is not None}
     placements = swaps.find(new, old)
-    for image in examined:
-        finding = placements.get(image.file.name)
-        if finding is not None:
-            image.placement.metrics |= finding.metrics
-            image.placement.words |= finding.words
+    for image in images:
+        if image.file.name in placements:
+            image.placement.add(placements[image.file.name])
 
 
 def _signature(path: Path) -> Plane | None:

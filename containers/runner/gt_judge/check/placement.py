@@ -39,6 +39,11 @@ class Placement:
     metrics: Metrics = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: Placement) -> None:
+        """Take in what else was looked for."""
+        self.metrics |= other.metrics
+        self.words |= other.words
+
 
 def structure(plane: Plane, sigmas: tuple[float, float]) -> Plane:
     """What lies between two blurs: lines and texture, neither brightness nor single pixels."""
@@ -84,7 +89,7 @@ def _shift(placement: Placement, new: Picture, published: Picture) -> None:
 
 
 def _overlap(reference: Plane, candidate: Plane, down: int, right: int) -> tuple[Plane, Plane]:
-    """The parts of both that show the same, if `here` is `there` moved down and right."""
+    """The parts of both that show the same, if the candidate is the reference moved down and right."""
     height, width = reference.shape
     rows, columns = slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0))
     window = slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0))

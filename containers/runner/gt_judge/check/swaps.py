@@ -15,14 +15,13 @@ RULE = "swapped with another file"
 
 def find(new: Mapping[str, Plane], published: Mapping[str, Plane]) -> dict[str, Placement]:
     """For each new image that has a published one: which other published image it is most like, and how much."""
-    known = [name for name in new if name in published]
-    names = list(published)
-    if not known or len(names) < 2:  # noqa: PLR2004  # nothing to be swapped with
+    names = [name for name in new if name in published]
+    if not names or len(published) < 2:  # noqa: PLR2004  # nothing to be swapped with
         return {}
-    place = {name: column for column, name in enumerate(names)}
-    likeness = _unit([new[name] for name in known]) @ _unit([published[name] for name in names]).T
-    rows = {name: likeness[row] for row, name in enumerate(known)}
-    return {name: _placement(name, rows, place) for name in known}
+    place = {name: column for column, name in enumerate(published)}
+    likeness = _unit([new[name] for name in names]) @ _unit(list(published.values())).T
+    rows = dict(zip(names, likeness, strict=True))
+    return {name: _placement(name, rows, place) for name in names}
 
 
 def _placement(name: str, rows: Mapping[str, Plane], place: Mapping[str, int]) -> Placement:
