@@ -10,7 +10,7 @@ from pathlib import Path
 from . import artifact, records
 from .artifact import File
 from .errors import JudgeError
-from .records import CaseRecord, Manifest
+from .records import CaseRecord
 
 ANY = "any"
 
@@ -33,7 +33,7 @@ class Published:
             raise JudgeError(f"{folder} is no directory of published GT")
         self.folder = folder
         self._folders = folders or {}
-        self._manifests: dict[Path, Manifest | None] = {}
+        self._cases: dict[Path, Mapping[str, CaseRecord]] = {}
 
     def find(self, file: File) -> Reference:
         """The reference of a file. Upstream's readers look in the folder of the kind first, too."""
@@ -63,15 +63,13 @@ class Published:
     @cached_property
     def _kinds(self) -> dict[str, str | None]:
         """The GPU kind by file, as the manifest has it."""
-        cases = self.cases(self.folder).values()
-        return {file["name"]: records.kind_of(record) for record in cases for file in record["files"]}
+        return records.kinds(self.cases(self.folder))
 
     def cases(self, folder: Path) -> Mapping[str, CaseRecord]:
         """The case records of a published manifest; none where there is none. Raises JudgeError."""
-        if folder not in self._manifests:
-            self._manifests[folder] = records.read(folder)
-        manifest = self._manifests[folder]
-        return {} if manifest is None else manifest["cases"]
+        if folder not in self._cases:
+            self._cases[folder] = records.cases(folder)
+        return self._cases[folder]
 
     def record(self, case: str, kind: str | None) -> CaseRecord | None:
         """The published record of a case, that of the GPU kind's folder before the bare one."""

@@ -6,6 +6,7 @@ What is not named here may be there too: the comparison shows how two records di
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NotRequired, cast
 
@@ -130,12 +131,23 @@ def read(folder: Path) -> Manifest | None:
     return cast("Manifest", data)
 
 
+def cases(folder: Path) -> Mapping[str, CaseRecord]:
+    """The case records of a directory's manifest; none where there is none. Raises as `read`."""
+    manifest = read(folder)
+    return {} if manifest is None else manifest["cases"]
+
+
 def file_names(case: str, output: Output) -> list[str]:
     """The names of the files that a case makes."""
     stem = f"{case}_{output['name_gpus']}gpu"
     if output["kind"] == "video":
         return [f"{stem}_frame_{frame}.png" for frame in KEY_FRAMES]
     return [f"{stem}.{output['format']}"]
+
+
+def kinds(records: Mapping[str, CaseRecord]) -> dict[str, str | None]:
+    """The GPU kind by the name of each file."""
+    return {file["name"]: kind_of(record) for record in records.values() for file in record["files"]}
 
 
 def kind_of(record: CaseRecord) -> str | None:

@@ -87,7 +87,7 @@ def _with_published(pairing: Pairing, artifact: Artifact, published: Published) 
 
 
 def _find_renamed(pairing: Pairing, rest: dict[str, Path]) -> None:
-    """Give each new file without a published one the one of the same bytes or pixels, and take that off `left`."""
+    """Give each new file without a published one the one of the same bytes or pixels, and take that off the rest."""
     orphans = [each for each in pairing.pairs if each.published is None]
     if not orphans or not rest:
         return
@@ -128,8 +128,7 @@ def _with_serving(pairing: Pairing, serving: Path) -> None:
 def _kinds(serving: Path) -> dict[str, str | None]:
     """The GPU kind by a file's name without suffix, as a manifest of ours says; no engine owes us one."""
     try:
-        manifest = records.read(serving)
+        kinds = records.kinds(records.cases(serving))
     except JudgeError:
         return {}
-    cases = [] if manifest is None else manifest["cases"].values()
-    return {Path(file["name"]).stem: records.kind_of(record) for record in cases for file in record["files"]}
+    return {Path(name).stem: kind for name, kind in kinds.items()}
