@@ -7,32 +7,43 @@ names stay in the folder, and shapes and digests are compared with what is there
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import ml_dtypes  # makes bfloat16 a dtype of numpy, which safetensors then reads
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from ..errors import JudgeError
-from ..text import printable
+from ..text import mistakes, printable
 from . import stages
 
 INDEX = "trace.json"
 MOST_INDEX = 64 << 20  # bytes; the index of 1,000 cases of 50 steps has 30 MB
 MOST_MISTAKES = 5  # that are shown of one index
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a file in the folder, and nowhere else
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a file in the folder, and nowhere else
 
 FP8 = ("float8_e4m3fn", "float8_e5m2")  # all of their values are some of bfloat16
 for _name in FP8:
     setattr(np, _name, getattr(ml_dtypes, _name))  # where safetensors looks for them
 
 Tensor = NDArray[Any]
+
+
+def _file_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name that a file in the folder can have")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_file_name)]
 
 
 class _Lenient(BaseModel):
@@ -51,7 +62,7 @@ class Stage(_Lenient):
 class Case(_Lenient):
     """A case of the index."""
 
-    file: Annotated[str, Field(pattern=NAME, max_length=255)]
+    file: Annotated[Name, Field(max_length=255)]
     sha256: str | None = None
     steps: Annotated[int, Field(ge=0)] | None = None  # that were run, whatever was kept of them
     every: Annotated[int, Field(ge=1)] = 1
@@ -71,7 +82,7 @@ class Index(_Lenient):
 
     schema_version: Literal[1] = 1
     producer: Producer = Producer()
-    cases: dict[Annotated[str, Field(pattern=NAME, max_length=200)], Case]
+    cases: dict[Annotated[Name, Field(max_length=200)], Case]
 
 
 @dataclass(frozen=True)
@@ -171,15 +182,8 @@ def read(folder: Path) -> Trace:
     except OSError as error:
         raise JudgeError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        mistakes = [_mistake(each) for each in error.errors()[:MOST_MISTAKES]]
-        raise JudgeError("\n".join([f"{path} is not what docs/judge/traces.md says:", *mistakes])) from None
-
-
-def _mistake(error: Any) -> str:
-    where = ".".join(map(str, error["loc"]))
-    if error["type"] == "string_pattern_mismatch":
-        return f"{where}: {error['input']!r} is no name that a file in the folder can have"
-    return f"{where}: {error['msg']}" if where else str(error["msg"])
+        lines = [f"{path} is not what docs/judge/traces.md says:", *islice(mistakes(error), MOST_MISTAKES)]
+        raise JudgeError("\n".join(lines)) from None
 
 
 def _verify(path: Path, case: Case) -> None:
