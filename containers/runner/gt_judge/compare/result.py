@@ -105,18 +105,14 @@ class CaseResult:
         return min(verdicts, key=VERDICTS.index, default=None)
 
     @property
-    def measured(self) -> list[Measured]:
-        """Every comparison of its files."""
-        return [each for file in self.files for each in (file.gt, file.serving) if each is not None]
-
-    @property
     def rank(self) -> tuple[int, float, float, str]:
         """Orders cases, worst first."""
         other = UNSEEN if self.grade == Grade.NEW else AT_EASE
         urgency = min(FAILING.get(outcome or "", other) for outcome in (self.grade, self.verdict))
-        ssim = min((each.values.get("ssim") or 0.0 for each in self.measured if not each.error), default=1.0)
-        diff = max((each.values.get("mean_abs_diff") or 0.0 for each in self.measured), default=0.0)
-        broken = any(each.error for each in self.measured)
+        measurements = [each for file in self.files for each in (file.gt, file.serving) if each is not None]
+        ssim = min((each.values.get("ssim") or 0.0 for each in measurements if not each.error), default=1.0)
+        diff = max((each.values.get("mean_abs_diff") or 0.0 for each in measurements), default=0.0)
+        broken = any(each.error for each in measurements)
         return urgency, -1.0 if broken else ssim, -diff, self.name
 
     def as_json(self) -> dict[str, Any]:

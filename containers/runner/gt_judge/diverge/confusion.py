@@ -61,6 +61,11 @@ def same(reference: Tensor, other: Tensor, limit: float) -> bool:
     return relative(reference, other) <= limit
 
 
+def part(tensor: Tensor, axis: int, places: slice) -> Tensor:
+    """What lies at these places along an axis."""
+    return tensor[(slice(None),) * axis + (places,)]
+
+
 @dataclass(frozen=True)
 class Fit:
     """A tensor as a sum of others."""

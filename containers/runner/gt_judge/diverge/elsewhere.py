@@ -8,7 +8,7 @@ import numpy as np
 
 from ..text import number
 from . import stages
-from .confusion import Difference, fit, same
+from .confusion import Difference, fit, part, same
 from .trace import CaseTrace, Tensor
 
 NEIGHBOURS = (1, -1, 2, -2)  # steps that are looked at
@@ -116,14 +116,13 @@ def cut(stage: str, reference: Tensor, other: Tensor, limit: float) -> str | Non
     (axis,) = axes
     count = min(reference.shape[axis], other.shape[axis])
     words = f"{other.shape[axis]} instead of {reference.shape[axis]} along axis {axis}"
-    for name, part in (("first", slice(0, count)), ("last", slice(-count, None))):
-        index = (slice(None),) * axis + (part,)
-        if count and same(reference[index], other[index], limit):
+    for name, places in (("first", slice(0, count)), ("last", slice(-count, None))):
+        if count and same(part(reference, axis, places), part(other, axis, places), limit):
             rank = "" if max(reference.shape[axis], other.shape[axis]) % count else ", or the part of one rank"
             return f"{words}; the {name} {count} are equal: cut or filled up to another length{rank}"
     is_text = stages.family(stage) in stages.PROMPTS and axis == reference.ndim - TWO
-    begun = another_text(reference, other) if is_text and count else ""
-    return f"{words}; {begun}" if begun else words
+    beginning = another_text(reference, other) if is_text and count else ""
+    return f"{words}; {beginning}" if beginning else words
 
 
 def another_text(reference: Tensor, other: Tensor) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..text import number
 from . import stages
-from .confusion import Difference, fit
+from .confusion import Difference, fit, part
 from .dtypes import finer, short
 from .measures import rms
 from .tolerances import explained
+from .trace import Tensor
 
 KNOWN = {  # (factor, constant): what multiplies and adds so
     (1 / 1000, 0): "steps from 0 to 1 instead of 0 to 1000",
@@ -37,8 +38,7 @@ CLOSE = 0.002  # relative, of a factor to a known one
 
 def empty(difference: Difference) -> str | None:
     """All zeros, or one value throughout."""
-    words = {"reference": difference.reference, "other": difference.other}
-    for name, tensor in words.items():
+    for name, tensor in (("reference", difference.reference), ("other", difference.other)):
         if tensor.size > 1 and (tensor == tensor.reshape(-1)[0]).all():
             unset = ": it was never set" if name == "other" else ""
             return f"the {name} holds {number(float(tensor.reshape(-1)[0]))} throughout{unset}"
@@ -108,12 +108,12 @@ def moved(difference: Difference) -> str | None:
             ("one place later", slice(0, -1), slice(1, None)),
             ("one place earlier", slice(1, None), slice(0, -1)),
         ):
-            if size > COLOURS and difference.holds(_cut(reference, axis, ours), _cut(other, axis, theirs)):
+            if size > COLOURS and difference.holds(part(reference, axis, ours), part(other, axis, theirs)):
                 return f"the other's values lie {words} along axis {axis}: off by one"
     return None
 
 
-def _moves(other: np.ndarray, axis: int, size: int) -> Iterator[tuple[str, np.ndarray]]:
+def _moves(other: Tensor, axis: int, size: int) -> Iterator[tuple[str, Tensor]]:
     if size % 2 == 0:
         half = np.roll(other, size // 2, axis)
         if axis == 0:
@@ -122,10 +122,6 @@ def _moves(other: np.ndarray, axis: int, size: int) -> Iterator[tuple[str, np.nd
             yield f"the two halves of axis {axis} are exchanged", half
     mirror = np.flip(other, axis)
     yield "red and blue are exchanged" if size == COLOURS else f"axis {axis} is mirrored", mirror
-
-
-def _cut(tensor: np.ndarray, axis: int, part: slice) -> np.ndarray:
-    return tensor[(slice(None),) * axis + (part,)]
 
 
 def clipped(difference: Difference) -> str | None:

@@ -101,14 +101,18 @@ class Walk:
         )
 
     def _measure(self, result: StageResult, ours: Tensor, theirs: Tensor) -> None:
-        result.apart = apart(ours, theirs)
-        result.limit = self._limit(result.name, ours, theirs)
-        if any(result.apart.not_finite):
-            result.note = _not_finite(result.apart.not_finite)
-        if result.apart.lost:
+        distance = result.apart = apart(ours, theirs)
+        bound = result.limit = self._limit(result.name, ours, theirs)
+        if any(distance.not_finite):
+            result.note = _not_finite(distance.not_finite)
+        if distance.lost:
             return
-        if self._same_within(result):
-            result.status = Status.LAYOUT if result.layout else Status.EQUAL if result.apart.same else Status.WITHIN
+        if self.options.exact:
+            same = distance.same and len(set(result.dtypes)) == 1
+        else:
+            same = distance.same or (distance.relative <= bound.value and distance.peak <= bound.peak)
+        if same:
+            result.status = Status.LAYOUT if result.layout else Status.EQUAL if distance.same else Status.WITHIN
         elif not self.diverged and not result.layout:
             self._find_silent_layout(result, ours, theirs)
 
@@ -119,13 +123,6 @@ class Walk:
             self.layouts[stages.axes_of(result.name)] = layout
             self._lay(result, layout)
             result.status, result.apart = Status.LAYOUT, apart(ours, layout.undo(theirs))
-
-    def _same_within(self, result: StageResult) -> bool:
-        distance, bound = result.apart, result.limit
-        assert distance is not None and bound is not None  # noqa: PT018, S101
-        if self.options.exact:
-            return distance.same and len(set(result.dtypes)) == 1
-        return distance.same or (distance.relative <= bound.value and distance.peak <= bound.peak)
 
     def _limit(self, name: str, ours: Tensor, theirs: Tensor) -> Limit:
         if self.options.exact:

@@ -10,6 +10,7 @@ from . import stages, unseen
 from .dtypes import short
 from .measures import Apart
 from .result import CaseResult, Divergence, StageResult, Status
+from .tolerances import Limit
 from .trace import CaseTrace, every
 
 PLURAL = ("prompt_embeds", "negative_prompt_embeds", "timesteps", "sigmas", "latents")
@@ -26,7 +27,7 @@ def verdict(case: CaseResult, steps: Steps, because: StageResult | None) -> str:
         return printable(_same(case.stages))
     before = case.stages[: case.stages.index(case.first)]
     parts = [*_equal(before), *_within(before), *_layouts(before), _difference(case.first, because)]
-    sentence = f"{', '.join(parts)}: {_cause(case, steps)}"
+    sentence = f"{', '.join(parts)}: {_cause(case, case.first, steps)}"
     return printable(sentence)
 
 
@@ -117,9 +118,7 @@ def _tolerance(first: StageResult) -> str:
     return f" ({limit.why})" if apart.relative < max(4 * limit.value, CLOSE) else ""
 
 
-def _cause(case: CaseResult, steps: Steps) -> str:
-    first = case.first
-    assert first is not None  # noqa: S101
+def _cause(case: CaseResult, first: StageResult, steps: Steps) -> str:
     parts = [stages.source(first.name)] if first.compared else []
     parts += [case.confusion] if case.confusion else []
     if first.status == Status.LAYOUT:
@@ -152,8 +151,8 @@ def facts(case: CaseResult, steps: Steps, traces: tuple[CaseTrace, CaseTrace]) -
     missing = [stage for stage in case.stages if not stage.compared]
     for note, group in groupby(sorted(missing, key=lambda stage: stage.note), lambda stage: stage.note):
         names = [stage.name for stage in group]
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")  # noqa: PLR2004
-        yield printable(f"not compared: {shown} ({note})")
+        some = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")  # noqa: PLR2004
+        yield printable(f"not compared: {some} ({note})")
     for stage in case.stages:
         if stage.compared and stage.note and stage is not case.first:
             yield printable(f"{stage.name}: {stage.note}")
@@ -174,13 +173,11 @@ def rows(case: CaseResult) -> Iterator[tuple[str, ...]]:
             continue
         mark = "first" if stage is case.first else stage.status.value
         dtypes = list(dict.fromkeys(short(dtype) for dtype in stage.dtypes))
-        figures = ("",) * 7 if stage.apart is None else _figures(stage)
+        figures = ("",) * 7 if stage.apart is None else _figures(stage.apart, stage.limit)
         yield stage.name, mark, *figures, " / ".join(dtypes)
 
 
-def _figures(stage: StageResult) -> tuple[str, ...]:
-    apart, limit = stage.apart, stage.limit
-    assert apart is not None  # noqa: S101
+def _figures(apart: Apart, limit: Limit | None) -> tuple[str, ...]:
     return (
         number(apart.relative),
         "" if limit is None else number(limit.value),
