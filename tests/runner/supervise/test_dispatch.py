@@ -178,8 +178,8 @@ def test_a_gpu_that_is_no_good_is_left_out_and_the_others_may_load_the_model(
     assert used is not None
     ended: list[bool] = []
     child = cast("Any", SimpleNamespace(log=Path("/dev/null")))
-    waiting = supervisor._processes._waiting  # what comes next
-    waiting[used] = "faulty", cast("Any", SimpleNamespace(end=lambda: ended.append(True)))
+    child_of_next = cast("Any", SimpleNamespace(end=lambda: ended.append(True)))
+    supervisor._processes.spares[used] = processes.Spare("faulty", child_of_next)
     found = {cards[number]: "the driver does not answer for it" for number in bad}
     running = Running(work, used, work.waiting[0], child)
     supervisor._settle(running, Ended(unloaded=(work.waiting[0], "CUDA error")), found, crowded=False)

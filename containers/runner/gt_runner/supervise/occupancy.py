@@ -56,32 +56,33 @@ class Occupancy:
         return None
 
     def _may_follow(self, work: Work, before: Running) -> bool:
-        cards = before.cards
+        cards, spare = before.cards, self._processes.spares.get(before.cards)
         return (
             len(cards) == work.cards
             and before.at_last_case
             and not self.shared(cards)
             and self.alone.isdisjoint(cards)
-            and self._processes.waiting.get(cards) == work.job["source"]
+            and spare is not None
+            and spare.source == work.job["source"]
             and self.room(cards, work)
             and self.host_room(work.bytes)
         )
 
-    def slots(self) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-        """GPUs that have no process waiting: those that may be next, and those that are at work on their job.
+    def slot(self, work: Work) -> tuple[str, ...] | None:
+        """GPUs for which a process of this job may be prepared: none waits for them yet.
 
-        The first are idle ones, and those whose session has taken its job's last case. The others will take a job that
-        nobody has begun; to import takes longer than a short call, so its process starts as soon as a model is loaded.
+        Idle ones come first, then those whose session has taken its job's last case. A job that nobody has begun may
+        also come next on GPUs that are at work on theirs: to import takes longer than a short call, so its process
+        starts as soon as a model is loaded there.
         """
         sessions = [each for each in self.sessions if not self.shared(each.cards) and self.asked.isdisjoint(each.cards)]
         cpu = [] if any(not each.cards for each in sessions) else [()]
         idle = [(name,) for name in self._cards.idle if not self._cards.idle_for_long(name) and self._cards.lock(name)]
         ending = [each.cards for each in sessions if not each.work.waiting]
-        later = [each.cards for each in sessions if each.cards and each.loaded and each.work.waiting]
-        waiting = self._processes.waiting
-        return [each for each in [*cpu, *idle, *ending] if each not in waiting], [
-            each for each in later if each not in waiting
-        ]
+        busy = [each.cards for each in sessions if each.cards and each.loaded and each.work.waiting]
+        slots = [*cpu, *idle, *ending, *([] if work.begun else busy)]
+        spares = self._processes.spares
+        return next((cards for cards in slots if len(cards) == work.cards and cards not in spares), None)
 
 
 def _vram_gb(work: Work) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -11,6 +12,14 @@ from .process import Child
 from .session import worker
 
 Cards = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spare:
+    """A process that imports a source, and then waits for its task."""
+
+    source: str
+    child: Child
 
 
 class Processes:
@@ -23,33 +32,29 @@ class Processes:
         self._folder = folder
         self._logs = count()
         self._working: set[Child] = set()
-        self._waiting: dict[Cards, tuple[str, Child]] = {}  # and the source that each imports
+        self.spares: dict[Cards, Spare] = {}  # by the GPUs that they wait for
 
     @property
     def all(self) -> list[Child]:
         """Those at work, and those that wait."""
-        return [*self._working, *(child for _, child in self._waiting.values())]
-
-    @property
-    def waiting(self) -> dict[Cards, str]:
-        """The GPUs that one waits for, and the source that it imports."""
-        return {cards: source for cards, (source, _) in self._waiting.items()}
+        return [*self._working, *(spare.child for spare in self.spares.values())]
 
     def prepare(self, job: Job, cards: Cards) -> None:
         """Start one that imports what the job's cases need, and then waits."""
-        self._waiting[cards] = job["source"], self._started(job, cards)
+        self.spares[cards] = Spare(job["source"], self._started(job, cards))
 
     def allow(self, cards: Cards, room: bool) -> None:
         """Tell the one that waits for these GPUs whether there is room for its context."""
-        self._waiting[cards][1].send(room)
+        self.spares[cards].child.send(room)
 
     def take(self, job: Job, cards: Cards) -> Child:
         """One for cases of the job: the one that waits for these GPUs, where it has imported the source."""
-        source, child = self._waiting.pop(cards, ("", None))
-        if child is not None and (source != job["source"] or served(job) or child.over):
-            child.end()
-            child = None
-        if child is None:
+        spare = self.spares.pop(cards, None)
+        if spare is not None and spare.source == job["source"] and not served(job) and not spare.child.over:
+            child = spare.child
+        else:
+            if spare is not None:
+                spare.child.end()
             child = self._started(job, cards)
             if not served(job):
                 child.send(bool(cards))
@@ -62,8 +67,8 @@ class Processes:
 
     def drop(self, names: Collection[str]) -> None:
         """End those that wait for one of these GPUs."""
-        for cards in [each for each in self._waiting if not set(each).isdisjoint(names)]:
-            self._waiting.pop(cards)[1].end()
+        for cards in [each for each in self.spares if not set(each).isdisjoint(names)]:
+            self.spares.pop(cards).child.end()
 
     def _started(self, job: Job, cards: Cards) -> Child:
         return worker(job, cards, self._folder / f"worker-{next(self._logs)}.log")

@@ -327,7 +327,7 @@ class Supervisor:
                 if self._run.get("named") or not self._leave_out(name, f"{busy} left out"):
                     text = f"GPU {self._cards.name([name])} {busy} used all the same"
                     self._emit({"event": "notice", "text": text})
-            for cards in self._processes.waiting:
+            for cards in self._processes.spares:
                 self._processes.allow(cards, self._on_gpus.room(cards))
             self._cards.give_back(ours)  # none could be used before
             self._looked = True
@@ -337,25 +337,23 @@ class Supervisor:
 
     def _prepared(self, source: str) -> list[str]:
         """GPUs whose next process has imported this source."""
-        return [name for cards, imported in self._processes.waiting.items() for name in cards if imported == source]
+        spares = self._processes.spares.items()
+        return [name for cards, spare in spares for name in cards if spare.source == source]
 
     def _prepare(self) -> None:
         """Start the processes of what comes next, and give GPUs back that have had nothing to do for long.
 
         They may use no GPU before it was looked at: what they hold would look like another's.
         """
-        upcoming = self._upcoming()[len(self._processes.waiting) :]
-        slots, later = self._on_gpus.slots()
+        upcoming = self._upcoming()[len(self._processes.spares) :]
         for work in upcoming:
-            fit = [*slots, *([] if work.begun else later)]
-            slot = next((cards for cards in fit if len(cards) == work.cards), None)
+            slot = self._on_gpus.slot(work)
             if slot is not None and self._on_gpus.host_room():
-                (slots if slot in slots else later).remove(slot)
                 self._processes.prepare(work.job, slot)
                 if self._looked:
                     self._processes.allow(slot, self._on_gpus.room(slot))
         for name in self._cards.idle:
-            if not (upcoming or self._processes.waiting) or self._cards.idle_for_long(name):
+            if not (upcoming or self._processes.spares) or self._cards.idle_for_long(name):
                 self._give_up(name)
 
     def _give_up(self, name: str) -> None:
