@@ -27,7 +27,7 @@ class Cards:
         self._cards = {card["id"]: card for card in cards}
         self._locked = locked
         self._locks: dict[str, int | None] = {}  # of the cards that are ours now
-        self._used: set[str] = set()
+        self._in_use: set[str] = set()
         self._since: dict[str, float] = {}  # when a card of ours was last put to use, or became ours
         self._left_out: set[str] = set()
 
@@ -49,7 +49,7 @@ class Cards:
     @property
     def idle(self) -> list[str]:
         """Those that nobody in this run uses."""
-        return [name for name in self.usable if name not in self._used]
+        return [name for name in self.usable if name not in self._in_use]
 
     def name(self, ids: Iterable[str]) -> str | None:
         """Cards as people know them, such as `0` or `0,1`; None where they have no number."""
@@ -66,20 +66,20 @@ class Cards:
         None is locked then that was not: two runs that wait for two cards each would hold one each, for ever.
         """
         order = [*(name for name in first if name in self.idle), *(name for name in self.idle if name not in first)]
-        taken: list[str] = []
+        choice: list[str] = []
         ours = set(self._locks)
         for name in order:
-            if len(taken) < count and name not in never and self.lock(name):
-                taken.append(name)
-        if len(taken) < count:
-            self.release(set(taken) - ours)
+            if len(choice) < count and name not in never and self.lock(name):
+                choice.append(name)
+        if len(choice) < count:
+            self.release(set(choice) - ours)
             return None
-        self._used.update(taken)
-        return tuple(taken)
+        self._in_use.update(choice)
+        return tuple(choice)
 
     def give_back(self, ids: Collection[str]) -> None:
         """They are idle from now on, and stay ours until they are released."""
-        self._used.difference_update(ids)
+        self._in_use.difference_update(ids)
         self._since.update(dict.fromkeys(ids, time.monotonic()))
 
     def idle_for_long(self, name: str) -> bool:
@@ -135,22 +135,26 @@ def troubles(names: Iterable[str], ask: Callable[..., list[str]] = environment.n
 
     Empty where there is no driver to ask. The caller's own processes on these cards have ended.
     """
-    wanted = set(names)
-    rows = {cells[0]: cells for cells in _rows(ask("uuid,memory.used"), 2)}
-    if not rows:
+    cards = set(names)
+    memory_of = {cells[0]: cells[1] for cells in _rows(ask("uuid,memory.used"), 2)}
+    if not memory_of:
         return {}
-    found = dict.fromkeys(wanted - rows.keys(), "the driver does not answer for it")
-    for uuid, process, used in _rows(ask("gpu_uuid,pid,used_memory", apps=True), 3):
-        if uuid in wanted:
-            held = f"{int(used) * 2**20 / 1e9:.1f} GB" if used.isdigit() else "memory"
-            found.setdefault(uuid, f"process {process} holds {held} of it")
-    for name in wanted & rows.keys():
-        used = rows[name][1]
-        if not used.isdigit():
-            found.setdefault(name, f"the driver says {used!r} of it")
-        elif int(used) > FOREIGN_MB:
-            found.setdefault(name, f"{int(used) * 2**20 / 1e9:.1f} GB of its memory are in use")
-    return found
+    reasons = dict.fromkeys(cards - memory_of.keys(), "the driver does not answer for it")
+    for uuid, process, memory in _rows(ask("gpu_uuid,pid,used_memory", apps=True), 3):
+        if uuid in cards:
+            size = f"{_gb(memory)} GB" if memory.isdigit() else "memory"
+            reasons.setdefault(uuid, f"process {process} holds {size} of it")
+    for uuid in cards & memory_of.keys():
+        memory = memory_of[uuid]
+        if not memory.isdigit():
+            reasons.setdefault(uuid, f"the driver says {memory!r} of it")
+        elif int(memory) > FOREIGN_MB:
+            reasons.setdefault(uuid, f"{_gb(memory)} GB of its memory are in use")
+    return reasons
+
+
+def _gb(mebibytes: str) -> str:
+    return f"{int(mebibytes) * 2**20 / 1e9:.1f}"
 
 
 def _rows(lines: Iterable[str], cells: int) -> list[list[str]]:

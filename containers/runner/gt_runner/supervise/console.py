@@ -32,9 +32,9 @@ class Groups:
 
     def __init__(self, jobs: Iterable[RunJob]) -> None:
         self._job_of = {case["id"]: job["name"] for job in jobs for case in job["cases"]}
-        self._left = Counter(self._job_of.values())  # cases that have not ended
-        self._held: dict[str, str] = {}  # what each job has said and nobody has seen; the first one is shown
-        self._shown = ""
+        self._open_cases = Counter(self._job_of.values())  # cases that have not ended
+        self._texts: dict[str, str] = {}  # what each job has said and nobody has seen; the first one is shown
+        self._current = ""
 
     def show(self, event: Event) -> None:
         """Write or hold back one event."""
@@ -42,26 +42,26 @@ class Groups:
         if job is None:
             _write(text)
             return
-        self._left[job] -= event["event"] in ENDS
+        self._open_cases[job] -= event["event"] in ENDS
         if text:
-            self._held[job] = self._held.get(job, "") + text
+            self._texts[job] = self._texts.get(job, "") + text
             self._write_held()
 
     def close(self) -> None:
         """Write what is held back, of jobs that have not ended too."""
-        self._left.clear()
+        self._open_cases.clear()
         self._write_held()
 
     def _write_held(self) -> None:
-        while self._held:
-            job, text = next(iter(self._held.items()))
-            _write(text if job == self._shown else f"::group::{job}\n{text}")
-            self._held[job], self._shown = "", job
-            if self._left[job] > 0:
+        while self._texts:
+            job, text = next(iter(self._texts.items()))
+            _write(text if job == self._current else f"::group::{job}\n{text}")
+            self._texts[job], self._current = "", job
+            if self._open_cases[job] > 0:
                 return
             _write("::endgroup::\n")
-            del self._held[job]
-            self._shown = ""
+            del self._texts[job]
+            self._current = ""
 
 
 def _text(event: Event) -> str:

@@ -23,48 +23,48 @@ class ReadAhead:
 
     def __init__(self, half: int | None = None) -> None:
         self._half = memory() // 2 if half is None else half
-        self._held: dict[str, int] = {}
+        self._shares: dict[str, int] = {}
         self._reading: str | None = None
-        self._changed = threading.Condition()
+        self._change = threading.Condition()
 
     def may_read(self, job: str, size: int) -> int:
         """Wait for this job's turn; returns how many bytes it may read."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._reading is None and self._fits(size))
+        with self._change:
+            self._change.wait_for(lambda: self._reading is None and self._fits(size))
             self._reading = job
-            self._held[job] = min(size, self._half - sum(self._held.values()))
-            return self._held[job]
+            self._shares[job] = min(size, self._half - sum(self._shares.values()))
+            return self._shares[job]
 
     def has_read(self, job: str) -> None:
         """Let the next job read."""
-        with self._changed:
+        with self._change:
             if self._reading == job:
                 self._reading = None
-                self._changed.notify_all()
+                self._change.notify_all()
 
     def loaded(self, job: str) -> None:
         """What the job has read may leave the memory."""
-        with self._changed:
-            self._held.pop(job, None)
-            self._changed.notify_all()
+        with self._change:
+            self._shares.pop(job, None)
+            self._change.notify_all()
         self.has_read(job)
 
     def _fits(self, size: int) -> bool:
-        return not self._held or sum(self._held.values()) + size <= self._half
+        return not self._shares or sum(self._shares.values()) + size <= self._half
 
 
 class Fetching:
     """One job from its start until its files are here; `emit` gets the events of its fetch phase.
 
-    `changed` is called when a case turns out to be missing in the store, when the last case is ready or settled, and
+    `notify` is called when a case turns out to be missing in the store, when the last case is ready or settled, and
     when reading ahead begins.
     """
 
     def __init__(
-        self, run: Run, job: RunJob, log: Path, emit: Emit, ahead: ReadAhead, changed: Callable[[], None]
+        self, run: Run, job: RunJob, log: Path, emit: Emit, ahead: ReadAhead, notify: Callable[[], None]
     ) -> None:
         self.job, self.log = job, log
-        self._emit, self._ahead, self._changed = emit, ahead, changed
+        self._emit, self._ahead, self._notify = emit, ahead, notify
         self.ready: list[Prepared] = []
         self.missing = self.fetched = self.over = False  # something is to be made; all is here; and its turn has come
         self.bytes = 0  # of its weights, as far as they are read ahead
@@ -100,20 +100,20 @@ class Fetching:
             self._settle({"event": "failed", "case": name, "phase": "fetch", "reason": reason})
         self._ahead.has_read(self.job["name"])
         self.fetched = self.over = True
-        self._changed()
+        self._notify()
 
     def _reason(self, child: Child) -> str:
         """Why its process ended before all cases were settled; a process that is killed has no last words."""
         if child.status < 0:
             return f"the fetch process {ending(child.status)}"
-        said = self.log.read_text(errors="replace").strip().splitlines()[-1:]
-        return ": ".join(["the fetch process ended early", *said])
+        words = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return ": ".join(["the fetch process ended early", *words])
 
     def _on(self, event: Event, child: Child) -> None:
         match event["event"]:
             case "missing":
                 self.missing = True
-                self._changed()
+                self._notify()
             case "reused" | "failed":
                 self._settle(event)
             case "ready":
@@ -123,10 +123,10 @@ class Fetching:
                 )
             case "ask":
                 self.fetched, self.bytes = True, event["bytes"]
-                self._changed()
+                self._notify()
                 child.send(self._ahead.may_read(self.job["name"], event["bytes"]))
                 self.over = True
-                self._changed()
+                self._notify()
             case _:
                 self._emit(event)
 

@@ -35,8 +35,8 @@ class Child:
     """A running `python -m gt_runner STEP`; its output goes to `log`, its events to whoever iterates."""
 
     def __init__(self, step: str, env: Mapping[str, str], log: Path, *arguments: str) -> None:
-        read, write = os.pipe()
-        command = [sys.executable, "-m", "gt_runner", step, "--events", str(write), *arguments]
+        source, sink = os.pipe()
+        command = [sys.executable, "-m", "gt_runner", step, "--events", str(sink), *arguments]
         path = os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH", "")]))
         with log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -44,15 +44,15 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,
-                pass_fds=[write],
+                pass_fds=[sink],
                 env={**env, "PYTHONPATH": path},
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
-        os.close(write)
+        os.close(sink)
         self.log = log
         self._over = threading.Event()
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, args=(read,), daemon=True).start()
+        threading.Thread(target=self._read, args=(source,), daemon=True).start()
 
     @property
     def status(self) -> int:
@@ -95,7 +95,7 @@ class Child:
 
     def _read(self, pipe: int) -> None:
         rest = b""
-        while data := self._said(pipe):
+        while data := self._next_bytes(pipe):
             *lines, rest = (rest + data).split(b"\n")
             for event in filter(None, map(parsed, lines)):
                 self._events.put(cast("Event", event))
@@ -105,13 +105,13 @@ class Child:
         self._over.set()
         self._events.put(None)
 
-    def _said(self, pipe: int) -> bytes:
+    def _next_bytes(self, pipe: int) -> bytes:
         """What it writes next; nothing once it has ended, also where something that it forked holds the pipe open."""
         while True:
-            ended = self.process.poll() is not None  # all that it wrote is in the pipe then
-            if select.select([pipe], [], [], 0 if ended else LOOK_S)[0]:
+            is_over = self.process.poll() is not None  # all that it wrote is in the pipe then
+            if select.select([pipe], [], [], 0 if is_over else LOOK_S)[0]:
                 return os.read(pipe, 1 << 16)
-            if ended:
+            if is_over:
                 return b""
 
     def _signal(self, sign: signal.Signals) -> None:

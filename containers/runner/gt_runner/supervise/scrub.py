@@ -27,9 +27,9 @@ def log_end(log: Path, hidden: Iterable[tuple[str, str]]) -> list[str]:
 
 def scrub(text: str, hidden: Iterable[tuple[str, str]]) -> str:
     """Replace each hidden text by its stand-in, the longest first."""
-    for secret, shown in sorted(hidden, key=lambda pair: -len(pair[0])):
+    for secret, stand_in in sorted(hidden, key=lambda pair: -len(pair[0])):
         if secret:
-            text = text.replace(secret, shown)
+            text = text.replace(secret, stand_in)
     return text
 
 
@@ -45,4 +45,4 @@ def hidden(places: Iterable[tuple[str, Path | None]]) -> list[tuple[str, str]]:
         ("<home>", Path.home()),
         ("<temporary>", Path(tempfile.gettempdir())),
     ]
-    return [*secrets, *((str(path), shown) for shown, path in folders if path is not None and len(str(path)) > 1)]
+    return [*secrets, *((str(path), stand_in) for stand_in, path in folders if path is not None and len(str(path)) > 1)]

@@ -90,7 +90,7 @@ class Spans:
         self._trace, self._parent = map(bytes.fromhex, match.groups()) if match else (b"", b"")
         self._cases: dict[str, Span] = {}
         self._phases: dict[str, Span] = {}
-        self._left: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send, daemon=True)
         if self._address:
             self._sender.start()
@@ -155,15 +155,15 @@ class Spans:
         self._put(span)
 
     def _put(self, span: Span) -> None:
-        self._left.put(span.encoded())
+        self._messages.put(span.encoded())
 
     def _send(self) -> None:
         headers = {"Content-Type": "application/x-protobuf"}
-        while (message := self._left.get()) is not None:
+        while (message := self._messages.get()) is not None:
             with contextlib.suppress(OSError):  # a run does not depend on who watches it
                 request = urllib.request.Request(self._address, message, headers)  # noqa: S310  # the engine's address
                 urllib.request.urlopen(request, timeout=TIMEOUT_S).close()  # noqa: S310
 
     def _close(self) -> None:
-        self._left.put(None)
+        self._messages.put(None)
         self._sender.join(LAST_S)

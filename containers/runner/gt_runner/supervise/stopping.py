@@ -11,8 +11,8 @@ from typing import NoReturn
 
 def ending_signals() -> list[signal.Signals]:
     """The signals that end a run; not the hang-up of a terminal where the caller has it ignored, as nohup does."""
-    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if kept else [signal.SIGHUP])]
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
 
 
 def interruptible() -> None:
@@ -37,12 +37,14 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread is interrupted
         yield
         return
-    held: list[signal.Signals] = []
-    before = {sign: signal.signal(sign, lambda sign, _: held.append(signal.Signals(sign))) for sign in ending_signals()}
+    arrivals: list[signal.Signals] = []
+    before = {
+        sign: signal.signal(sign, lambda sign, _: arrivals.append(signal.Signals(sign))) for sign in ending_signals()
+    }
     try:
         yield
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)
-    if any(before[sign] is not signal.SIG_IGN for sign in held):
+    if any(before[sign] is not signal.SIG_IGN for sign in arrivals):
         interrupt()
