@@ -20,7 +20,7 @@ from gt_runner.supervise import processes
 from gt_runner.supervise.cards import Cards
 from gt_runner.supervise.fetching import ReadAhead
 from gt_runner.supervise.running import Running
-from gt_runner.supervise.session import Ended
+from gt_runner.supervise.session import Outcome
 from gt_runner.supervise.supervisor import Supervisor
 from gt_runner.supervise.work import spec
 from tests.support.runs import Runner, faulty_case
@@ -51,7 +51,7 @@ def make(tmp_path: Path, events: list[Event]) -> Make:
         ready = [{"case": case, "key": "", "fetched": {}, "fetch_seconds": 0.0} for case in work.job["cases"]]
         close = lambda: supervisor._ahead.loaded(work.job["name"])  # noqa: E731
         work.fetching = cast("Any", SimpleNamespace(over=over, ready=ready, missing=True, close=close))
-        supervisor._looked = True
+        supervisor._are_cards_checked = True
         return supervisor
 
     return made
@@ -134,7 +134,7 @@ def test_a_job_that_no_gpus_are_left_for_fails_with_their_number_and_lets_others
     supervisor._ahead = ReadAhead(half=10)
     supervisor._ahead.may_read(work.job["name"], 10)
     supervisor._ahead.has_read(work.job["name"])
-    work._refused = {spec(work.waiting[0]): {cards[number] for number in refused}}
+    work._refusals = {spec(work.waiting[0]): {cards[number] for number in refused}}
     assert supervisor._assign()
     [event] = events
     assert event["event"] == "failed"
@@ -161,7 +161,7 @@ def test_each_model_is_loaded_on_gpus_that_may_all_load_it(
     supervisor = make(cards, 2, "a", "b")
     [work] = supervisor._works
     for each, numbers in zip(work.waiting, (a, b), strict=True):
-        work._refused[spec(each)] = {cards[number] for number in numbers}
+        work._refusals[spec(each)] = {cards[number] for number in numbers}
     started: list[Any] = []
     monkeypatch.setattr(supervisor, "_start", lambda _, on, prepared: started.append((on, prepared["case"]["id"])))
     assert supervisor._assign()
@@ -182,7 +182,7 @@ def test_a_gpu_that_is_no_good_is_left_out_and_the_others_may_load_the_model(
     supervisor._processes.spares[used] = processes.Spare("faulty", child_of_next)
     found = {cards[number]: "the driver does not answer for it" for number in bad}
     running = Running(work, used, work.waiting[0], child)
-    supervisor._settle(running, Ended(unloaded=(work.waiting[0], "CUDA error")), found, crowded=False)
+    supervisor._settle(running, Outcome(unloaded=(work.waiting[0], "CUDA error")), found, crowded=False)
     texts = [event["text"] for event in events if event["event"] == "notice"]
     assert texts[:-1] == [f"GPU {number} is left out: the driver does not answer for it" for number in bad]
     assert "the model of a did not load (CUDA error); other GPUs go on" in texts[-1]

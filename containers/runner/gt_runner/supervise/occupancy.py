@@ -24,7 +24,7 @@ class Occupancy:
         self._cards, self._processes = cards, processes
         self.sessions: list[Running] = []
         self.alone: set[str] = set()  # GPUs on which nothing is loaded any more behind a session that is at work
-        self.asked: set[str] = set()  # GPUs of which the driver is asked what is wrong: nothing of ours may be there
+        self.inquiries: set[str] = set()  # GPUs that the driver is asked about: nothing of ours may be there
 
     def shared(self, cards: Sequence[str]) -> bool:
         """Whether a session on these GPUs waits there for another one to end."""
@@ -34,7 +34,7 @@ class Occupancy:
         """Whether another process may use these GPUs beside what is there: for a context, or for these jobs."""
         works = (*works, *(each.work for each in self.sessions if each.cards == cards))
         fits = not works or sum(map(_vram_gb, works)) + SPARE_GB <= self._cards.memory_gb(cards)
-        return bool(cards) and self.asked.isdisjoint(cards) and fits
+        return bool(cards) and self.inquiries.isdisjoint(cards) and fits
 
     def host_room(self, size: float = 0) -> bool:
         """Whether another process may import what it needs, and load so many bytes."""
@@ -75,7 +75,9 @@ class Occupancy:
         also come next on GPUs that are at work on theirs: to import takes longer than a short call, so its process
         starts as soon as a model is loaded there.
         """
-        sessions = [each for each in self.sessions if not self.shared(each.cards) and self.asked.isdisjoint(each.cards)]
+        sessions = [
+            each for each in self.sessions if not self.shared(each.cards) and self.inquiries.isdisjoint(each.cards)
+        ]
         cpu = [] if any(not each.cards for each in sessions) else [()]
         idle = [(name,) for name in self._cards.idle if not self._cards.idle_for_long(name) and self._cards.lock(name)]
         ending = [each.cards for each in sessions if not each.work.waiting]

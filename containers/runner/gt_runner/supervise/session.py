@@ -35,7 +35,7 @@ class _UnderWay:
 
 
 @dataclass
-class Ended:
+class Outcome:
     """How a session ended: what failed (`failed`), what did not load (`unloaded`), and what is to be made again."""
 
     failed: list[tuple[Prepared, FailedEvent]] = field(default_factory=list)
@@ -58,43 +58,43 @@ class Session:
         self._child, self._task, self._emit, self._take, self._on_load = child, task, emit, take, on_load
         self._model = _UnderWay(task["model"], "load")
         self._cases: dict[str, _UnderWay] = {}
-        self._asks = self.loaded = False
+        self._is_asking = self.loaded = False
 
-    def follow(self) -> Ended:
+    def follow(self) -> Outcome:
         """Until the process has ended."""
-        ended = Ended()
+        outcome = Outcome()
         self._child.send(self._task)
         try:
             for event in self._child.events(self._deadline):
-                self._on(event, ended)
+                self._on(event, outcome)
                 self._answer()
         except HungError:
-            self._hung(ended)
+            self._hung(outcome)
         finally:
             self._child.end()
-        self._settle(ended)
-        return ended
+        self._settle(outcome)
+        return outcome
 
     def _deadline(self) -> float | None:
         loading = [] if self.loaded else [self._model.until]
         return min([*loading, *(each.until for each in self._cases.values())], default=None)
 
-    def _on(self, event: Event, ended: Ended) -> None:
+    def _on(self, event: Event, outcome: Outcome) -> None:
         match event["event"]:
             case "ask":
                 if not self.loaded:
                     self.loaded = True
                     self._emit({"event": "loaded", "case": self._model.prepared["case"]["id"]})
                     self._on_load()
-                self._asks = True
+                self._is_asking = True
                 return
             case "failed" if event["phase"] == "load":
                 case = self._cases.pop(event["case"], self._model).prepared
-                ended.unloaded = case, event["reason"]
-                ended.again.append(case) if self.loaded else None
+                outcome.unloaded = case, event["reason"]
+                outcome.again.append(case) if self.loaded else None
                 return
             case "failed":
-                ended.failed.append((self._cases.pop(event["case"]).prepared, event))
+                outcome.failed.append((self._cases.pop(event["case"]).prepared, event))
                 return
             case "done":
                 self._cases.pop(event["case"])
@@ -103,47 +103,47 @@ class Session:
         self._emit(event)
 
     def _answer(self) -> None:
-        if not self._asks:
+        if not self._is_asking:
             return
         answered, prepared = self._take(list(self._cases))
         if answered:
-            self._asks = False
+            self._is_asking = False
             if prepared is not None:
                 self._cases[prepared["case"]["id"]] = _UnderWay(prepared, "generate")
             self._child.send(prepared)
 
-    def _hung(self, ended: Ended) -> None:
+    def _hung(self, outcome: Outcome) -> None:
         now = time.monotonic()
         if not self.loaded:
-            ended.unloaded = self._model.prepared, _too_long(self._model)
+            outcome.unloaded = self._model.prepared, _too_long(self._model)
         for name, each in list(self._cases.items()):
             if each.until <= now:
                 del self._cases[name]
-                self._fail(each, _too_long(each), ended)
+                self._fail(each, _too_long(each), outcome)
 
-    def _settle(self, ended: Ended) -> None:
+    def _settle(self, outcome: Outcome) -> None:
         """What the process had and did not finish."""
         rest = list(self._cases.values())
-        explained = ended.failed or ended.unloaded
+        explained = outcome.failed or outcome.unloaded
         if not explained and not self.loaded:
-            ended.unloaded = self._model.prepared, self._death()
+            outcome.unloaded = self._model.prepared, self._death()
         elif not explained and len(rest) == 1:
-            self._fail(rest.pop(), self._death(), ended)
+            self._fail(rest.pop(), self._death(), outcome)
         elif not explained and rest:
-            ended.suspects = True
-        ended.again += [each.prepared for each in rest]
+            outcome.suspects = True
+        outcome.again += [each.prepared for each in rest]
 
     def _death(self) -> str:
         return f"its process {ending(self._child.status)} before the case was finished"
 
-    def _fail(self, each: _UnderWay, reason: str, ended: Ended) -> None:
+    def _fail(self, each: _UnderWay, reason: str, outcome: Outcome) -> None:
         name = each.prepared["case"]["id"]
         if each.phase == "load":
-            ended.unloaded = each.prepared, reason
-            ended.again.append(each.prepared)
+            outcome.unloaded = each.prepared, reason
+            outcome.again.append(each.prepared)
         else:
             event: FailedEvent = {"event": "failed", "case": name, "phase": each.phase, "reason": reason}
-            ended.failed.append((each.prepared, event))
+            outcome.failed.append((each.prepared, event))
 
 
 def _too_long(each: _UnderWay) -> str:

@@ -19,16 +19,16 @@ from typing import Any
 
 from ..contract import Prepared, served
 from ..errors import os_reason
-from ..events import ENDS, OUT_OF_MEMORY, Emit, Event
+from ..events import OUT_OF_MEMORY, Emit, Event
 from ..store import Store
-from ..tasks import Run
-from . import scrub
+from ..tasks import Run, WorkTask
+from .caller import Caller
 from .cards import Cards, troubles
 from .fetching import Fetching, ReadAhead
 from .occupancy import Occupancy
 from .processes import Processes
 from .running import Running
-from .session import Ended, Session
+from .session import Outcome, Session
 from .stopping import uninterrupted
 from .work import Work, spec
 
@@ -42,20 +42,17 @@ class Supervisor:
 
     def __init__(self, run: Run, emit: Emit) -> None:
         self._run = run
-        self._left = [case["id"] for job in run["jobs"] for case in job["cases"]]
-        self._forward = emit
-        self._lock = threading.Lock()  # of what is emitted
-        folders = {name: run.get(name) for name in ("cache", "store", "models", "serving")}
-        self._hidden = scrub.hidden((f"<{name}>", Path(str(folder))) for name, folder in folders.items() if folder)
+        self._caller = Caller(run, emit)
         self._works = [Work(job) for job in sorted(run["jobs"], key=lambda job: -job["gpus"])]
         self._cards, self._ahead = Cards.of(run), ReadAhead()
-        self._changed = threading.Condition(threading.RLock())  # of all below, and of works and cards
+        self._change = threading.Condition(threading.RLock())  # of all below, and of works and cards
         self._logs = tempfile.TemporaryDirectory(prefix="gt-logs-", ignore_cleanup_errors=True)
         self._processes = Processes(Path(self._logs.name))
         self._on_gpus = Occupancy(self._cards, self._processes)
         self._fetching_since: dict[str, float] = {}
         self._error: Exception | None = None
-        self._empty = self._looked = self._stopped = self._said = False
+        self._empty = self._stopped = False
+        self._are_cards_checked = self._is_wait_told = False
 
     def run(self) -> bool:
         """All jobs; False when interrupted. What is left then ends as `skipped`."""
@@ -65,8 +62,8 @@ class Supervisor:
                     self._dispatch()
             except KeyboardInterrupt:
                 self._stop()
-                for name in list(self._left):
-                    self._emit({"event": "skipped", "case": name, "reason": "interrupted"})
+                for name in self._caller.pending:
+                    self._caller.emit({"event": "skipped", "case": name, "reason": "interrupted"})
                 return False
             finally:
                 self._stop()
@@ -78,16 +75,16 @@ class Supervisor:
             self._empty = not any(Store.opened(self._run).folder.iterdir())
         except OSError as error:
             reason = f"the result store cannot be read or filled ({os_reason(error)}); check its disk and its rights"
-            for name in list(self._left):
-                self._emit({"event": "failed", "case": name, "phase": "fetch", "reason": reason})
+            for name in self._caller.pending:
+                self._caller.fail(name, "fetch", reason)
             return False
         return True
 
     def _stop(self) -> None:
-        with self._changed:
+        with self._change:
             self._stopped = True
             ending = [child.end for child in self._processes.all]
-            self._changed.notify_all()
+            self._change.notify_all()
         ending += [work.fetching.close for work in self._works if work.fetching is not None]
         threads = [threading.Thread(target=end) for end in ending]
         for thread in threads:
@@ -99,13 +96,13 @@ class Supervisor:
 
     def _dispatch(self) -> None:
         threading.Thread(target=self._guarded, args=(self._leave_out_busy,), daemon=True).start()
-        with self._changed:
+        with self._change:
             while not all(work.over for work in self._works):
                 self._fetch()
                 while self._assign():
                     pass
                 self._prepare()
-                self._changed.wait(LOOK_S)
+                self._change.wait(LOOK_S)
                 if self._error is not None:
                     raise self._error
 
@@ -117,7 +114,7 @@ class Supervisor:
             if work.fetching is None:
                 self._fetching_since[work.job["name"]] = time.monotonic()
                 log = Path(self._logs.name, f"{work.job['name']}-fetch.log")
-                work.fetching = Fetching(self._run, work.job, log, self._emit, self._ahead, self._notify)
+                work.fetching = Fetching(self._run, work.job, log, self._caller.emit, self._ahead, self._notify)
                 threading.Thread(target=self._guarded, args=(work.fetching.follow,), daemon=True).start()
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
@@ -129,12 +126,12 @@ class Supervisor:
             self._notify()
 
     def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        with self._change:
+            self._change.notify_all()
 
     def _assign(self) -> bool:
         """Start one session, if there are GPUs and cases for it."""
-        if not self._looked:
+        if not self._are_cards_checked:
             return False
         fresh, following = self._following()
         for work in following:
@@ -192,7 +189,7 @@ class Supervisor:
 
     def _give_up_job(self, work: Work, reason: str) -> None:
         for prepared in work.give_up(work.waiting):
-            self._emit({"event": "failed", "case": prepared["case"]["id"], "phase": "load", "reason": reason})
+            self._caller.fail(prepared["case"]["id"], "load", reason)
         self._close(work)
 
     def _close(self, work: Work) -> None:
@@ -202,9 +199,9 @@ class Supervisor:
 
     def _say_waiting(self) -> None:
         """Once, where nothing can start since other runs have the GPUs."""
-        if not self._said and not any(work.sessions for work in self._works):
-            self._said = True
-            self._emit({"event": "notice", "text": "all GPUs are used by other runs on this machine; waiting for one"})
+        if not self._is_wait_told and not any(work.sessions for work in self._works):
+            self._is_wait_told = True
+            self._caller.note("all GPUs are used by other runs on this machine; waiting for one")
 
     def _start(self, work: Work, cards: tuple[str, ...], model: Prepared, behind: Running | None = None) -> None:
         work.sessions, work.loading = work.sessions + 1, work.loading + 1
@@ -219,72 +216,81 @@ class Supervisor:
 
     def _session(self, running: Running) -> None:
         work, cards = running.work, running.cards
-        task: Any = {"job": {**work.job, "cases": [], "prepared": []}, "model": running.model}
-        task |= {"store": self._run["store"], "nonce": self._run["nonce"], "trace": self._run.get("trace")}
+        task: WorkTask = {
+            "job": {**work.job, "cases": [], "prepared": []},
+            "model": running.model,
+            "store": self._run["store"],
+            "nonce": self._run["nonce"],
+            "trace": self._run.get("trace"),
+        }
         emit = partial(self._emit_from, self._cards.name(cards))
         take, loaded = partial(self._take, running), partial(self._loaded, running)
-        ended = Session(running.child, task, emit, take, loaded).follow()
+        outcome = Session(running.child, task, emit, take, loaded).follow()
         if not running.loaded:
             loaded()
-        failed = bool(ended.failed or ended.unloaded)
+        failed = bool(outcome.failed or outcome.unloaded)
         crowded = running.behind is not None or self._on_gpus.shared(cards)
-        found = self._troubles(running) if failed and not running.early else {}
-        with self._changed:
+        reasons = self._troubles(running) if failed and not running.early else {}
+        with self._change:
             self._processes.ended(running.child)
             if failed and crowded:
                 self._on_gpus.alone.update(cards)
             if not self._stopped and not running.early:
-                self._settle(running, ended, found, crowded=crowded)
+                self._settle(running, outcome, reasons, crowded=crowded)
             running.leaving = True
             work.sessions -= 1
             self._close(work)
             self._on_gpus.sessions.remove(running)
             if all(each.cards != cards for each in self._on_gpus.sessions):
                 self._cards.give_back(cards)
-            self._changed.notify_all()
+            self._change.notify_all()
+
+    def _emit_from(self, card: str | None, event: Event) -> None:
+        if card is not None and (event["event"] == "phase" or event["event"] == "loaded"):
+            event["card"] = card
+        self._caller.emit(event)
 
     def _take(self, running: Running, under_way: Sequence[str]) -> tuple[bool, Prepared | None]:
-        with self._changed:
-            self._changed.wait_for(lambda: running.may_call or running.child.over or self._stopped)
+        with self._change:
+            self._change.wait_for(lambda: running.may_call or running.child.over or self._stopped)
             if running.early and running.child.over:  # it died, or was ended, while it waited
                 return True, None
             answered, prepared = running.work.take(running.cards, running.model, under_way)
             running.begun |= prepared is not None
             running.leaving |= answered and prepared is None
-            self._changed.notify_all()  # after its last case it is time to prepare what comes next
+            self._change.notify_all()  # after its last case it is time to prepare what comes next
             return answered, prepared
 
     def _loaded(self, running: Running) -> None:
         self._ahead.loaded(running.work.job["name"])
-        with self._changed:
+        with self._change:
             running.work.loading -= 1
             running.loaded = True
-            self._changed.notify_all()
+            self._change.notify_all()
 
-    def _settle(self, running: Running, ended: Ended, found: Mapping[str, str], *, crowded: bool) -> None:
+    def _settle(self, running: Running, outcome: Outcome, reasons: Mapping[str, str], *, crowded: bool) -> None:
         """What is left of a session: failed cases, and cases for another process or for other GPUs.
 
-        `found` says which of its GPUs are no good now: these did not load the model, the others may. A case that had
+        `reasons` say which of its GPUs are no good now: these did not load the model, the others may. A case that had
         not enough memory on a crowded GPU, one that held another model of ours, is made again.
         """
-        work, cards, log = running.work, running.cards, scrub.log_end(running.child.log, self._hidden)
-        left_out = [name for name in found if self._leave_out(name, f"is left out: {found[name]}")]
-        for prepared, event in ended.failed:
+        work, cards, log = running.work, running.cards, self._caller.log_end(running.child.log)
+        left_out = [name for name in reasons if self._leave_out(name, f"is left out: {reasons[name]}")]
+        for prepared, event in outcome.failed:
             if crowded and event["reason"].startswith(OUT_OF_MEMORY):
                 work.put_back([prepared])
             else:
-                self._emit({**event, "log": log})
-        work.put_back(ended.again, suspect=ended.suspects)
-        if ended.unloaded is not None:
-            model, reason = ended.unloaded
-            given_up = work.refuse(model, left_out or cards, self._cards.usable)
-            for prepared in given_up:
-                name = prepared["case"]["id"]
-                self._emit({"event": "failed", "case": name, "phase": "load", "reason": reason, "log": log})
-            if not given_up and work.waiting:
-                where, reason = self._cards.name(cards), scrub.scrub(reason, self._hidden)
-                text = f"GPU {where}: the model of {model['case']['id']} did not load ({reason}); other GPUs go on"
-                self._emit({"event": "notice", "text": text})
+                self._caller.emit({**event, "log": log})
+        work.put_back(outcome.again, suspect=outcome.suspects)
+        if outcome.unloaded is not None:
+            model, reason = outcome.unloaded
+            losses = work.refuse(model, left_out or cards, self._cards.usable)
+            for prepared in losses:
+                self._caller.fail(prepared["case"]["id"], "load", reason, log)
+            if not losses and work.waiting:
+                where, reason = self._cards.name(cards), self._caller.scrub(reason)
+                name = model["case"]["id"]
+                self._caller.note(f"GPU {where}: the model of {name} did not load ({reason}); other GPUs go on")
 
     def _troubles(self, running: Running) -> Mapping[str, str]:
         """Why GPUs on which something failed should not be used any more. All may be well, and the case at fault.
@@ -292,46 +298,45 @@ class Supervisor:
         Nothing of ours may be on them then: it would look like another's. What waits there ends before.
         """
         cards = running.cards
-        with self._changed:
+        with self._change:
             if not cards or "cards" not in self._run or running.leaving:  # it failed in saving: others call there now
                 return {}
-            self._on_gpus.asked.update(cards)
+            self._on_gpus.inquiries.update(cards)
             self._processes.drop(cards)
             behind = [each.child for each in self._on_gpus.sessions if each.behind is running]
         for child in behind:
             child.end()
-        with self._changed:
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._stopped or not self._on_gpus.shared(cards))
-        found = troubles(cards)
-        with self._changed:
-            self._on_gpus.asked.difference_update(cards)
-        return found
+        with self._change:
+            self._change.notify_all()
+            self._change.wait_for(lambda: self._stopped or not self._on_gpus.shared(cards))
+        reasons = troubles(cards)
+        with self._change:
+            self._on_gpus.inquiries.difference_update(cards)
+        return reasons
 
     def _leave_out(self, name: str, text: str) -> bool:
         """Use a GPU no more, and say so; False where it is the last one."""
         if not self._cards.leave_out(name):
             return False
         self._give_up(name)
-        self._emit({"event": "notice", "text": f"GPU {self._cards.name([name])} {text}"})
+        self._caller.note(f"GPU {self._cards.name([name])} {text}")
         return True
 
     def _leave_out_busy(self) -> None:
         """Name the GPUs of which other processes hold memory, and use others, unless the user named these."""
-        with self._changed:
+        with self._change:
             ours = [name for name in self._cards.usable if self._cards.lock(name)]  # a run like this one waits its turn
-        found = troubles(ours) if "cards" in self._run else {}
-        with self._changed:
-            for name, trouble in found.items():
-                busy = f"is busy: {trouble}; it is"
+        reasons = troubles(ours) if "cards" in self._run else {}
+        with self._change:
+            for name, reason in reasons.items():
+                busy = f"is busy: {reason}; it is"
                 if self._run.get("named") or not self._leave_out(name, f"{busy} left out"):
-                    text = f"GPU {self._cards.name([name])} {busy} used all the same"
-                    self._emit({"event": "notice", "text": text})
+                    self._caller.note(f"GPU {self._cards.name([name])} {busy} used all the same")
             for cards in self._processes.spares:
                 self._processes.allow(cards, self._on_gpus.room(cards))
             self._cards.give_back(ours)  # none could be used before
-            self._looked = True
-            self._changed.notify_all()
+            self._are_cards_checked = True
+            self._change.notify_all()
 
     # Processes that wait for their task.
 
@@ -350,7 +355,7 @@ class Supervisor:
             slot = self._on_gpus.slot(work)
             if slot is not None and self._on_gpus.host_room():
                 self._processes.prepare(work.job, slot)
-                if self._looked:
+                if self._are_cards_checked:
                     self._processes.allow(slot, self._on_gpus.room(slot))
         for name in self._cards.idle:
             if not (upcoming or self._processes.spares) or self._cards.idle_for_long(name):
@@ -369,20 +374,3 @@ class Supervisor:
         split = [work for work in jobs if work.cards and work.begun for _ in work.waiting]
         split += [work for work in fresh if work.cards for _ in work.job["cases"][1:]]
         return fresh + split
-
-    # What is said.
-
-    def _emit_from(self, card: str | None, event: Event) -> None:
-        if card is not None and (event["event"] == "phase" or event["event"] == "loaded"):
-            event["card"] = card
-        self._emit(event)
-
-    def _emit(self, event: Event) -> None:
-        with uninterrupted(), self._lock:
-            if event["event"] in ENDS:
-                if event["case"] not in self._left:  # it ended while the run was being stopped: once is enough
-                    return
-                self._left.remove(event["case"])
-            if event["event"] == "failed" or event["event"] == "skipped":
-                event = {**event, "reason": scrub.scrub(event["reason"], self._hidden)}  # type: ignore[typeddict-item]
-            self._forward(event)

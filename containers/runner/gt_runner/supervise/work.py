@@ -28,7 +28,7 @@ class Work:
         self.begun = False
         self._waiting: list[Prepared] | None = None  # None until all is fetched
         self._suspects: set[str] = set()  # cases that were under way when their process died, and are made alone now
-        self._refused: dict[str, set[str]] = {}  # by spec: GPUs on which the model did not load
+        self._refusals: dict[str, set[str]] = {}  # by spec: GPUs on which the model did not load
 
     @property
     def cards(self) -> int:
@@ -74,7 +74,7 @@ class Work:
 
     def refused(self, prepared: Prepared) -> set[str]:
         """The GPUs on which the case's model did not load."""
-        return self._refused.get(spec(prepared), set())
+        return self._refusals.get(spec(prepared), set())
 
     def model_for(self, cards: Cards) -> Prepared | None:
         """A waiting case of a model that these GPUs may load."""
@@ -105,19 +105,19 @@ class Work:
 
     def refuse(self, model: Prepared, cards: Cards, others: Cards) -> list[Prepared]:
         """A case's model did not load on these GPUs. Returns the cases to give up: none, where others may load it."""
-        refused = self._refused.setdefault(spec(model), set())
-        refused.update(cards or [""])
-        left = [card for card in others if card not in refused]
-        if cards and len(left) >= self.cards:
+        refusals = self._refusals.setdefault(spec(model), set())
+        refusals.update(cards or [""])
+        rest = [card for card in others if card not in refusals]
+        if cards and len(rest) >= self.cards:
             return []
         return self.give_up([each for each in self.waiting if spec(each) == spec(model)])
 
     def give_up(self, cases: Iterable[Prepared]) -> list[Prepared]:
         """Take these out."""
-        given_up = list(cases)
-        for prepared in given_up:
+        losses = list(cases)
+        for prepared in losses:
             self.waiting.remove(prepared)
-        return given_up
+        return losses
 
     def _suspect(self, prepared: Prepared) -> bool:
         return prepared["case"]["id"] in self._suspects
