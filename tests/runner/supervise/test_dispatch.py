@@ -22,7 +22,7 @@ from gt_runner.supervise.fetching import ReadAhead
 from gt_runner.supervise.running import Running
 from gt_runner.supervise.session import Outcome
 from gt_runner.supervise.supervisor import Supervisor
-from gt_runner.supervise.work import spec
+from gt_runner.supervise.work import Work, spec
 from tests.support.runs import Runner, faulty_case
 
 Make = Callable[..., Supervisor]
@@ -166,6 +166,31 @@ def test_each_model_is_loaded_on_gpus_that_may_all_load_it(
     monkeypatch.setattr(supervisor, "_start", lambda _, on, prepared: started.append((on, prepared["case"]["id"])))
     assert supervisor._assign()
     assert started == [(tuple(cards[number] for number in used), model)]
+
+
+@pytest.mark.parametrize(
+    ("left", "begun", "prepared"),
+    [((1, 2), True, 0), ((2, 2), True, None), ((3, 2), True, None), ((3, 2), False, 0), ((0, 1), True, 0)],
+)
+def test_a_job_of_which_more_is_left_comes_next_on_the_gpu_of_another(
+    make: Make, cards: list[str], left: tuple[int, int], begun: bool, prepared: int | None
+) -> None:
+    """The first GPU is at work on the first job; the second one's is begun on another GPU, or by nobody."""
+    supervisor, names = make(cards[:2], 1, "a", "b"), iter("cdefgh")
+    [work] = supervisor._works
+    works = [Work(work.job), Work(work.job)]
+    for each, count in zip(works, left, strict=True):
+        ready = [{**work.waiting[0], "case": faulty_case(next(names))} for _ in range(count)]
+        each.fetching = cast("Any", SimpleNamespace(over=True, ready=ready))
+    works[1].begun = begun
+    for number, each in enumerate(works[: 1 + begun]):
+        [card] = supervisor._cards.take(1) or []
+        assert card == cards[number]
+        child = cast("Any", SimpleNamespace())
+        supervisor._on_gpus.sessions.append(Running(each, (card,), work.waiting[0], child, loaded=True))
+    if not begun:
+        assert supervisor._cards.take(1)
+    assert supervisor._on_gpus.slot(works[1]) == (None if prepared is None else (cards[prepared],))
 
 
 @pytest.mark.parametrize(("gpus", "bad"), [(1, [0]), (2, [0]), (2, [1]), (2, [0, 1])])

@@ -71,9 +71,9 @@ class Occupancy:
     def slot(self, work: Work) -> tuple[str, ...] | None:
         """GPUs for which a process of this job may be prepared: none waits for them yet.
 
-        Idle ones come first, then those whose session has taken its job's last case. A job that nobody has begun may
-        also come next on GPUs that are at work on theirs: to import takes longer than a short call, so its process
-        starts as soon as a model is loaded there.
+        Idle ones come first, then those whose session has taken its job's last case. A job that nobody has begun, or of
+        which more is left, may also come next on GPUs that are at work on theirs: to import takes longer than a short
+        call, so its process starts as soon as a model is loaded there.
         """
         sessions = [
             each for each in self.sessions if not self.shared(each.cards) and self.inquiries.isdisjoint(each.cards)
@@ -81,8 +81,13 @@ class Occupancy:
         cpu = [] if any(not each.cards for each in sessions) else [()]
         idle = [(name,) for name in self._cards.idle if not self._cards.idle_for_long(name) and self._cards.lock(name)]
         ending = [each.cards for each in sessions if not each.work.waiting]
-        busy = [each.cards for each in sessions if each.cards and each.loaded and each.work.waiting]
-        slots = [*cpu, *idle, *ending, *([] if work.begun else busy)]
+        busy = [
+            each.cards
+            for each in sessions
+            if each.cards and each.loaded and each.work.waiting
+            if not work.begun or each.work.minutes < work.minutes
+        ]
+        slots = [*cpu, *idle, *ending, *busy]
         spares = self._processes.spares
         return next((cards for cards in slots if len(cards) == work.cards and cards not in spares), None)
 
