@@ -14,7 +14,7 @@ SMOKE = "--source-group smoke"
 
 
 @pytest.mark.parametrize(
-    ("here", "lines"),
+    ("machine", "lines"),
     [
         (
             NONE,
@@ -35,18 +35,18 @@ SMOKE = "--source-group smoke"
     ],
 )
 def test_each_way_to_select_cases_is_named_with_what_it_would_run_here(
-    here: Host, lines: list[str], catalogue: Catalogue
+    machine: Host, lines: list[str], catalogue: Catalogue
 ) -> None:
-    said = advice.offers(catalogue, here)
-    assert all(line in said for line in [*lines, SMOKE, "--official", "--engine DIR"])
-    assert max(map(len, said.splitlines())) <= 80
+    text = advice.offers(catalogue, machine)
+    assert all(line in text for line in [*lines, SMOKE, "--official", "--engine DIR"])
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_a_way_that_the_case_files_do_not_have_is_not_offered(catalogue: Catalogue) -> None:
     official = {name: case for name, case in catalogue.cases.items() if case.official}
-    said = advice.offers(Catalogue(official, {}), NONE)
-    assert SMOKE not in said
-    assert "--engine" not in said
+    text = advice.offers(Catalogue(official, {}), NONE)
+    assert SMOKE not in text
+    assert "--engine" not in text
 
 
 def test_what_runs_here_all_the_same_is_named_instead(catalogue: Catalogue) -> None:

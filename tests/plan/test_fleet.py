@@ -22,8 +22,8 @@ hosts:
 """
 
 
-def checked(*hosts: FleetHost, **given_: bool | int) -> None:
-    fleet.check(hosts, **{"insecure": False, "tls": True, "token": True, "tunnels": 0, **given_})  # type: ignore[arg-type]
+def check(*hosts: FleetHost, **options: bool | int) -> None:
+    fleet.check(hosts, **{"insecure": False, "tls": True, "token": True, "tunnels": 0, **options})  # type: ignore[arg-type]
 
 
 def test_hosts_come_as_kind_and_address() -> None:
@@ -69,21 +69,21 @@ def test_no_fleet_file_gives_a_traceback(data: bytes) -> None:
 
 
 def test_plain_tcp_is_for_loopback_alone_unless_asked_for() -> None:
-    checked(TLS, NEAR, tunnels=1)
+    check(TLS, NEAR, tunnels=1)
     with pytest.raises(HostError, match=r"b:8080: tcp:// is open to whoever reaches it; .*--insecure-hosts"):
-        checked(PLAIN, token=False)
-    checked(PLAIN, token=False, insecure=True)
+        check(PLAIN, token=False)
+    check(PLAIN, token=False, insecure=True)
 
 
 def test_the_token_goes_over_tls_or_loopback_only_whatever_is_asked_for() -> None:
     with pytest.raises(HostError, match="the token goes over TLS or loopback only"):
-        checked(PLAIN, insecure=True)
-    checked(NEAR, TLS, tunnels=1)
+        check(PLAIN, insecure=True)
+    check(NEAR, TLS, tunnels=1)
 
 
 def test_tls_needs_its_keys_and_a_host_stands_once_and_loopback_needs_its_tunnel() -> None:
     with pytest.raises(HostError) as error:
-        checked(TLS, TLS, NEAR, tls=False)
+        check(TLS, TLS, NEAR, tls=False)
     text = str(error.value)
     assert "a:8443: tls:// needs --tls-ca, --tls-cert and --tls-key" in text
     assert "a:8443 is named twice" in text
@@ -92,7 +92,7 @@ def test_tls_needs_its_keys_and_a_host_stands_once_and_loopback_needs_its_tunnel
 
 def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
     with pytest.raises(HostError, match=r"a and b have one address, tls://x:1; name each host once"):
-        checked(FleetHost("a", "tls://x:1", "h100"), FleetHost("b", "tls://x:1", "any"))
+        check(FleetHost("a", "tls://x:1", "h100"), FleetHost("b", "tls://x:1", "any"))
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,11 @@ def test_two_names_of_one_engine_would_share_its_gpus_unseen() -> None:
 )
 def test_an_engine_is_known_however_its_address_is_written(other: str, tls_name: str | None) -> None:
     with pytest.raises(HostError, match="a and b have one address"):
-        checked(
-            FleetHost("a", "tls://gpu.example:8443", "h100"), FleetHost("b", other, "h100", tls_name), insecure=True
-        )
+        check(FleetHost("a", "tls://gpu.example:8443", "h100"), FleetHost("b", other, "h100", tls_name), insecure=True)
 
 
 def test_engines_behind_one_address_are_told_apart_by_their_certificates() -> None:
-    checked(FleetHost("a", "tls://x:1", "h100", "a.example"), FleetHost("b", "tls://x:1", "h100", "b.example"))
+    check(FleetHost("a", "tls://x:1", "h100", "a.example"), FleetHost("b", "tls://x:1", "h100", "b.example"))
 
 
 @pytest.mark.parametrize(

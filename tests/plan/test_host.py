@@ -19,7 +19,7 @@ CPU = Host("cpu")
 
 
 @pytest.mark.parametrize(
-    ("printed", "expected"),
+    ("answer", "expected"),
     [
         (
             "NVIDIA H100 80GB HBM3, 81559\nNVIDIA H100 80GB HBM3, 81559\n",
@@ -29,14 +29,14 @@ CPU = Host("cpu")
     ],
 )
 def test_the_driver_is_asked_for_the_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, expected: Host
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, expected: Host
 ) -> None:
     tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\nprintf '{printed}'\n")
+    tool.write_text(f"#!/bin/sh\nprintf '{answer}'\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    found = host.this_host()
-    assert (found.kind, found.gpus, round(found.memory_gb, 1), found.gpu_name) == (
+    machine = host.this_host()
+    assert (machine.kind, machine.gpus, round(machine.memory_gb, 1), machine.gpu_name) == (
         expected.kind,
         expected.gpus,
         expected.memory_gb,
@@ -50,13 +50,13 @@ def test_a_case_runs_on_the_kind_that_it_needs_and_any_case_anywhere() -> None:
 
 
 def test_cases_that_need_another_kind_are_all_named_before_anything_runs() -> None:
-    with pytest.raises(HostError) as raised:
+    with pytest.raises(HostError) as error:
         host.place([case("one", gpu="h200"), case("two", gpu="b200"), case("three")], H100, None)
-    said = str(raised.value)
-    assert "h200: one" in said
-    assert "b200: two" in said
-    assert "three" not in said
-    assert "--on any" in said
+    text = str(error.value)
+    assert "h200: one" in text
+    assert "b200: two" in text
+    assert "three" not in text
+    assert "--on any" in text
 
 
 def test_on_any_runs_them_on_what_is_here_and_on_a_kind_only_where_it_is() -> None:
@@ -91,26 +91,28 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "index,uuid": [f"{number}, {uuid}" for number, (_, _, uuid) in enumerate(cards)],
         "name,memory.total,uuid": [f"{name}, {memory}, {uuid}" for name, memory, uuid in cards],
     }
-    said = "".join(f"--query-gpu={fields}) printf '%s\\n' {shlex.join(lines)} ;;\n" for fields, lines in lists.items())
+    branches = "".join(
+        f"--query-gpu={fields}) printf '%s\\n' {shlex.join(lines)} ;;\n" for fields, lines in lists.items()
+    )
     tool = tmp_path / "nvidia-smi"
-    tool.write_text(f"#!/bin/sh\ncase $1 in\n{said}esac\n")
+    tool.write_text(f"#!/bin/sh\ncase $1 in\n{branches}esac\n")
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def numbers(found: Host) -> list[str]:
-    return [card.number for card in found.cards]
+def numbers(machine: Host) -> list[str]:
+    return [card.number for card in machine.cards]
 
 
 def test_all_cards_of_the_first_ones_model_are_used_where_none_is_named(driver: None) -> None:
-    found = host.this_host()
-    assert (found.kind, found.gpus, numbers(found)) == ("h100", 2, ["0", "1"])
-    assert [card.id for card in found.cards] == UUIDS
+    machine = host.this_host()
+    assert (machine.kind, machine.gpus, numbers(machine)) == ("h100", 2, ["0", "1"])
+    assert [card.id for card in machine.cards] == UUIDS
 
 
 @pytest.mark.parametrize(
-    ("visible", "left"),
+    ("visible", "rest"),
     [
         ("1", ["1"]),
         ("1,0", ["1", "0"]),
@@ -128,21 +130,21 @@ def test_all_cards_of_the_first_ones_model_are_used_where_none_is_named(driver: 
     ],
 )
 def test_cuda_visible_devices_is_respected_by_number_and_by_uuid(
-    driver: None, monkeypatch: pytest.MonkeyPatch, visible: str, left: list[str]
+    driver: None, monkeypatch: pytest.MonkeyPatch, visible: str, rest: list[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert numbers(host.this_host()) == left
+    assert numbers(host.this_host()) == rest
 
 
 @pytest.mark.parametrize(
-    ("devices", "kind", "used"),
+    ("devices", "kind", "expected"),
     [(["1"], "h100", ["1"]), (["1", "0"], "h100", ["1", "0"]), ([UUIDS[1], "1"], "h100", ["1"]), (["2"], "l4", ["2"])],
 )
 def test_devices_restrict_a_run_to_the_cards_that_they_name(
-    driver: None, devices: list[str], kind: str, used: list[str]
+    driver: None, devices: list[str], kind: str, expected: list[str]
 ) -> None:
-    found = host.this_host(devices)
-    assert (found.kind, numbers(found)) == (kind, used)
+    machine = host.this_host(devices)
+    assert (machine.kind, numbers(machine)) == (kind, expected)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +176,8 @@ def test_devices_on_a_machine_without_a_gpu_are_refused(monkeypatch: pytest.Monk
 
 def test_cudas_own_answer_names_slices_and_counts_multiprocessors(driver: None) -> None:
     answer = f"NVIDIA H100 80GB HBM3, 81559, 132, {UUIDS[0]}\nNVIDIA H100 80GB HBM3, 81559, 114, {UUIDS[1]}\n"
-    found = host.host_of(answer)
-    assert (found.multiprocessors, [card.id for card in found.cards]) == (132, UUIDS[:1])
+    machine = host.host_of(answer)
+    assert (machine.multiprocessors, [card.id for card in machine.cards]) == (132, UUIDS[:1])
 
 
 @pytest.mark.parametrize("memory", ["[N/A]", "[Not Supported]", "[Unknown Error]", ""])
@@ -185,5 +187,5 @@ def test_a_card_whose_memory_the_driver_does_not_tell_has_that_of_its_kind(memor
 
 
 def test_a_warning_of_the_driver_is_no_card() -> None:
-    said = f"WARNING: infoROM is corrupted, see the manual\nNVIDIA L4, 23034, {LOVELACE}\nNo devices, or none\n"
-    assert [card.name for card in nvidia.cards(said)] == ["NVIDIA L4"]
+    text = f"WARNING: infoROM is corrupted, see the manual\nNVIDIA L4, 23034, {LOVELACE}\nNo devices, or none\n"
+    assert [card.name for card in nvidia.cards(text)] == ["NVIDIA L4"]

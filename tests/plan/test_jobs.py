@@ -22,13 +22,13 @@ some_cases = st.lists(
     ),
     min_size=1,
     max_size=30,
-).map(lambda drawn: [case(f"case_{number}", *parts) for number, parts in enumerate(drawn)])
+).map(lambda rows: [case(f"case_{number}", *parts) for number, parts in enumerate(rows)])
 
 
 @given(cases=some_cases, per_case=st.booleans())
 def test_every_case_is_in_exactly_one_job(cases: list[Case], per_case: bool) -> None:
-    planned = [one.id for job in plan(cases, per_case=per_case) for one in job.cases]
-    assert sorted(planned) == sorted(one.id for one in cases)
+    jobs = [one.id for job in plan(cases, per_case=per_case) for one in job.cases]
+    assert sorted(jobs) == sorted(one.id for one in cases)
 
 
 @given(cases=some_cases)
@@ -76,17 +76,17 @@ def test_the_matrix_is_what_a_ci_reads(catalogue: Catalogue) -> None:
 
 
 def test_cases_that_are_moved_to_another_kind_meet_in_one_job() -> None:
-    moved = plan([case("one", gpu="h100"), case("two", gpu="h200")], on="b200")
-    assert [(job.gpu, job.runner_label, len(job.cases)) for job in moved] == [("b200", "4-gpu-b200", 2)]
+    jobs = plan([case("one", gpu="h100"), case("two", gpu="h200")], on="b200")
+    assert [(job.gpu, job.runner_label, len(job.cases)) for job in jobs] == [("b200", "4-gpu-b200", 2)]
 
 
 def test_ten_thousand_cases_are_planned_in_less_than_a_second() -> None:
     cases = [case(f"case_{number}", f"owner/model_{number % 500}") for number in range(10_000)]
-    known = Catalogue({one.id: one for one in cases}, {})
+    everything = Catalogue({one.id: one for one in cases}, {})
     started = time.perf_counter()
-    planned = matrix(plan(select(known, Selection(official=True))))
+    jobs = matrix(plan(select(everything, Selection(official=True))))
     assert time.perf_counter() - started < 1.0
-    assert len(planned["include"]) == 500
+    assert len(jobs["include"]) == 500
 
 
 def kinds(jobs: list[Job]) -> set[tuple[str, str, int]]:
@@ -105,8 +105,8 @@ def test_a_matrix_under_a_limit_holds_each_case_once_on_the_runner_that_it_needs
     entries = grouped(jobs, limit)
     assert len(entries) == min(limit, len(jobs))
     assert len({entry.name for entry in entries}) == len(entries)
-    placed = {case.id: (entry.source, entry.gpu, entry.gpus) for entry in entries for case in entry.cases}
-    assert placed == {case.id: (job.source, job.gpu, job.gpus) for job in jobs for case in job.cases}
+    places = {case.id: (entry.source, entry.gpu, entry.gpus) for entry in entries for case in entry.cases}
+    assert places == {case.id: (job.source, job.gpu, job.gpus) for job in jobs for case in job.cases}
     assert sum(len(entry.cases) for entry in entries) == len(cases)
     assert (grouping(jobs, entries, limit) is None) == (entries == jobs)
 
@@ -123,8 +123,8 @@ def test_jobs_of_one_model_are_put_together_first() -> None:
 
 def test_it_is_said_that_jobs_were_put_together() -> None:
     jobs = plan([case(f"case_{number}") for number in range(300)], per_case=True)
-    said = "300 jobs were put together into 256 entries: a matrix holds at most 256"
-    assert grouping(jobs, grouped(jobs, 256), 256) == said
+    note = "300 jobs were put together into 256 entries: a matrix holds at most 256"
+    assert grouping(jobs, grouped(jobs, 256), 256) == note
 
 
 def test_a_case_that_has_the_name_of_a_group_keeps_it() -> None:
@@ -143,10 +143,10 @@ def test_ten_thousand_jobs_are_put_together_in_less_than_two_seconds() -> None:
 def test_the_job_with_the_most_cases_is_split_while_gpus_would_idle() -> None:
     many = [case(f"many_{n}", repo="a/many") for n in range(6)]
     few = [case(f"few_{n}", repo="a/few") for n in range(2)]
-    planned = plan([*many, *few])
-    assert spread(planned, 0) == spread(planned, 2) == planned
+    jobs = plan([*many, *few])
+    assert spread(jobs, 0) == spread(jobs, 2) == jobs
     for gpus, sizes in ((3, [3, 3, 2]), (4, [2] * 4), (20, [1] * 8)):
-        parts = spread(planned, gpus)
+        parts = spread(jobs, gpus)
         assert sorted((len(job.cases) for job in parts), reverse=True) == sizes
         assert sorted(each.id for job in parts for each in job.cases) == sorted(each.id for each in [*many, *few])
     pair = plan([case(f"pair_{n}", repo="a/pair", gpus=2) for n in range(4)])

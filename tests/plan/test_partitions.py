@@ -30,9 +30,9 @@ def test_each_id_is_in_just_one_part_and_no_part_is_empty(times: dict[str, float
 
 @given(seconds, st.randoms())
 def test_the_order_in_which_cases_are_given_does_not_matter(times: dict[str, float], order: random.Random) -> None:
-    shuffled = list(times.items())
-    order.shuffle(shuffled)
-    assert partition(dict(shuffled)) == partition(times)
+    items = list(times.items())
+    order.shuffle(items)
+    assert partition(dict(items)) == partition(times)
 
 
 @given(count=st.integers(80, 300), order=st.randoms(use_true_random=False))

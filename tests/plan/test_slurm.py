@@ -29,30 +29,28 @@ options: [--account=gt, --cpus-per-gpu=16]
 """
 
 
-def options(planned: list[Job], site: Site | None = None, partition: str = "") -> list[list[str]]:
+def options(work: list[Job], site: Site | None = None, partition: str = "") -> list[list[str]]:
     """What each array asks for."""
-    scripts = [
-        slurm.script(array, site or Site(), partition, Path("/c"), ["gt-task"]) for array in slurm.arrays(planned)
-    ]
+    scripts = [slurm.script(array, site or Site(), partition, Path("/c"), ["gt-task"]) for array in slurm.arrays(work)]
     return [
         [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH")] for text in scripts
     ]
 
 
 def test_a_job_asks_for_its_gpus_by_kind_and_for_memory_and_time_from_the_plan() -> None:
-    (asked,) = options(plan([case("one", gpu="h100", gpus=2)]))
-    assert {"--array=0-0", "--gres=gpu:h100:2", "--mem=195G", "--time=33", "--requeue"} <= {*asked}
-    assert not [option for option in asked if option.startswith("--partition")]
-    (asked,) = options(plan([case("one", gpu="any")]), partition="gpu")
-    assert {"--gres=gpu:1", "--mem=7G", "--partition=gpu"} <= {*asked}
-    (asked,) = options(plan([case("one", gpu="h100")], on="cpu"))
-    assert not [option for option in asked if option.startswith("--gres")]
+    (arguments,) = options(plan([case("one", gpu="h100", gpus=2)]))
+    assert {"--array=0-0", "--gres=gpu:h100:2", "--mem=195G", "--time=33", "--requeue"} <= {*arguments}
+    assert not [option for option in arguments if option.startswith("--partition")]
+    (arguments,) = options(plan([case("one", gpu="any")]), partition="gpu")
+    assert {"--gres=gpu:1", "--mem=7G", "--partition=gpu"} <= {*arguments}
+    (arguments,) = options(plan([case("one", gpu="h100")], on="cpu"))
+    assert not [option for option in arguments if option.startswith("--gres")]
 
 
 def test_a_job_asks_for_the_memory_of_its_card_however_little_of_that_its_case_needs() -> None:
     for gpu, memory in (("h100", "--mem=101G"), ("any", "--mem=26G")):
-        (asked,) = options(plan([case("one", gpu=gpu, vram_gb=20)]))
-        assert memory in asked
+        (arguments,) = options(plan([case("one", gpu=gpu, vram_gb=20)]))
+        assert memory in arguments
 
 
 def test_the_sites_words_win_and_its_options_come_last() -> None:
@@ -61,40 +59,40 @@ def test_the_sites_words_win_and_its_options_come_last() -> None:
     assert {"--gres=gpu:h100_sxm:1", "--partition=old", "--mem=200G"} <= {*old}
     assert {"--gres=gpu:1", "--constraint=h200&ib"} <= {*new}
     assert old[-2:] == new[-2:] == ["--account=gt", "--cpus-per-gpu=16"]
-    (asked,) = options(plan([case("one", gpu="h100")]), site, "named")
-    assert "--partition=named" in asked
+    (arguments,) = options(plan([case("one", gpu="h100")]), site, "named")
+    assert "--partition=named" in arguments
 
 
 def test_the_script_says_which_image_by_digest_what_runs_on_the_nodes_gets() -> None:
     site = slurm.read("site.yaml", FILE.encode())
     (array,) = slurm.arrays(plan([case("one"), case("two", "owner/other")]))
-    for container, named in (
+    for container, words in (
         ("pyxis", f"--container-image=registry.example#gt/diffusers:{DIGEST}"),
         ("apptainer", f"docker://registry.example/gt/diffusers@{DIGEST}"),
     ):
         text = slurm.script(array, site.model_copy(update={"container": container}), "", Path("/c"), ["task"])
-        assert [line for line in text.splitlines() if DIGEST in line] == [f"# diffusers in {named}"]
+        assert [line for line in text.splitlines() if DIGEST in line] == [f"# diffusers in {words}"]
     assert DIGEST not in slurm.script(array, site.model_copy(update={"container": None}), "", Path("/c"), ["task"])
 
 
 def test_all_official_jobs_are_tasks_of_one_array_for_each_kind(catalogue: Catalogue) -> None:
-    planned = jobs.plan(select(catalogue, Selection(official=True)))
-    arrays = slurm.arrays(planned)
-    assert sorted(job.name for array in arrays for job in array.jobs) == sorted(job.name for job in planned)
+    work = jobs.plan(select(catalogue, Selection(official=True)))
+    arrays = slurm.arrays(work)
+    assert sorted(job.name for array in arrays for job in array.jobs) == sorted(job.name for job in work)
     assert len({(array.gpu, array.count) for array in arrays}) == len(arrays)
     for array in arrays:
         assert array.minutes >= max(job.minutes for job in array.jobs)
 
 
 def test_more_jobs_than_an_array_holds_become_several() -> None:
-    planned = plan([case(f"case_{number}") for number in range(MOST_TASKS + 1)], per_case=True)
-    assert [len(array.jobs) for array in slurm.arrays(planned)] == [MOST_TASKS, 1]
+    work = plan([case(f"case_{number}") for number in range(MOST_TASKS + 1)], per_case=True)
+    assert [len(array.jobs) for array in slurm.arrays(work)] == [MOST_TASKS, 1]
 
 
 def test_a_cluster_with_smaller_arrays_gets_more_of_them() -> None:
-    planned = plan([case(f"case_{number}") for number in range(5)], per_case=True)
+    work = plan([case(f"case_{number}") for number in range(5)], per_case=True)
     site = slurm.read("site.yaml", b"most_tasks: 2\n")
-    assert [len(array.jobs) for array in slurm.arrays(planned, site.most_tasks)] == [2, 2, 1]
+    assert [len(array.jobs) for array in slurm.arrays(work, site.most_tasks)] == [2, 2, 1]
 
 
 ONE = slurm.arrays(plan([case("one")]))[0]
@@ -102,15 +100,15 @@ ONE = slurm.arrays(plan([case("one")]))[0]
 
 @pytest.mark.parametrize("kind", ["h100-mig-1g.10gb", "h100-mig-1g.10gb+me"])
 def test_each_kind_that_a_case_may_need_has_words_of_its_own(kind: str) -> None:
-    (asked,) = options(plan([case("one")], on=kind))
-    assert f"--gres=gpu:{kind}:1" in asked
+    (arguments,) = options(plan([case("one")], on=kind))
+    assert f"--gres=gpu:{kind}:1" in arguments
 
 
 @pytest.mark.parametrize("option", ["--mem-per-gpu=90G", "--mem-per-cpu 8G"])
 def test_a_site_may_ask_for_memory_in_another_way(option: str) -> None:
     site = Site(options=[option])
-    asked = slurm.options(ONE, site, "", Path("/c"))
-    assert [word for word in asked if word.startswith("--mem")] == option.split()[:1]
+    arguments = slurm.options(ONE, site, "", Path("/c"))
+    assert [word for word in arguments if word.startswith("--mem")] == option.split()[:1]
 
 
 @pytest.mark.parametrize(
@@ -156,21 +154,21 @@ def test_paths_with_spaces_percent_signs_and_quotes_reach_the_task(tmp_path: Pat
     (array,) = slurm.arrays(plan([case("one")]))
     text = slurm.script(array, Site(), "", folder, ["printf", "%s|"])
     assert "a b%%c'd/%a.log" in text
-    said = subprocess.run(
+    run = subprocess.run(
         ["sh"], input=text, capture_output=True, text=True, check=True, env={"SLURM_ARRAY_TASK_ID": "7"}
     )
-    assert said.stdout == f"{folder}|7|"
+    assert run.stdout == f"{folder}|7|"
 
 
 def test_all_mistakes_of_a_site_file_are_said_with_line_and_key() -> None:
-    wrong = (
+    text = (
         FILE.replace("h200:", "h20:")
         .replace("pyxis", "docker")
         .replace("--account", "account")
         .replace("ory_gb", "ory")
     )
     with pytest.raises(SiteError) as error:
-        slurm.read("site.yaml", wrong.encode())
+        slurm.read("site.yaml", text.encode())
     lines = str(error.value).splitlines()
     assert lines[0] == "4 mistakes in the site file; nothing was started"
     assert "did you mean memory_gb" in str(error.value)

@@ -25,8 +25,8 @@ PATTERNS = st.sampled_from([*NAMES, *STAGES, "latents.*", "*embeds*", "stage_2",
 
 @given(st.lists(PATTERNS, max_size=3), st.integers(1, 5))
 def test_the_plan_and_the_writer_keep_the_same_stages(patterns: list[str], every: int) -> None:
-    planned, writer = Tracing(tuple(patterns), every), CaseTrace(patterns, every)
-    assert [name for name in NAMES if planned.wants(name)] == [name for name in NAMES if writer.wants(name)]
+    plan, writer = Tracing(tuple(patterns), every), CaseTrace(patterns, every)
+    assert [name for name in NAMES if plan.wants(name)] == [name for name in NAMES if writer.wants(name)]
 
 
 @pytest.mark.parametrize(

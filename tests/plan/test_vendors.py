@@ -69,7 +69,7 @@ NPU_A3 = """\
 
 
 @pytest.mark.parametrize(
-    ("read", "answer", "kinds", "gigabytes"),
+    ("reader", "answer", "kinds", "gigabytes"),
     [
         (vendors.rocm_smi, ROCM, ["mi300x", "mi300x"], 206),
         (vendors.rocm_smi, ROCM_MI355X, ["mi355x"], None),
@@ -80,9 +80,9 @@ NPU_A3 = """\
     ],
 )
 def test_each_tool_names_its_cards(
-    read: Callable[[str], Iterator[vendors.Card]], answer: str, kinds: list[str], gigabytes: int | None
+    reader: Callable[[str], Iterator[vendors.Card]], answer: str, kinds: list[str], gigabytes: int | None
 ) -> None:
-    cards = list(read(answer))
+    cards = list(reader(answer))
     assert [gpus.kind_of(card.name) for card in cards] == kinds
     assert {None if card.memory_gb is None else round(card.memory_gb) for card in cards} == {gigabytes}
 

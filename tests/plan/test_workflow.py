@@ -20,9 +20,9 @@ some_inputs = st.builds(WorkflowInputs, words, words, words, words, words, st.bo
 @pytest.mark.parametrize("present", itertools.product([True, False], repeat=5))
 def test_the_key_holds_the_first_input_that_is_not_empty(present: tuple[bool, ...]) -> None:
     names = ("output_name", "case_ids", "official_case_ids", "source_group")
-    given_words = {name: name.upper() for name, there in zip(names, present, strict=False) if there}
-    inputs = WorkflowInputs(ref="refs/heads/main", official=present[4], **given_words)
-    values = [*given_words.values(), *(["true"] if present[4] else []), "default"]
+    texts = {name: name.upper() for name, there in zip(names, present, strict=False) if there}
+    inputs = WorkflowInputs(ref="refs/heads/main", official=present[4], **texts)
+    values = [*texts.values(), *(["true"] if present[4] else []), "default"]
     assert concurrency_key(inputs) == f"diffusion-ci-gt-gen-refs/heads/main-{values[0]}"
 
 

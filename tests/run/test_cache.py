@@ -37,8 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x" * 1_000)
-        then = time.time() - age * DAY
-        os.utime(path, (then, then))
+        moment = time.time() - age * DAY
+        os.utime(path, (moment, moment))
     snapshot = tmp_path / "hub" / MODEL / "snapshots" / "c0ffee"
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").symlink_to("../../blobs/abc")
@@ -75,15 +75,15 @@ def test_each_place_is_shown_with_its_size_and_nothing_is_removed(home: Path) ->
 )
 def test_what_is_shown_is_what_is_removed(home: Path, options: dict[str, Any], removed: set[str]) -> None:
     before = left(home)
-    shown = Cache(**options).run().text
-    assert Cache(**options, clean=True).run().text == shown
+    table = Cache(**options).run().text
+    assert Cache(**options, clean=True).run().text == table
     assert before - left(home) == removed
     assert not list(home.rglob("*.removed"))
 
 
 def test_a_half_made_result_that_nobody_works_on_any_more_is_removed(home: Path) -> None:
-    then = time.time() - 2 * DAY
-    os.utime(home / "gt/results/.half.partial/a.png", (then, then))
+    moment = time.time() - 2 * DAY
+    os.utime(home / "gt/results/.half.partial/a.png", (moment, moment))
     Cache(clean=True).run()
     assert "gt/results/.half.partial/a.png" not in left(home)
 

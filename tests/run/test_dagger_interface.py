@@ -38,9 +38,9 @@ def spelled(path: Path) -> list[str]:
 def test_no_other_file_of_ours_spells_what_changes_with_dagger() -> None:
     files = [ROOT / "action.yml", *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
     texts = [path for path in files if path.is_file() and path.suffix not in (".md", ".pyc")]
-    found = {path.relative_to(ROOT).as_posix(): spelled(path) for path in texts}
-    assert found.pop(HOME)
-    assert {name: words for name, words in found.items() if words} == {name: [word] for name, word in ONCE.items()}
+    spellings = {path.relative_to(ROOT).as_posix(): spelled(path) for path in texts}
+    assert spellings.pop(HOME)
+    assert {name: words for name, words in spellings.items() if words} == {name: [word] for name, word in ONCE.items()}
 
 
 def test_a_spelling_is_noticed(tmp_path: Path) -> None:

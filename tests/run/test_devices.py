@@ -17,20 +17,20 @@ def anyio_backend() -> str:
 
 async def test_a_job_gets_all_of_its_gpus_at_once_and_no_gpu_is_given_twice() -> None:
     devices = Devices(["0", "1", "2", "3"])
-    held: set[str] = set()
+    numbers_held: set[str] = set()
 
     async def job(count: int) -> None:
         async with devices.taken(count) as numbers:
             assert len(numbers) == count
-            assert not held & set(numbers)
-            held.update(numbers)
+            assert not numbers_held & set(numbers)
+            numbers_held.update(numbers)
             await anyio.sleep(0.001)
-            held.difference_update(numbers)
+            numbers_held.difference_update(numbers)
 
     async with anyio.create_task_group() as group:
         for number in range(40):
             group.start_soon(job, 1 + number % 4)
-    assert not held
+    assert not numbers_held
 
 
 @pytest.mark.parametrize(("parallel", "most"), [(0, 1), (3, 3)])

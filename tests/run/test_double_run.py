@@ -29,13 +29,14 @@ from tests.support.runs import FAULTY, faulty_case
 
 @dataclass(frozen=True)
 class FaultyCase(Case):
-    """A case of the source that misbehaves as `does` says."""
+    """A case of the source that misbehaves as `behaviour` says."""
 
-    does: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
+    behaviour: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
-        return {name: value for name, value in faulty_case(self.id, self.does, **self.more).items() if name != "base"}
+        data = faulty_case(self.id, self.behaviour, **self.options)
+        return {name: value for name, value in data.items() if name != "base"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +44,10 @@ def _faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAULTY), os.environ.get("PYTHONPATH", "")]))
 
 
-def case(name: str, does: str = "", **more: Any) -> FaultyCase:
-    return FaultyCase(name, "faulty", DiffusersCase.model_validate(body()), None, Path("faulty.yaml"), does, more)
+def case(name: str, behaviour: str = "", **options: Any) -> FaultyCase:
+    return FaultyCase(
+        name, "faulty", DiffusersCase.model_validate(body()), None, Path("faulty.yaml"), behaviour, options
+    )
 
 
 def generate(*cases: Case, **options: Any) -> Outcome:
@@ -52,13 +55,13 @@ def generate(*cases: Case, **options: Any) -> Outcome:
     return on_machine.generate(run, Places(), lambda _: None, preflight=False)
 
 
-def made(outcome: Outcome) -> dict[str, CaseRecord]:
+def records(outcome: Outcome) -> dict[str, CaseRecord]:
     return outcome.manifest.cases
 
 
 def test_what_comes_out_the_same_twice_is_reproducible_and_what_does_not_is_not_and_by_how_much() -> None:
     outcome = generate(case("seeded"), case("random", "unseeded"), case("global", "global"), verify=True)
-    seeded, random = made(outcome)["seeded"], made(outcome)["random"]
+    seeded, random = records(outcome)["seeded"], records(outcome)["random"]
     assert seeded.reproducible is True
     assert seeded.verification is not None
     assert seeded.verification.differences == []
@@ -69,48 +72,48 @@ def test_what_comes_out_the_same_twice_is_reproducible_and_what_does_not_is_not_
     assert difference.max_abs is not None
     assert difference.max_abs > 200
     assert difference.mean_abs == pytest.approx(85, abs=10)  # of two uniform draws: a third of 255
-    assert made(outcome)["global"].reproducible is True
+    assert records(outcome)["global"].reproducible is True
     assert bad(outcome.manifest) == {
         "random": f"not reproducible: random_1gpu.png differs by {difference.max_abs} at most"
     }
 
 
 def test_the_second_time_is_in_another_process_with_another_nonce_and_the_artifact_holds_the_first() -> None:
-    before = generate(case("one"))
+    earlier = generate(case("one"))
     outcome = generate(case("one"), verify=True)
-    record = made(outcome)["one"]
+    record = records(outcome)["one"]
     assert outcome.manifest.run.made == ["one"]
     assert record.process is not None
     assert record.verification is not None
     second = record.verification.process
     assert second is not None
-    assert len({record.process.id, second.id, made(before)["one"].process.id}) == 3  # type: ignore[union-attr]
+    assert len({record.process.id, second.id, records(earlier)["one"].process.id}) == 3  # type: ignore[union-attr]
     assert record.process.nonce
     assert second.nonce not in (None, record.process.nonce)
-    stored = generate(case("one"))
-    assert made(stored)["one"].process == record.process, "the second one must not take the first one's place"
+    third = generate(case("one"))
+    assert records(third)["one"].process == record.process, "the second one must not take the first one's place"
 
 
 def test_a_run_without_it_says_nothing_of_it() -> None:
-    record = made(generate(case("one")))["one"]
+    record = records(generate(case("one")))["one"]
     assert (record.reproducible, record.verification) == (None, None)
 
 
 def test_a_case_that_leans_on_the_one_before_it_is_found_out(tmp_path: Path) -> None:
     outcome = generate(case("a", "after"), case("b", "after"), verify=True)
-    assert [made(outcome)[name].reproducible for name in ("a", "b")] == [False, False]
+    assert [records(outcome)[name].reproducible for name in ("a", "b")] == [False, False]
 
 
 def test_a_second_time_that_fails_is_not_the_same(tmp_path: Path) -> None:
     outcome = generate(case("once", "once", flag=str(tmp_path / "flag")), verify=True)
-    record = made(outcome)["once"]
+    record = records(outcome)["once"]
     assert (record.status, record.reproducible) == ("ok", False)
     assert record.verification is not None
     assert record.verification.reason == "ValueError: only once"
 
 
 def test_a_case_that_fails_at_first_was_not_made_twice() -> None:
-    record = made(generate(case("bad", "raise"), verify=True))["bad"]
+    record = records(generate(case("bad", "raise"), verify=True))["bad"]
     assert (record.status, record.reproducible) == ("failed", None)
 
 
@@ -121,8 +124,8 @@ def test_files_of_different_sizes_or_none_differ_by_no_number(tmp_path: Path) ->
         (tmp_path / name / "b.png").write_bytes(name.encode())
         Image.fromarray(np.full((2, 2, 3), size, np.uint8)).save(tmp_path / name / "c.png")
     record = {"process": None, "files": [{"name": "a.png"}, {"name": "b.png"}, {"name": "c.png"}]}
-    found = second_run.verification(record, tmp_path / "first", tmp_path / "second")["differences"]
-    assert found == [
+    differences = second_run.verification(record, tmp_path / "first", tmp_path / "second")["differences"]
+    assert differences == [
         {"name": "a.png", "max_abs": None, "mean_abs": None},
         {"name": "b.png", "max_abs": None, "mean_abs": None},
         {"name": "c.png", "max_abs": 1, "mean_abs": 1.0},

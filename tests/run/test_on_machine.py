@@ -31,18 +31,18 @@ def test_a_user_without_a_home_is_told_of_gt_cache_and_can_use_it(
 def test_a_cache_or_an_output_that_cannot_be_written_is_said_before_the_run(gt: Gt, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     smoke = ("generate", "--source-group", "smoke")
-    refused = gt(*smoke, env={"GT_CACHE": str(tmp_path / "file")})
-    assert (refused.returncode, "set GT_CACHE to a folder" in refused.stderr) == (2, True)
+    run = gt(*smoke, env={"GT_CACHE": str(tmp_path / "file")})
+    assert (run.returncode, "set GT_CACHE to a folder" in run.stderr) == (2, True)
     for verb in (smoke, ("compare", "--published", "."), ("reproduce", ".")):
-        refused = gt(*verb, "-o", "file")
-        assert (refused.returncode, "file is a file" in refused.stderr) == (2, True), refused.stderr
-    assert "Traceback" not in refused.stderr
+        run = gt(*verb, "-o", "file")
+        assert (run.returncode, "file is a file" in run.stderr) == (2, True), run.stderr
+    assert "Traceback" not in run.stderr
     assert {path.name for path in tmp_path.iterdir() if path.name != "cache"} == {"file"}
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_screen_of_another_encoding_shows_stand_ins_and_no_traceback(gt: Gt, encoding: str) -> None:
-    shown = gt("plan", "--source-group", "smoke", env={"PYTHONIOENCODING": encoding})
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "smoke_t2i" in shown.stdout
-    assert os.linesep in shown.stdout
+    run = gt("plan", "--source-group", "smoke", env={"PYTHONIOENCODING": encoding})
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "smoke_t2i" in run.stdout
+    assert os.linesep in run.stdout

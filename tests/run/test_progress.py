@@ -27,11 +27,11 @@ def test_each_gpu_that_is_at_work_has_a_bar_with_its_case() -> None:
             bars.show(event)  # type: ignore[arg-type]
         bars._progress.refresh()
     assert isinstance(screen.file, io.StringIO)
-    shown = screen.file.getvalue()
-    assert "GPU 2 is busy: process 12 holds 31.5 GB of it; it is left out" in shown
-    assert "GPU 0: one load" in shown
-    assert "GPU 1: two generate" in shown
-    assert "3/50" in shown
+    text = screen.file.getvalue()
+    assert "GPU 2 is busy: process 12 holds 31.5 GB of it; it is left out" in text
+    assert "GPU 0: one load" in text
+    assert "GPU 1: two generate" in text
+    assert "3/50" in text
 
 
 def test_no_word_of_an_event_is_an_instruction_to_the_terminal() -> None:
@@ -47,10 +47,10 @@ def test_no_word_of_an_event_is_an_instruction_to_the_terminal() -> None:
             bars.show(event)  # type: ignore[arg-type]
         bars._progress.refresh()
     assert isinstance(screen.file, io.StringIO)
-    shown = screen.file.getvalue()
-    assert shown.count("[/x] [bold]y :smile: \\x1b[2J\\x07") >= 4
-    assert "\x1b[2J" not in shown
-    assert "\x07" not in shown
+    text = screen.file.getvalue()
+    assert text.count("[/x] [bold]y :smile: \\x1b[2J\\x07") >= 4
+    assert "\x1b[2J" not in text
+    assert "\x07" not in text
 
 
 @pytest.mark.parametrize(

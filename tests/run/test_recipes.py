@@ -35,8 +35,8 @@ def test_every_source_has_an_image() -> None:
 @pytest.mark.parametrize("project", [*SOURCES, recipes.FETCH, recipes.CHECK, recipes.COMPARE, recipes.TORCH])
 def test_a_lock_file_is_what_its_project_asks_for(project: str) -> None:
     check = ["uv", "lock", "--check", "--project", str(recipes.CONTAINERS / project)]
-    done = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -53,8 +53,8 @@ def test_what_neither_loads_nor_runs_a_model_has_no_torch(project: str) -> None:
 
 
 def test_the_images_run_the_versions_that_the_tests_run() -> None:
-    tested = tomllib.loads((ROOT / "uv.lock").read_text())
-    versions = {(package["name"], package.get("version")) for package in tested["package"]}
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+    versions = {(package["name"], package.get("version")) for package in lock["package"]}
     for source in ("diffusers", "smoke"):
         for name in ("torch", "torchvision", "diffusers", "transformers", "numpy", "pillow", "safetensors"):
             assert (name, locked(source)[name]) in versions, source
@@ -70,16 +70,16 @@ def copy(tmp_path: Path) -> Path:
     ["smoke/uv.lock", "torch/uv.lock", "runner/gt_runner/work/output.py", "runner/pyproject.toml", "images.yaml"],
 )
 def test_a_recipe_changes_with_whatever_is_in_the_image(copy: Path, file: str) -> None:
-    before = recipes.recipe("smoke", "base@" + DIGEST, copy).digest
+    digest = recipes.recipe("smoke", "base@" + DIGEST, copy).digest
     (copy / file).write_text((copy / file).read_text() + "\n# changed\n")
-    assert recipes.recipe("smoke", "base@" + DIGEST, copy).digest != before
+    assert recipes.recipe("smoke", "base@" + DIGEST, copy).digest != digest
 
 
 def test_a_recipe_does_not_change_with_another_source(copy: Path) -> None:
-    before = recipes.recipe("smoke", "base@" + DIGEST, copy).digest
+    digest = recipes.recipe("smoke", "base@" + DIGEST, copy).digest
     (copy / "ltx" / "uv.lock").write_text("")
-    assert recipes.recipe("smoke", "base@" + DIGEST, copy).digest == before
-    assert recipes.recipe("smoke", "other@" + DIGEST, copy).digest != before
+    assert recipes.recipe("smoke", "base@" + DIGEST, copy).digest == digest
+    assert recipes.recipe("smoke", "other@" + DIGEST, copy).digest != digest
 
 
 def test_images_are_taken_by_digest_only() -> None:

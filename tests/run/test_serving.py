@@ -55,19 +55,19 @@ def generate(gt: Gt, engine: Path, tmp_path: Path) -> Generate:
     def run(*ids: str, options: tuple[str, ...] = (), **env: str) -> tuple[dict[str, Any], int, str]:
         folder = cases(tmp_path / "cases", *ids)
         arguments = ["generate", "--cases", str(folder), "--engine", str(engine), "--on", "cpu", "--skip-preflight"]
-        done = gt(*arguments, *options, env=PYTHON | env)
-        made = json.loads((tmp_path / "gt" / "manifest.json").read_text()) if done.returncode < 2 else {"cases": {}}
-        return made["cases"], done.returncode, done.stderr
+        run = gt(*arguments, *options, env=PYTHON | env)
+        records = json.loads((tmp_path / "gt" / "manifest.json").read_text()) if run.returncode < 2 else {"cases": {}}
+        return records["cases"], run.returncode, run.stderr
 
     return run
 
 
 def cases(folder: Path, *ids: str, minutes: float = 5) -> Path:
     """Cases of the stand-in in the folder: these, each like the one whose last word it shares."""
-    like = {name.rpartition("_")[2]: body for name, body in FILE["cases"].items()}
-    bodies = {name: like[name.rpartition("_")[2]] for name in ids} or FILE["cases"]
-    limited = {name: {**body, "needs": {**body["needs"], "limit_minutes": minutes}} for name, body in bodies.items()}
-    return write_cases(folder, limited, "sglang", engine=FILE["engine"])
+    models = {name.rpartition("_")[2]: body for name, body in FILE["cases"].items()}
+    bodies = {name: models[name.rpartition("_")[2]] for name in ids} or FILE["cases"]
+    bodies = {name: {**body, "needs": {**body["needs"], "limit_minutes": minutes}} for name, body in bodies.items()}
+    return write_cases(folder, bodies, "sglang", engine=FILE["engine"])
 
 
 def gone(pid: int) -> bool:
@@ -80,25 +80,25 @@ def gone(pid: int) -> bool:
 def test_the_files_are_those_that_the_engine_wrote_byte_for_byte(
     generate: Generate, engine: Path, tmp_path: Path
 ) -> None:
-    made, status, _ = generate()
+    records, status, _ = generate()
     assert status == 0
     for name, case in FILE["cases"].items():
         script = [sys.executable, engine / SCRIPT, "--suite", case["suite"], "--case-ids", name]
         (tmp_path / name).mkdir()
         subprocess.run([*script, "--out-dir", tmp_path / name], check=True)
         files = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir() if path.suffix != ".wav"}
-        assert {file["name"] for file in made[name]["files"]} == files.keys()
+        assert {file["name"] for file in records[name]["files"]} == files.keys()
         assert {file: (tmp_path / "gt" / file).read_bytes() for file in files} == files
 
 
 def test_the_manifest_says_what_made_them_and_claims_nothing_else(
     generate: Generate, engine: Path, tmp_path: Path
 ) -> None:
-    made, _, _ = generate("draw_t2v")
+    records, _, _ = generate("draw_t2v")
     manifest = json.loads((tmp_path / "gt" / "manifest.json").read_text())
     jsonschema.validate(manifest, json.loads((ROOT / "ci" / "artifact" / "manifest.schema.json").read_text()))
     assert manifest["run"]["selection"]["mode"] == "native"
-    case = made["draw_t2v"]
+    case = records["draw_t2v"]
     assert case["code"] == {"repo": "sgl-project/sglang", "commit": None, "identity": identity_of(engine)}
     assert case["passed"]["command"][3:] == ["--suite", "2-gpu", "--case-ids", "draw_t2v", "--out-dir", "<out>"]
     assert [case[name] for name in ("seed", "dtype", "generator_device", "pipeline")] == [None] * 4
@@ -134,19 +134,19 @@ def test_what_is_made_is_made_again_when_the_checkout_changes_and_only_then(gene
 def test_a_case_that_fails_says_why_with_the_end_of_its_log_and_fails_alone(
     name: str, reason: str, generate: Generate, tmp_path: Path
 ) -> None:
-    made, status, _ = generate("draw_t2i", name)
-    assert (status, made["draw_t2i"]["status"], made[name]["status"]) == (1, "ok", "failed")
-    assert made[name]["reason"].startswith(reason)
-    assert str(tmp_path) not in json.dumps(made[name])
-    log = "\n".join(made[name]["log"])
+    records, status, _ = generate("draw_t2i", name)
+    assert (status, records["draw_t2i"]["status"], records[name]["status"]) == (1, "ok", "failed")
+    assert records[name]["reason"].startswith(reason)
+    assert str(tmp_path) not in json.dumps(records[name])
+    log = "\n".join(records[name]["log"])
     assert f"{name} python" in log  # the command's folder
     assert ("broken on purpose" in log) == (name == "fail_t2i")
     assert not list((tmp_path / "gt").glob(f"{name}*"))
 
 
 def test_a_command_that_cannot_be_started_is_named(gt: Gt, engine: Path, tmp_path: Path) -> None:
-    lost = FILE["engine"] | {"command": ["no-such-engine", "{case}"]}
-    write_cases(tmp_path / "cases", FILE["cases"], "sglang", engine=lost)
+    other_engine = FILE["engine"] | {"command": ["no-such-engine", "{case}"]}
+    write_cases(tmp_path / "cases", FILE["cases"], "sglang", engine=other_engine)
     arguments = [
         "--cases",
         "cases",
@@ -162,8 +162,8 @@ def test_a_command_that_cannot_be_started_is_named(gt: Gt, engine: Path, tmp_pat
 
 
 def test_a_server_that_the_engine_leaves_running_is_ended_with_its_case(generate: Generate, tmp_path: Path) -> None:
-    made, _, _ = generate("leave_t2i", STAND_IN_LEFT=str(tmp_path / "left"))
-    assert made["leave_t2i"]["status"] == "ok"
+    records, _, _ = generate("leave_t2i", STAND_IN_LEFT=str(tmp_path / "left"))
+    assert records["leave_t2i"]["status"] == "ok"
     assert gone(int((tmp_path / "left").read_text()))
 
 
@@ -172,11 +172,11 @@ def test_a_case_over_its_limit_is_failed_and_everything_that_it_started_is_gone(
 ) -> None:
     folder = cases(tmp_path / "cases", "hang_t2i", "draw_t2i", minutes=0.05)
     arguments = ["--cases", str(folder), "--engine", str(engine), "--on", "cpu", "--skip-preflight"]
-    done = gt("generate", *arguments, env=PYTHON | {"STAND_IN_LEFT": str(tmp_path / "left")})
-    assert done.returncode == 1
-    made = json.loads((tmp_path / "gt" / "manifest.json").read_text())["cases"]
-    assert made["hang_t2i"]["reason"] == "took longer than its limit of 0.05 min"
-    assert made["draw_t2i"]["status"] == "ok"
+    run = gt("generate", *arguments, env=PYTHON | {"STAND_IN_LEFT": str(tmp_path / "left")})
+    assert run.returncode == 1
+    records = json.loads((tmp_path / "gt" / "manifest.json").read_text())["cases"]
+    assert records["hang_t2i"]["reason"] == "took longer than its limit of 0.05 min"
+    assert records["draw_t2i"]["status"] == "ok"
     assert gone(int((tmp_path / "left").read_text()))
 
 
@@ -202,8 +202,8 @@ def until(true: Callable[[], bool]) -> None:
 def test_the_engine_has_the_token_the_hub_and_its_variables_and_the_token_shows_nowhere(
     generate: Generate, tmp_path: Path
 ) -> None:
-    made, _, _ = generate("fail_t2i", HF_TOKEN="hf_secret", SGLANG_IS_IN_CI="no")
-    assert made["fail_t2i"]["log"][0] == "fail_t2i python HF_TOKEN=*** HF_HUB_OFFLINE=None SGLANG_IS_IN_CI=true"
+    records, _, _ = generate("fail_t2i", HF_TOKEN="hf_secret", SGLANG_IS_IN_CI="no")
+    assert records["fail_t2i"]["log"][0] == "fail_t2i python HF_TOKEN=*** HF_HUB_OFFLINE=None SGLANG_IS_IN_CI=true"
     assert "hf_secret" not in (tmp_path / "gt" / "manifest.json").read_text()
 
 
@@ -219,17 +219,17 @@ def test_a_worker_of_an_official_case_still_has_neither(monkeypatch: pytest.Monk
 
 
 def test_without_a_checkout_nothing_starts_and_the_message_says_how_to_get_one(gt: Gt, tmp_path: Path) -> None:
-    done = gt("generate", "--case-ids", "draw_t2i", "--on", "cpu", "--cases", str(cases(tmp_path / "cases")))
-    assert done.returncode == 2
-    assert "`git clone https://github.com/sgl-project/sglang DIR && git -C DIR checkout main`" in done.stderr
+    run = gt("generate", "--case-ids", "draw_t2i", "--on", "cpu", "--cases", str(cases(tmp_path / "cases")))
+    assert run.returncode == 2
+    assert "`git clone https://github.com/sgl-project/sglang DIR && git -C DIR checkout main`" in run.stderr
     assert not (tmp_path / "gt").exists()
 
 
 def test_a_folder_that_is_another_checkout_is_named(gt: Gt, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     folder = cases(tmp_path / "cases", "draw_t2i")
-    done = gt("generate", "--on", "cpu", "--skip-preflight", "--cases", str(folder), "--engine", "other")
-    assert "the serving engine's checkout has no folder python: is it one of sgl-project/sglang?" in done.stderr
+    run = gt("generate", "--on", "cpu", "--skip-preflight", "--cases", str(folder), "--engine", "other")
+    assert "the serving engine's checkout has no folder python: is it one of sgl-project/sglang?" in run.stderr
 
 
 def test_native_gt_goes_through_every_later_command(gt: Gt, generate: Generate, engine: Path, tmp_path: Path) -> None:
@@ -240,9 +240,9 @@ def test_native_gt_goes_through_every_later_command(gt: Gt, generate: Generate, 
     assert "none is bad" in gt("check").stderr
     assert "2 identical" in gt("compare", "--published", "gt", "-o", "compared").stderr
     assert gt("attest", "-o", "statement.json").returncode == 0
-    lost = gt("reproduce", "gt", env=PYTHON)
-    assert lost.returncode == 2
-    assert "made by sgl-project/sglang at no commit (" in lost.stderr
+    run = gt("reproduce", "gt", env=PYTHON)
+    assert run.returncode == 2
+    assert "made by sgl-project/sglang at no commit (" in run.stderr
     again = gt("reproduce", "gt", "--engine", str(engine), env=PYTHON)
     assert (again.returncode, again.stderr.splitlines()[-1]) == (0, "gt: 2 of 2 cases are byte for byte the same")
     (engine / "python" / "new.py").write_text("")
@@ -253,35 +253,35 @@ def test_native_gt_goes_through_every_later_command(gt: Gt, generate: Generate, 
 
 def git(folder: Path, *arguments: str) -> str:
     set_ = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *set_, *arguments], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    run = subprocess.run(["git", *set_, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return run.stdout.strip()
 
 
 def test_a_checkout_is_its_commit_while_it_is_clean_and_else_its_content(engine: Path) -> None:
-    def changed() -> str:
+    def content() -> str:
         identity_of.cache_clear()
         return identity_of(engine)
 
-    plain = changed()
+    plain = content()
     git(engine, "init", "-q")
     (engine / ".gitignore").write_text("built/\n")
     git(engine, "add", ".")
     git(engine, "commit", "-qm", "one")
     commit = f"commit:{git(engine, 'rev-parse', 'HEAD')}"
     assert plain.startswith("sha256:")
-    assert changed() == commit
+    assert content() == commit
     (engine / "built").mkdir()
     (engine / "built" / "x.so").write_text("what git ignores")
-    assert changed() == commit
+    assert content() == commit
     (engine / "new.py").write_text("one")
-    first = changed()
+    first = content()
     (engine / "new.py").write_text("two")
-    assert len({commit, first, changed()}) == 3
+    assert len({commit, first, content()}) == 3
     (engine / "new.py").unlink()
-    assert changed() == commit
+    assert content() == commit
     (engine / ".git" / "HEAD").write_text("nonsense")
     with pytest.raises(FetchError, match="the serving engine's checkout cannot be read"):
-        changed()
+        content()
 
 
 def test_a_link_in_a_checkout_is_where_it_leads_to_and_never_followed(engine: Path) -> None:
@@ -293,20 +293,20 @@ def test_a_link_in_a_checkout_is_where_it_leads_to_and_never_followed(engine: Pa
     assert identity_of(engine) != first
 
 
-def parser_of(monkeypatch: pytest.MonkeyPatch, script: Path, function: str, **known: Any) -> argparse.ArgumentParser:
+def parser_of(monkeypatch: pytest.MonkeyPatch, script: Path, function: str, **names: Any) -> argparse.ArgumentParser:
     """The parser that a function of a real script builds; nothing else of the script is run."""
-    build = picked(script, [function], argparse=argparse, **known)[function]
-    built: list[argparse.ArgumentParser] = []
+    build = picked(script, [function], argparse=argparse, **names)[function]
+    parsers: list[argparse.ArgumentParser] = []
 
     def stop(parser: argparse.ArgumentParser) -> NoReturn:
-        built.append(parser)
+        parsers.append(parser)
         raise InterruptedError
 
-    with monkeypatch.context() as patched:
-        patched.setattr(argparse.ArgumentParser, "parse_args", stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
         with pytest.raises(InterruptedError):
             build()
-    return built[0]
+    return parsers[0]
 
 
 def sglang_parser(monkeypatch: pytest.MonkeyPatch, suites: list[str]) -> argparse.ArgumentParser:
@@ -333,9 +333,9 @@ def test_the_real_script_takes_the_command_line_of_every_native_case(
             "-m",
             SCRIPT.relative_to("python"),
         )
-        parsed = real.parse_args(arguments)
-        assert (parsed.suite, parsed.case_ids, parsed.out_dir) == (case.spec.suite, [name], "/o")  # type: ignore[union-attr]
-        assert not parsed.continue_on_error  # a case that fails must end the command with a status
+        options = real.parse_args(arguments)
+        assert (options.suite, options.case_ids, options.out_dir) == (case.spec.suite, [name], "/o")  # type: ignore[union-attr]
+        assert not options.continue_on_error  # a case that fails must end the command with a status
 
 
 def documented(number: int) -> dict[str, Any]:
@@ -371,9 +371,9 @@ def test_the_real_script_of_the_second_engine_takes_the_documented_command_line(
     case = {"id": "qwen_image_t2i", "engine": file["engine"], **file["cases"]["qwen_image_t2i"]}
     python, script, *arguments = runner.arguments(case, {"engine": "", "out": "/o"})  # type: ignore[arg-type]
     path = checkout("GT_VLLM_OMNI_CHECKOUT", "vllm-project/vllm-omni", script.lstrip("/")) / script.lstrip("/")
-    known = {"functools": functools, "parse_json_object": json.loads, "parse_profiler_config": json.loads}
+    names = {"functools": functools, "parse_json_object": json.loads, "parse_profiler_config": json.loads}
     platform = SimpleNamespace(pre_register_and_update=lambda _: None)  # it adds options of some hardware
-    real = parser_of(monkeypatch, path, "parse_args", current_omni_platform=platform, **known)
-    parsed = real.parse_args(arguments)
-    assert (python, parsed.model, parsed.output) == ("python", "Qwen/Qwen-Image", "/o/qwen_image_t2i_1gpu.png")
-    assert (parsed.prompt, parsed.width, parsed.seed) == ("Doraemon is eating dorayaki", 1024, 42)
+    real = parser_of(monkeypatch, path, "parse_args", current_omni_platform=platform, **names)
+    options = real.parse_args(arguments)
+    assert (python, options.model, options.output) == ("python", "Qwen/Qwen-Image", "/o/qwen_image_t2i_1gpu.png")
+    assert (options.prompt, options.width, options.seed) == ("Doraemon is eating dorayaki", 1024, 42)

@@ -55,8 +55,8 @@ class Place:
 
 
 def manifest(artifact: Path) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((artifact / "manifest.json").read_text())
-    return read
+    content: dict[str, Any] = json.loads((artifact / "manifest.json").read_text())
+    return content
 
 
 def content(artifact: Path) -> dict[str, bytes]:
@@ -141,9 +141,9 @@ def test_a_second_run_makes_nothing_and_leaves_the_same_bytes(place: Place, arti
 
 
 def test_an_earlier_artifact_stands_in_for_an_empty_cache(artifact: Path, tmp_path: Path) -> None:
-    made = Place(tmp_path).generate("--previous", str(artifact), "-o", "gt")
-    assert made.returncode == 0, made.stderr
-    assert "0 made now, 3 made before" in made.stderr
+    run = Place(tmp_path).generate("--previous", str(artifact), "-o", "gt")
+    assert run.returncode == 0, run.stderr
+    assert "0 made now, 3 made before" in run.stderr
     assert content(tmp_path / "gt") == content(artifact)
 
 
@@ -160,8 +160,8 @@ def test_fresh_makes_a_case_again_in_another_process_with_the_same_bytes(place: 
 
 
 def test_only_finished_gives_what_is_there_and_makes_nothing(place: Place, artifact: Path, tmp_path: Path) -> None:
-    looked = place.generate("--only-finished", "-o", "looked")
-    assert looked.returncode == 0, looked.stderr
+    run = place.generate("--only-finished", "-o", "looked")
+    assert run.returncode == 0, run.stderr
     assert content(place.folder / "looked") == content(artifact)
     assert manifest(place.folder / "looked")["run"]["made"] == []
 
@@ -184,9 +184,9 @@ def test_only_finished_gives_what_is_there_and_makes_nothing(place: Place, artif
 def test_bad_input_is_one_clear_line_and_nothing_is_started(
     arguments: list[str], line: str, gt: Gt, tmp_path: Path
 ) -> None:
-    refused = gt("generate", "--source-group", "smoke", *arguments, "-o", "gt", env={"GT_CACHE": str(tmp_path / "c")})
-    assert refused.returncode == 2
-    assert re.fullmatch(line, refused.stderr.strip())
+    run = gt("generate", "--source-group", "smoke", *arguments, "-o", "gt", env={"GT_CACHE": str(tmp_path / "c")})
+    assert run.returncode == 2
+    assert re.fullmatch(line, run.stderr.strip())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -198,8 +198,8 @@ STEPS = {"quick": 2, "slow": 60, "slower": 60, "last": 2, "bad": 2}
 class Stopped:
     """What the three runs of one selection gave."""
 
-    interrupted: int  # exit status
-    after_interrupt: dict[str, Any]  # manifest
+    status_of_interrupt: int  # exit status
+    first_manifest: dict[str, Any]  # manifest
     finished: Run
     artifact: Path
 
@@ -210,12 +210,12 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     bodies = {name: body(steps) for name, steps in STEPS.items()}
     bodies["bad"]["call"]["extra"] = {"max_sequence_length": 1024}  # the pipeline refuses more than 512
     cases = str(write_cases(place.folder / "cases", bodies, "smoke"))
-    interrupted = until(place, cases, "quick: ok", lambda pid: os.killpg(pid, signal.SIGINT))
-    after_interrupt = manifest(place.folder / "gt")
+    status_of_interrupt = until(place, cases, "quick: ok", lambda pid: os.killpg(pid, signal.SIGINT))
+    first_manifest = manifest(place.folder / "gt")
     until(place, cases, "slow: ok", lambda pid: os.killpg(pid, signal.SIGKILL))
     assert not left_over(place)
     finished = place.generate("--cases", cases, "-o", "gt")
-    return Stopped(interrupted, after_interrupt, finished, place.folder / "gt")
+    return Stopped(status_of_interrupt, first_manifest, finished, place.folder / "gt")
 
 
 def body(steps: int) -> dict[str, Any]:
@@ -235,8 +235,8 @@ def until(place: Place, cases: str, line: str, stop: Callable[[int], None]) -> i
         command, cwd=place.folder, env=place.env, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stderr is not None
-        said = iter(process.stderr.readline, "")
-        assert any(each.startswith(line) for each in said), "the run ended before that line"
+        lines = iter(process.stderr.readline, "")
+        assert any(each.startswith(line) for each in lines), "the run ended before that line"
         stop(process.pid)
         process.stderr.read()
     return process.returncode
@@ -263,8 +263,8 @@ def running(place: Place) -> bool:
 
 
 def test_ctrl_c_delivers_what_is_finished_and_says_what_is_not(stopped: Stopped) -> None:
-    assert stopped.interrupted == 130
-    cases = stopped.after_interrupt["cases"]
+    assert stopped.status_of_interrupt == 130
+    cases = stopped.first_manifest["cases"]
     assert {name: case["status"] for name, case in cases.items()} == dict.fromkeys(STEPS, "skipped") | {"quick": "ok"}
     assert cases["slow"]["reason"] == "interrupted"
 
@@ -272,7 +272,7 @@ def test_ctrl_c_delivers_what_is_finished_and_says_what_is_not(stopped: Stopped)
 def test_what_finished_before_a_stop_or_a_kill_is_not_made_again(stopped: Stopped) -> None:
     assert manifest(stopped.artifact)["run"]["made"] == ["slower", "last"]
     made_by = processes(stopped.artifact)
-    assert made_by["quick"] == stopped.after_interrupt["cases"]["quick"]["process"]["id"]
+    assert made_by["quick"] == stopped.first_manifest["cases"]["quick"]["process"]["id"]
     assert len({made_by["quick"], made_by["slow"], made_by["slower"]}) == 3
     assert made_by["slower"] == made_by["last"]
 

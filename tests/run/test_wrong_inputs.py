@@ -35,10 +35,10 @@ def test_every_wrong_input_of_every_selected_case_is_named_and_nothing_is_starte
     (folder / "good.png").write_bytes(image)
     (folder / "text.png").write_text("a cat")
     (folder / "link.png").symlink_to("good.png")
-    done = gt("generate", "--cases", "cases", "--source-group", "smoke")
-    assert done.returncode == 2, done.stderr
+    run = gt("generate", "--cases", "cases", "--source-group", "smoke")
+    assert run.returncode == 2, run.stderr
     for name in ("missing", "text", "wrong", "linked"):
-        assert f"{name} inputs.0." in done.stderr
-    assert "good inputs" not in done.stderr
-    assert "Traceback" not in done.stderr
+        assert f"{name} inputs.0." in run.stderr
+    assert "good inputs" not in run.stderr
+    assert "Traceback" not in run.stderr
     assert not (tmp_path / "gt").exists()

@@ -13,26 +13,26 @@ from ci import cli
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command did."""
+class Output:
+    """What a command printed, and its exit status."""
 
     status: int
     out: str
     err: str
 
 
-Command = Callable[..., Said]
+Command = Callable[..., Output]
 
 
 @pytest.fixture
 def run_gt(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run the command's own entry point in this process."""
 
-    def run(*arguments: str | Path) -> Said:
+    def run(*arguments: str | Path) -> Output:
         monkeypatch.setattr(sys, "argv", ["gt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_:
             cli.main()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, *capsys.readouterr())
+        code = exit_.value.code
+        return Output(code if isinstance(code, int) else 0, *capsys.readouterr())
 
     return run

@@ -27,28 +27,28 @@ def test_the_help_lists_every_command_with_a_whole_sentence_on_a_narrow_terminal
     run_gt: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    said = run_gt("-h")
-    assert max(map(len, said.out.splitlines())) <= 80
-    assert "matrix JSON" in said.out
-    assert not [line for line in said.out.splitlines()[1:] if line.endswith("...")]  # the first one is the usage
+    output = run_gt("-h")
+    assert max(map(len, output.out.splitlines())) <= 80
+    assert "matrix JSON" in output.out
+    assert not [line for line in output.out.splitlines()[1:] if line.endswith("...")]  # the first one is the usage
 
 
 def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would_run(
     run_gt: Command, catalogue: Catalogue
 ) -> None:
-    said = run_gt("plan", "--official", "--source-group", "diffusers")
-    assert said.status == 0
-    assert said.out.startswith("11 cases in 10 jobs\n")
-    rows = {words[0]: words[1:] for line in said.out.splitlines() if (words := line.split())}
+    output = run_gt("plan", "--official", "--source-group", "diffusers")
+    assert output.status == 0
+    assert output.out.startswith("11 cases in 10 jobs\n")
+    rows = {words[0]: words[1:] for line in output.out.splitlines() if (words := line.split())}
     for name, case in catalogue.cases.items():
         if case.source == "diffusers":
             needs = case.spec.needs
             assert rows[name] == [case.model, needs.gpu, f"{needs.minutes:g}"]
-    assert re.search(r"^h200: 4 cases, \d+ min; none here \(8-gpu-h200 in CI\)$", said.out, re.MULTILINE)
+    assert re.search(r"^h200: 4 cases, \d+ min; none here \(8-gpu-h200 in CI\)$", output.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("needed", "row", "total", "entry"),
+    ("minutes", "row", "total", "entry"),
     [
         ((2.5,), ["2.5"], 3, 2.5),
         ((2.25,), ["2.3"], 3, 2.25),
@@ -62,9 +62,9 @@ def test_the_plan_names_every_case_with_model_gpu_and_minutes_and_where_it_would
     ],
 )
 def test_nobody_is_told_fewer_minutes_than_are_planned(
-    run_gt: Command, tmp_path: Path, needed: tuple[float, ...], row: list[str], total: int, entry: float
+    run_gt: Command, tmp_path: Path, minutes: tuple[float, ...], row: list[str], total: int, entry: float
 ) -> None:
-    cases = {f"c{number}": body(needs={"gpu": "h200", "minutes": each}) for number, each in enumerate(needed)}
+    cases = {f"c{number}": body(needs={"gpu": "h200", "minutes": each}) for number, each in enumerate(minutes)}
     options = ("--official", "--cases", str(write_cases(tmp_path / "cases", cases)))
     plan = run_gt("plan", *options).out
     assert [line.split()[-1] for line in plan.splitlines() if re.match(r"c\d", line)] == row
@@ -82,13 +82,13 @@ def test_the_plan_fits_into_80_columns(
 
 
 def test_the_plan_of_what_runs_anywhere_is_for_this_machine(run_gt: Command) -> None:
-    said = run_gt("plan", "--source-group", "smoke")
-    assert re.search(r"^any: 3 cases, .*; this machine$", said.out, re.MULTILINE)
+    output = run_gt("plan", "--source-group", "smoke")
+    assert re.search(r"^any: 3 cases, .*; this machine$", output.out, re.MULTILINE)
 
 
 def test_the_matrix_is_one_json_line_with_a_job_for_each_model(run_gt: Command) -> None:
-    said = run_gt("matrix", "--official", "--source-group", "diffusers")
-    [line] = said.out.splitlines()
+    output = run_gt("matrix", "--official", "--source-group", "diffusers")
+    [line] = output.out.splitlines()
     jobs = json.loads(line)["include"]
     assert len(jobs) == 10
     assert sum(job["case_count"] for job in jobs) == 11
@@ -117,18 +117,18 @@ def test_a_case_is_shown_as_its_file_has_it(run_gt: Command) -> None:
 
 
 def test_our_own_case_files_are_valid(run_gt: Command, catalogue: Catalogue) -> None:
-    said = run_gt("cases", "validate")
-    assert (said.status, said.err) == (0, "")
-    assert said.out.startswith(f"gt: {len(catalogue.cases) + len(catalogue.native)} cases of ")
+    output = run_gt("cases", "validate")
+    assert (output.status, output.err) == (0, "")
+    assert output.out.startswith(f"gt: {len(catalogue.cases) + len(catalogue.native)} cases of ")
 
 
 def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(run_gt: Command, tmp_path: Path) -> None:
     text = (CASES / "smoke.yaml").read_text()
-    wrong = text.replace("height: 128", "heigth: 128", 1).replace("num_frames: 9", "num_frames: nine")
-    (tmp_path / "smoke.yaml").write_text(wrong)
-    said = run_gt("cases", "validate", "--cases", tmp_path)
-    assert said.status == 2
-    head, *mistakes = said.err.splitlines()
+    broken_text = text.replace("height: 128", "heigth: 128", 1).replace("num_frames: 9", "num_frames: nine")
+    (tmp_path / "smoke.yaml").write_text(broken_text)
+    output = run_gt("cases", "validate", "--cases", tmp_path)
+    assert output.status == 2
+    head, *mistakes = output.err.splitlines()
     assert head == "gt: 2 mistakes in the case files; nothing was started"
     assert [mistake.split(": ")[1] for mistake in mistakes] == ["smoke_t2i call.heigth", "smoke_t2v call.num_frames"]
 
@@ -158,10 +158,10 @@ def test_every_mistake_of_a_case_file_is_a_line_with_file_case_and_key(run_gt: C
     ],
 )
 def test_bad_input_is_one_line_that_says_what_to_do_next(arguments: list[str], line: str, run_gt: Command) -> None:
-    said = run_gt(*arguments)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith(line)
-    assert said.err.count("\n") == 1
+    output = run_gt(*arguments)
+    assert (output.status, output.out) == (2, "")
+    assert output.err.startswith(line)
+    assert output.err.count("\n") == 1
 
 
 def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_there(
@@ -170,8 +170,8 @@ def test_the_verdict_is_an_exit_status_and_a_line_for_each_case_that_is_not_ther
     folder.write(tmp_path / "whole", manifest({"one": "ok"}), results(tmp_path / "made", "one"))
     assert run_gt("verdict", "--artifact", tmp_path / "whole").status == 0
     folder.write(tmp_path / "part", manifest({"one": "ok", "two": "failed"}), results(tmp_path / "made", "one"))
-    said = run_gt("verdict", "--artifact", tmp_path / "part")
-    assert (said.status, said.err) == (1, "gt: two: failed: broken on purpose\n")
+    output = run_gt("verdict", "--artifact", tmp_path / "part")
+    assert (output.status, output.err) == (1, "gt: two: failed: broken on purpose\n")
     (tmp_path / "whole" / "one_1gpu.png").unlink()
     assert "missing" in run_gt("verdict", "--artifact", tmp_path / "whole").err
 
@@ -209,19 +209,19 @@ print(*(name for name in {HEAVY!r} if name in sys.modules))
 def test_a_generation_of_nothing_that_was_named_says_what_could_be_made_here(
     run_gt: Command, arguments: list[str]
 ) -> None:
-    said = run_gt("generate", *arguments)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith("gt: name what to make; this machine has ")
-    assert all(way in said.err for way in ("--source-group smoke", "--official", "--engine DIR"))
+    output = run_gt("generate", *arguments)
+    assert (output.status, output.out) == (2, "")
+    assert output.err.startswith("gt: name what to make; this machine has ")
+    assert all(way in output.err for way in ("--source-group smoke", "--official", "--engine DIR"))
 
 
 def test_where_no_gpu_is_the_way_to_go_on_without_one_is_named(
     run_gt: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host, "this_host", lambda _devices: Host("cpu"))
-    said = run_gt("generate", "--official", "--source-group", "wan21")
-    assert said.status == 2
-    assert said.err.splitlines() == [
+    output = run_gt("generate", "--official", "--source-group", "wan21")
+    assert output.status == 2
+    assert output.err.splitlines() == [
         "gt: this machine offers cpu (no GPU); what was selected needs something else:",
         "  h100: wan2_1_t2v_1.3b",
         "--on any runs them here on the CPU, for hours, and the manifest says so",

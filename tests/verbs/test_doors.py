@@ -31,9 +31,9 @@ FUNCTIONS: dict[str, Any] = DiffusionGt.__dagger_module__.get_object("DiffusionG
 def commands() -> dict[str, Any]:
     """Every command of gt, by the name that its function has in the module."""
     group: Any = typer.main.get_command(cli.app)
-    found: dict[str, Any] = dict(group.commands)
-    found |= {f"cases-{name}": command for name, command in found.pop("cases").commands.items()}
-    return {name.replace("-", "_"): command for name, command in found.items()}
+    functions: dict[str, Any] = dict(group.commands)
+    functions |= {f"cases-{name}": command for name, command in functions.pop("cases").commands.items()}
+    return {name.replace("-", "_"): command for name, command in functions.items()}
 
 
 COMMANDS = commands()
@@ -66,9 +66,9 @@ def test_both_doors_give_a_verb_one_help_and_its_options_the_same_words_and_defa
     assert command.help == function.doc
     ours = {option.name: option for option in command.params if option.name != "help"}
     theirs = function.parameters
-    common = [option for option in ours if option in theirs]
-    assert common == [option for option in theirs if option in ours]
-    for option in common:
+    names = [option for option in ours if option in theirs]
+    assert names == [option for option in theirs if option in ours]
+    for option in names:
         assert getattr(ours[option], "help", None) == theirs[option].doc, option
         on_this_machine = ours[option].default in (
             GT.address,
@@ -95,8 +95,8 @@ def test_every_function_and_argument_is_documented() -> None:
 def test_the_words_that_options_choose_from_are_the_cores(catalogue: Catalogue) -> None:
     assert {kind.value for kind in GpuKind} == {"needed", ANY, CPU, *GPU_KINDS}
     assert {source.value for source in Source} == set(SOURCES)
-    named = FUNCTIONS["generate"].parameters["source_group"].doc
-    assert all(group in named for group in catalogue.groups)
+    doc = FUNCTIONS["generate"].parameters["source_group"].doc
+    assert all(group in doc for group in catalogue.groups)
 
 
 def test_engine_and_sdk_are_of_one_version() -> None:

@@ -16,9 +16,9 @@ METHODS = {node.name: node for node in ast.walk(EXAMPLES) if isinstance(node, as
 
 @pytest.mark.parametrize("name", METHODS)
 def test_an_example_is_named_after_the_function_that_it_calls(name: str) -> None:
-    shown, _, what = name.partition("__")
-    assert what, "the Daggerverse takes what follows two underscores for the example's name"
-    called = {
+    address, _, title = name.partition("__")
+    assert title, "the Daggerverse takes what follows two underscores for the example's name"
+    calls = {
         node.func.attr: {keyword.arg for keyword in node.keywords}
         for node in ast.walk(METHODS[name])
         if isinstance(node, ast.Call)
@@ -27,11 +27,11 @@ def test_an_example_is_named_after_the_function_that_it_calls(name: str) -> None
         and isinstance(node.func.value.func, ast.Attribute)
         and node.func.value.func.attr == "diffusion_gt"
     }
-    function = shown.removeprefix("diffusion_gt").removeprefix("_")
-    assert function in called or (not function and called), called
-    for verb, options in called.items():
-        known = functions()[verb.replace("_", "-")]
-        assert {f"--{option}".replace("_", "-") for option in options if option} <= known.keys(), verb
+    function = address.removeprefix("diffusion_gt").removeprefix("_")
+    assert function in calls or (not function and calls), calls
+    for verb, options in calls.items():
+        interface = functions()[verb.replace("_", "-")]
+        assert {f"--{option}".replace("_", "-") for option in options if option} <= interface.keys(), verb
 
 
 @pytest.mark.parametrize("folder", ["examples/python", "tests/module"])

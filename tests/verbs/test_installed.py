@@ -12,7 +12,7 @@ from ci.catalogue.files import Catalogue
 def test_an_installed_gt_finds_the_cases_that_it_ships(tmp_path: Path, catalogue: Catalogue) -> None:
     subprocess.run(["uv", "build", "--quiet", "--wheel", "--out-dir", str(tmp_path), str(ROOT)], check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    installed = ["uv", "run", "--quiet", "--isolated", "--no-project", "--with", str(wheel), "gt"]
-    answer = subprocess.run([*installed, "cases", "list"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = ["uv", "run", "--quiet", "--isolated", "--no-project", "--with", str(wheel), "gt"]
+    answer = subprocess.run([*command, "cases", "list"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.split() == list(catalogue.cases)

@@ -37,8 +37,8 @@ REQUIRED = "is empty; name something with it"
     ],
 )
 def test_an_option_that_must_name_something_is_never_empty(run_gt: Command, arguments: list[str], words: str) -> None:
-    said = run_gt(*arguments)
-    assert (said.status, said.out, said.err) == (2, "", f"gt: {words}\n")
+    output = run_gt(*arguments)
+    assert (output.status, output.out, output.err) == (2, "", f"gt: {words}\n")
 
 
 @pytest.mark.parametrize("verb", [PublishAccess, GitlabPipeline])
@@ -64,11 +64,11 @@ def test_the_module_refuses_a_required_text_that_is_empty_too(verb: type) -> Non
     ],
 )
 def test_a_name_that_is_too_long_is_told_in_a_line(run_gt: Command, arguments: list[str]) -> None:
-    said = run_gt(*arguments)
-    assert (said.status, said.out) == (2, "")
-    assert said.err.startswith(f"gt: {LONG}")
-    assert "File name too long" in said.err
-    assert said.err.count("\n") == 1
+    output = run_gt(*arguments)
+    assert (output.status, output.out) == (2, "")
+    assert output.err.startswith(f"gt: {LONG}")
+    assert "File name too long" in output.err
+    assert output.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["verdict", "--artifact"], ["compare", "--published"], ["plan", "--cases"]])
@@ -81,20 +81,20 @@ def test_a_folder_behind_one_that_is_closed_is_told_in_a_line(
         return True
 
     monkeypatch.setattr(Path, "is_dir", is_dir)  # who runs the tests may be root, to whom nothing is closed
-    said = run_gt(*arguments, "closed/folder")
-    assert (said.status, said.err) == (2, "gt: closed/folder cannot be read: Permission denied\n")
+    output = run_gt(*arguments, "closed/folder")
+    assert (output.status, output.err) == (2, "gt: closed/folder cannot be read: Permission denied\n")
 
 
 @pytest.mark.parametrize("place", ["/dev/stdout", "/dev/fd/{}"])
 def test_what_was_found_can_go_into_a_pipe(run_gt: Command, place: str) -> None:
     reader, writer = os.pipe()
-    said = run_gt("reproduce", "absent", "--json", place.format(writer))
-    assert (said.status, said.err.startswith("gt: absent is no artifact: ")) == (2, True)
+    output = run_gt("reproduce", "absent", "--json", place.format(writer))
+    assert (output.status, output.err.startswith("gt: absent is no artifact: ")) == (2, True)
     os.close(reader)
     os.close(writer)
 
 
 def test_only_published_gt_may_be_an_address(run_gt: Command) -> None:
     for option in ("--models", "--previous", "--engine"):
-        said = run_gt("generate", "--source-group", "smoke", option, "data#main:gt")
-        assert (said.status, said.err) == (2, f"gt: {option} data#main:gt: there is no such directory\n")
+        output = run_gt("generate", "--source-group", "smoke", option, "data#main:gt")
+        assert (output.status, output.err) == (2, f"gt: {option} data#main:gt: there is no such directory\n")

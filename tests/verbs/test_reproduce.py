@@ -95,34 +95,34 @@ def test_a_case_that_was_made_on_a_cpu_is_made_on_one_again_whatever_is_here(cat
 def test_all_that_cannot_be_had_is_named_at_once(catalogue: Catalogue, tmp_path: Path) -> None:
     local_weights = [WeightsRecord(repo="owner/local", commit=None, digest=DIGEST, bytes=1)]
     one = recorded(catalogue, "smoke_ti2i", weights=local_weights, gpu=None)
-    elsewhere = replace(OURS, inputs=tmp_path)
-    with pytest.raises(ReproduceError) as refused:
-        again(of(one, mode="smoke"), [], elsewhere)
-    assert f"input inputs/shapes.png is not in {tmp_path}; --cases names" in str(refused.value)
-    assert "owner/local was a local folder" in str(refused.value)
+    ground = replace(OURS, inputs=tmp_path)
+    with pytest.raises(ReproduceError) as refusal:
+        again(of(one, mode="smoke"), [], ground)
+    assert f"input inputs/shapes.png is not in {tmp_path}; --cases names" in str(refusal.value)
+    assert "owner/local was a local folder" in str(refusal.value)
     with pytest.raises(ReproduceError, match=r"inputs/shapes\.png in .* is another file"):
         again(of(one, mode="smoke"), [], OURS)
 
 
 def test_another_gpu_kind_and_other_code_of_the_runner_are_refused_by_name_unless_allowed(catalogue: Catalogue) -> None:
     record = recorded(catalogue, "flux_image_t2i", gpu=GpuRecord(kind="h200", name=None, memory_bytes=None))
-    elsewhere = replace(OURS, runner="sha256:" + "1" * 64)
-    with pytest.raises(ReproduceError) as refused:
-        again(of(record), [], elsewhere)
-    assert "flux_image_t2i: made on h200, here is h100" in str(refused.value)
-    assert "made by the runner's code 000000000000, here it is 111111111111" in str(refused.value)
-    assert "--anyway" in str(refused.value)
-    allowed = again(of(record), [], elsewhere, anyway=True)
-    assert allowed.notes[0] == "flux_image_t2i: made on h200, here is h100"
-    assert allowed.generation.jobs[0].gpu == "h100"
+    ground = replace(OURS, runner="sha256:" + "1" * 64)
+    with pytest.raises(ReproduceError) as refusal:
+        again(of(record), [], ground)
+    assert "flux_image_t2i: made on h200, here is h100" in str(refusal.value)
+    assert "made by the runner's code 000000000000, here it is 111111111111" in str(refusal.value)
+    assert "--anyway" in str(refusal.value)
+    plan = again(of(record), [], ground, anyway=True)
+    assert plan.notes[0] == "flux_image_t2i: made on h200, here is h100"
+    assert plan.generation.jobs[0].gpu == "h100"
 
 
 def test_what_else_differs_from_what_the_manifest_names_is_said(catalogue: Catalogue) -> None:
     record = recorded(catalogue, "flux_image_t2i")
     old = of(record)
-    named = old.run.model_copy(update={"tool": old.run.tool.model_copy(update={"commit": "a" * 40})})
-    here = replace(OURS, environment="sha256:" + "2" * 64)
-    notes = again(old.model_copy(update={"run": named}), [], here).notes
+    record_of_run = old.run.model_copy(update={"tool": old.run.tool.model_copy(update={"commit": "a" * 40})})
+    ground = replace(OURS, environment="sha256:" + "2" * 64)
+    notes = again(old.model_copy(update={"run": record_of_run}), [], ground).notes
     assert any(note.startswith(f"the tool was at commit {'a' * 40}, here it is ") for note in notes)
     assert "the Python environment was 000000000000, here it is 222222222222" in notes
 
@@ -149,10 +149,10 @@ def test_the_tool_is_compared_as_far_as_it_is_known(catalogue: Catalogue) -> Non
 
 def test_cases_that_failed_then_are_left_out_and_said(catalogue: Catalogue) -> None:
     old = of(recorded(catalogue, "flux_image_t2i"))
-    broken = manifest({"bad": "failed"}).cases["bad"]
-    wanted = again(old.model_copy(update={"cases": {**old.cases, "bad": broken}}), [], OURS)
-    assert wanted.records.keys() == {"flux_image_t2i"}
-    assert "bad: was not made then either: failed: broken on purpose" in wanted.notes
+    failure = manifest({"bad": "failed"}).cases["bad"]
+    plan = again(old.model_copy(update={"cases": {**old.cases, "bad": failure}}), [], OURS)
+    assert plan.records.keys() == {"flux_image_t2i"}
+    assert "bad: was not made then either: failed: broken on purpose" in plan.notes
     with pytest.raises(ReproduceError, match="did you mean flux_image_t2i"):
         again(old, ["flux_imag_t2i"], OURS)
     with pytest.raises(ReproduceError, match="no finished case"):
@@ -168,9 +168,9 @@ def test_a_case_that_this_version_does_not_know_is_refused_with_the_way_out(cata
 
 def test_published_gt_of_several_runs_can_be_made_again(catalogue: Catalogue) -> None:
     one, other = of(recorded(catalogue, "flux_image_t2i")), of(recorded(catalogue, "qwen_image_t2i"))
-    held = merge(merge(None, one, ["flux_image_t2i"]), other, ["qwen_image_t2i"])
-    assert held is not None
-    assert again(held, [], OURS).records.keys() == {"flux_image_t2i", "qwen_image_t2i"}
+    publication = merge(merge(None, one, ["flux_image_t2i"]), other, ["qwen_image_t2i"])
+    assert publication is not None
+    assert again(publication, [], OURS).records.keys() == {"flux_image_t2i", "qwen_image_t2i"}
 
 
 def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: Catalogue) -> None:
@@ -178,21 +178,21 @@ def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: C
     file = FileRecord(name="flux_image_t2i_1gpu.png", size=1, sha256="f" * 64, width=1, height=1)
     gpu = GpuRecord(kind="h100", name="NVIDIA H100 NVL", memory_bytes=94)
     now = recorded(catalogue, "flux_image_t2i", files=[file], versions={"torch": "3.0"}, gpu=gpu)
-    found = reproduction(old, again(old, [], OURS), of(now))
-    assert not found.identical
-    differs = found.cases["flux_image_t2i"].differs
+    report = reproduction(old, again(old, [], OURS), of(now))
+    assert not report.identical
+    differs = report.cases["flux_image_t2i"].differs
     assert differs["versions.torch"] == ("2.11.0", "3.0")
     assert differs["gpu.name"] == ("NVIDIA H100", "NVIDIA H100 NVL")
     assert set(differs) == {"versions.torch", "gpu.name", "gpu.memory_bytes"}
-    assert "flux_image_t2i: versions.torch was 2.11.0, is 3.0" in list(found.lines())
+    assert "flux_image_t2i: versions.torch was 2.11.0, is 3.0" in list(report.lines())
 
 
 def test_a_case_that_could_not_be_made_again_is_not_the_same(catalogue: Catalogue) -> None:
     old = of(recorded(catalogue, "flux_image_t2i"))
     failed = CaseRecord(status="failed", reason="no network", source="diffusers", case={"id": "flux_image_t2i"})
-    found = reproduction(old, again(old, [], OURS), of(failed))
-    assert not found.identical
-    assert "flux_image_t2i: was not made: no network" in list(found.lines())
+    report = reproduction(old, again(old, [], OURS), of(failed))
+    assert not report.identical
+    assert "flux_image_t2i: was not made: no network" in list(report.lines())
 
 
 def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
@@ -201,14 +201,14 @@ def test_the_planner_and_the_runner_agree_on_the_digest_of_the_code() -> None:
 
 
 def test_from_a_manifest_alone_the_same_bytes_come_out_and_other_bytes_are_measured(gt: Gt, tmp_path: Path) -> None:
-    made = gt("generate", "--source-group", "smoke", "--case-ids", "smoke_t2i smoke_ti2i")
-    assert made.returncode == 0, made.stderr
-    artifact, alone = tmp_path / "gt", tmp_path / "alone"
-    alone.mkdir()
-    shutil.copy(artifact / "smoke_ti2i_1gpu.jpg", alone)
-    _reseed(artifact / NAME, alone / NAME)
-    done = gt("reproduce", str(alone / NAME), "--json", "found.json", "-o", "again")
-    assert done.returncode == 1, done.stderr
+    run = gt("generate", "--source-group", "smoke", "--case-ids", "smoke_t2i smoke_ti2i")
+    assert run.returncode == 0, run.stderr
+    artifact, copy = tmp_path / "gt", tmp_path / "alone"
+    copy.mkdir()
+    shutil.copy(artifact / "smoke_ti2i_1gpu.jpg", copy)
+    _reseed(artifact / NAME, copy / NAME)
+    run = gt("reproduce", str(copy / NAME), "--json", "found.json", "-o", "again")
+    assert run.returncode == 1, run.stderr
     cases = json.loads((tmp_path / "found.json").read_text())["cases"]
     assert cases["smoke_t2i"]["identical"]
     name = "smoke_t2i_1gpu.jpg"

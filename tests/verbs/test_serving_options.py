@@ -25,28 +25,28 @@ UNUSED: Any = None
 
 @pytest.mark.parametrize("verb", [GenerateOnMachine, GenerateOnEngine])
 @pytest.mark.parametrize(
-    "chosen", [{"official": True}, {"source_group": "smoke"}, {"official": True, "case_ids": ("flux_2_ti2i",)}]
+    "options", [{"official": True}, {"source_group": "smoke"}, {"official": True, "case_ids": ("flux_2_ti2i",)}]
 )
 def test_a_checkout_beside_cases_that_no_serving_engine_makes_is_refused(
-    verb: type[Generate], chosen: dict[str, Any], tmp_path: Path
+    verb: type[Generate], options: dict[str, Any], tmp_path: Path
 ) -> None:
-    with pytest.raises(GtError) as refused:
-        verb(engine=Folder(tmp_path), **chosen).generation(Host(CPU))
-    assert str(refused.value) == SAID
-    verb(**chosen).generation(Host(CPU))
+    with pytest.raises(GtError) as refusal:
+        verb(engine=Folder(tmp_path), **options).generation(Host(CPU))
+    assert str(refusal.value) == SAID
+    verb(**options).generation(Host(CPU))
     verb(engine=Folder(tmp_path)).generation(Host(CPU))
 
 
 def test_so_it_is_beside_a_manifest_of_such_cases(tmp_path: Path) -> None:
-    made = manifest({"one": "ok"})
-    (tmp_path / NAME).write_text(made.text())
-    with pytest.raises(GtError) as refused:
+    artifact = manifest({"one": "ok"})
+    (tmp_path / NAME).write_text(artifact.text())
+    with pytest.raises(GtError) as refusal:
         ReproduceOnMachine(artifact=Folder(tmp_path), engine=Folder(tmp_path)).run()
-    assert str(refused.value) == SAID
+    assert str(refusal.value) == SAID
     on_engine = ReproduceOnEngine(artifact=Folder(tmp_path), engine=Folder(tmp_path))
-    with pytest.raises(GtError) as refused:
-        asyncio.run(on_engine._checkout(made, UNUSED))
-    assert str(refused.value) == SAID
+    with pytest.raises(GtError) as refusal:
+        asyncio.run(on_engine._checkout(artifact, UNUSED))
+    assert str(refusal.value) == SAID
 
 
 def test_a_ref_beside_them_is_told_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:

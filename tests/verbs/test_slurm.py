@@ -24,9 +24,9 @@ SMOKE = ("--source-group", "smoke")
 def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
     gt: Gt, words: list[str], partition: str | None
 ) -> None:
-    printed = gt("matrix", *(() if "smoke" in words else SMOKE), *words)
-    assert (printed.returncode, printed.stderr) == (0, "")
-    lines = printed.stdout.splitlines()
+    run = gt("matrix", *(() if "smoke" in words else SMOKE), *words)
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
     assert lines[0] == "#!/bin/sh"
     assert {line for line in lines if "--partition" in line} == (
         {f"#SBATCH --partition={partition}"} if partition else set()
@@ -36,7 +36,7 @@ def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "line"),
     [
         (["--detach"], "--detach goes with --slurm"),
         (["--slurm", "--detach", "--only-finished"], "leave out --detach"),
@@ -51,28 +51,28 @@ def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
         (["--slurm", "a b", "--official", "--case-ids", "wan2_1_t2v_1.3b"], "a partition's name has letters"),
     ],
 )
-def test_what_cannot_be_sent_is_one_clear_line(gt: Gt, tmp_path: Path, words: list[str], said: str) -> None:
+def test_what_cannot_be_sent_is_one_clear_line(gt: Gt, tmp_path: Path, words: list[str], line: str) -> None:
     (tmp_path / "bin").mkdir()
     selection = () if "--official" in words else SMOKE
-    refused = gt("generate", *selection, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
-    assert refused.returncode == 2
-    assert said in refused.stderr
-    assert "Traceback" not in refused.stderr
+    run = gt("generate", *selection, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
+    assert run.returncode == 2
+    assert line in run.stderr
+    assert "Traceback" not in run.stderr
     assert not (tmp_path / "gt").exists()
 
 
 def test_only_finished_looks_for_what_the_clusters_machines_have_made_and_sends_nothing(gt: Gt, tmp_path: Path) -> None:
-    looked = gt("generate", *SMOKE, "--slurm", "--only-finished", "-o", "gt", env={"PATH": str(tmp_path)})
-    assert looked.returncode == 1
-    assert "0 of 3 cases are in gt" in looked.stderr
+    run = gt("generate", *SMOKE, "--slurm", "--only-finished", "-o", "gt", env={"PATH": str(tmp_path)})
+    assert run.returncode == 1
+    assert "0 of 3 cases are in gt" in run.stderr
 
 
 def test_a_site_file_comes_from_the_environment_too(gt: Gt, tmp_path: Path) -> None:
     site = tmp_path / "site.yaml"
     site.write_text("version: 1\ngpus: {any: {gres: gpu:l40s}}\noptions: [--account=gt]\n")
-    printed = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
-    assert "#SBATCH --gres=gpu:l40s:1\n" in printed.stdout
-    assert "#SBATCH --account=gt\n" in printed.stdout
+    run = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
+    assert "#SBATCH --gres=gpu:l40s:1\n" in run.stdout
+    assert "#SBATCH --account=gt\n" in run.stdout
     site.write_text("version: 1\ngpu: {}\n")
-    refused = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
-    assert (refused.returncode, "site.yaml:2: gpu" in refused.stderr) == (2, True), refused.stderr
+    run = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
+    assert (run.returncode, "site.yaml:2: gpu" in run.stderr) == (2, True), run.stderr

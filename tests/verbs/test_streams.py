@@ -40,8 +40,8 @@ def test_output_that_cannot_be_written_is_told_and_a_reader_that_left_is_no_faul
     run_gt: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str], kind: str, status: int, err: str
 ) -> None:
     monkeypatch.setattr(sys, "stdout", stream(kind))
-    said = run_gt(*arguments)
-    assert (said.status, said.err) == (status, err)
+    output = run_gt(*arguments)
+    assert (output.status, output.err) == (status, err)
 
 
 @pytest.mark.parametrize("kind", STREAMS)
@@ -50,12 +50,12 @@ def test_a_line_for_a_person_that_is_lost_changes_neither_output_nor_status(
     run_gt: Command, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, kind: str
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream(kind))
-    said = run_gt(*arguments)
-    assert (said.status, said.out) == (status, "")
+    output = run_gt(*arguments)
+    assert (output.status, output.out) == (status, "")
 
 
 def test_help_on_a_full_disk_is_told_in_a_line(run_gt: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", stream("full"))
-    said = run_gt("plan", "-h")
+    output = run_gt("plan", "-h")
     words = "No space left on device; mend that, or name another place"
-    assert (said.status, said.err) == (2, f"gt: this machine: {words}\n")
+    assert (output.status, output.err) == (2, f"gt: this machine: {words}\n")

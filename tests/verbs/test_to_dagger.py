@@ -21,16 +21,16 @@ LISTS = [field for field in fields(GenerateOnEngine) if field.kind is tuple and 
 
 
 def message(error: Exception) -> str:
-    with pytest.raises(FunctionError) as raised, to_dagger.plain_errors():
+    with pytest.raises(FunctionError) as refusal, to_dagger.plain_errors():
         raise error
-    return str(raised.value)
+    return str(refusal.value)
 
 
 @pytest.mark.parametrize("field", LISTS, ids=lambda field: field.name)
-@pytest.mark.parametrize("typed", [[], [""], [" ", ","]])
-def test_a_list_that_is_given_and_names_nothing_is_refused_by_its_option(field: Field, typed: list[str]) -> None:
+@pytest.mark.parametrize("words", [[], [""], [" ", ","]])
+def test_a_list_that_is_given_and_names_nothing_is_refused_by_its_option(field: Field, words: list[str]) -> None:
     with pytest.raises(GtError, match=f"^{field.option} is empty; "):
-        anyio.run(to_dagger._value, field, typed)
+        anyio.run(to_dagger._value, field, words)
     assert anyio.run(to_dagger._value, field, None) == ()
 
 
@@ -61,8 +61,8 @@ def test_an_error_of_the_engine_comes_without_its_trace() -> None:
 
 
 def test_the_runners_advice_names_options_that_the_module_has() -> None:
-    said = "a/b is gated: accept its licence at https://hub and set HF_TOKEN to a token of that account"
-    assert message(GtError(said)).endswith("and give with --hf-token a token of that account")
+    advice = "a/b is gated: accept its licence at https://hub and set HF_TOKEN to a token of that account"
+    assert message(GtError(advice)).endswith("and give with --hf-token a token of that account")
 
 
 def test_every_word_of_advice_that_is_replaced_is_one_that_is_given() -> None:

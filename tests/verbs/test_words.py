@@ -29,7 +29,7 @@ from tests.support.records import manifest
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("sentence", "expected"),
     [
         (counted(0, "case"), "0 cases"),
         (counted(1, "case"), "1 case"),
@@ -41,8 +41,8 @@ from tests.support.records import manifest
         (f"{are(0, of=1)} {are(1, of=2)} {are(0, of=2)}", "is is are"),
     ],
 )
-def test_a_noun_agrees_with_its_number(said: str, expected: str) -> None:
-    assert said == expected
+def test_a_noun_agrees_with_its_number(sentence: str, expected: str) -> None:
+    assert sentence == expected
 
 
 @given(
@@ -50,10 +50,10 @@ def test_a_noun_agrees_with_its_number(said: str, expected: str) -> None:
     st.sampled_from([0, 1, 3]),
 )
 def test_minutes_are_rounded_up_by_less_than_the_last_digit(minutes: list[float], digits: int) -> None:
-    planned = math.fsum(minutes)
-    shown = at_least(sum(minutes), digits)
-    assert planned * (1 - 1e-11) <= shown < planned * (1 + 1e-11) + 10**-digits
-    assert at_least(shown, digits) == shown > 0
+    total = math.fsum(minutes)
+    figure = at_least(sum(minutes), digits)
+    assert total * (1 - 1e-11) <= figure < total * (1 + 1e-11) + 10**-digits
+    assert at_least(figure, digits) == figure > 0
 
 
 def test_what_counts_one_says_so_in_the_singular(tmp_path: Path) -> None:
@@ -64,10 +64,10 @@ def test_what_counts_one_says_so_in_the_singular(tmp_path: Path) -> None:
     assert count(manifest({"one": "failed"}), "in gt").startswith("0 of 1 case is in gt")
     assert summary.texts(one, "")["summary.md"].startswith("### Ground truth: 1 of 1 case\n")
     assert str(CatalogueError([Mistake("a.yaml", 1, "", "", "expected")])).startswith("1 mistake in")
-    seen = {"bad": ["one"], "images": 1, "unreferenced": 1}
-    said = list(on_machine.summary(seen))
-    assert said[0] == "1 image was looked at; 1 file is bad"
-    assert said[1].startswith("1 of them is unreferenced")
+    counts = {"bad": ["one"], "images": 1, "unreferenced": 1}
+    lines = list(on_machine.summary(counts))
+    assert lines[0] == "1 image was looked at; 1 file is bad"
+    assert lines[1].startswith("1 of them is unreferenced")
     assert "there is 1" in str(host.lack(case("one", gpu="h100", gpus=4), Host("h100", 1, 80.0), None))
     text = (Path(recipes.CONTAINERS).parent / "cases" / "smoke.yaml").read_text()
     head, first, *_ = text.split("\n  smoke_")
@@ -88,30 +88,30 @@ class _Model(BaseModel):
 
 def test_a_mistake_that_pydantic_found_is_told_without_its_address() -> None:
     for content, expected in (({"number": "x"}, "number: "), ({}, "number: "), ({"number": 2}, "an odd number")):
-        with pytest.raises(ValidationError) as caught:
+        with pytest.raises(ValidationError) as error:
             _Model.model_validate(content)
-        assert first_mistake(caught.value).startswith(expected)
+        assert first_mistake(error.value).startswith(expected)
 
 
 def test_no_message_shows_the_address_of_a_library(tmp_path: Path) -> None:
     """Every reader of a file that a user may write, with a file of another shape."""
-    wrong = tmp_path / "wrong"
-    (wrong / recorded.FILE).parent.mkdir(parents=True)
-    (wrong / manifests.NAME).write_text('{"run": 1}')
-    (wrong / recorded.FILE).write_text('{"cases": 1}')
-    (wrong / "images.yaml").write_text("base: 1")
+    folder = tmp_path / "wrong"
+    (folder / recorded.FILE).parent.mkdir(parents=True)
+    (folder / manifests.NAME).write_text('{"run": 1}')
+    (folder / recorded.FILE).write_text('{"cases": 1}')
+    (folder / "images.yaml").write_text("base: 1")
     readers: list[Callable[[], object]] = [
-        lambda: manifests.read(wrong),
-        lambda: recorded.read(wrong),
-        lambda: recipes.data(wrong),
+        lambda: manifests.read(folder),
+        lambda: recorded.read(folder),
+        lambda: recipes.data(folder),
         lambda: collect.ids_of('{"include": 1}'),
         lambda: gitlab.pipeline('{"include": [{"job": "?"}]}', "tag"),
     ]
     for read in readers:
-        with pytest.raises(GtError) as caught:
+        with pytest.raises(GtError) as error:
             read()
-        assert "pydantic" not in str(caught.value)
-        assert "\n" not in str(caught.value)
+        assert "pydantic" not in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -32,26 +32,26 @@ def jobs_of(*kinds: str, cases: int = 1) -> list[Job]:
 
 
 class Ran:
-    """Runs jobs that take a moment; `dying` places fail with their first."""
+    """Runs jobs that take a moment; `victims` are places that fail with their first."""
 
-    def __init__(self, jobs: Sequence[Job], places: Sequence[Place], dying: Sequence[str] = ()) -> None:
+    def __init__(self, jobs: Sequence[Job], places: Sequence[Place], victims: Sequence[str] = ()) -> None:
         self.places: dict[str, list[str]] = {
             place.name: [] for place in places
         }  # the cases that each one ran, in order
         self._busy: set[tuple[str, str]] = set()
-        self._dying = dying
+        self._victims = victims
         self.dispatch = Dispatch(jobs, places)
         anyio.run(self.dispatch.run, self._run)
 
     async def _run(self, job: Job, place: Place, devices: list[str]) -> None:
         assert place.suits(job)
         assert len(devices) == (0 if job.gpu == "cpu" or not place.machine.cards else job.gpus)
-        taken = {(place.name, device) for device in devices}
-        assert not self._busy & taken, "two jobs on one GPU"
-        self._busy |= taken
+        cards = {(place.name, device) for device in devices}
+        assert not self._busy & cards, "two jobs on one GPU"
+        self._busy |= cards
         await anyio.sleep(0)
-        self._busy -= taken
-        if place.name in self._dying:
+        self._busy -= cards
+        if place.name in self._victims:
             raise HostFaultError("died")
         self.places[place.name] += [case.id for case in job.cases]
 
@@ -63,7 +63,7 @@ class Ran:
 
 kinds = st.lists(st.sampled_from(["h100", "h200", "any"]), max_size=8)
 some_places = st.lists(st.tuples(st.sampled_from(["h100", "h200"]), st.integers(1, 4)), max_size=5).map(
-    lambda drawn: [place(f"host_{number}", *each) for number, each in enumerate(drawn)]
+    lambda rows: [place(f"host_{number}", *each) for number, each in enumerate(rows)]
 )
 
 
@@ -72,12 +72,12 @@ def test_every_case_runs_once_on_a_host_that_suits_or_is_undone_whoever_dies(
     kinds: list[str], cases: int, places: list[Place], data: st.DataObject
 ) -> None:
     jobs = jobs_of(*kinds, cases=cases)
-    dying = data.draw(st.lists(st.sampled_from([each.name for each in places]), unique=True)) if places else []
-    ran = Ran(jobs, places, dying)
-    undone = Counter(case.id for job, _ in ran.dispatch.leftovers for case in job.cases)
-    assert ran.cases + undone == Counter(case.id for job in jobs for case in job.cases)
-    if not dying:
-        assert undone == Counter(case.id for job in homeless(jobs, places) for case in job.cases)
+    victims = data.draw(st.lists(st.sampled_from([each.name for each in places]), unique=True)) if places else []
+    ran = Ran(jobs, places, victims)
+    leftovers = Counter(case.id for job, _ in ran.dispatch.leftovers for case in job.cases)
+    assert ran.cases + leftovers == Counter(case.id for job in jobs for case in job.cases)
+    if not victims:
+        assert leftovers == Counter(case.id for job in homeless(jobs, places) for case in job.cases)
         assert not ran.dispatch.moves
 
 
@@ -111,7 +111,7 @@ def test_a_job_goes_to_its_kind_alone_and_one_for_any_goes_anywhere_with_enough_
 
 
 def test_a_job_that_no_host_was_left_for_says_what_they_died_of_under_other_jobs() -> None:
-    ran = Ran(jobs_of(*["h100"] * 5), [place("a"), place("b"), place("c", "h200")], dying=["a", "b", "c"])
+    ran = Ran(jobs_of(*["h100"] * 5), [place("a"), place("b"), place("c", "h200")], victims=["a", "b", "c"])
     assert len(ran.dispatch.leftovers) == 5
     assert {reason for _, reason in ran.dispatch.leftovers} == {"no host is left for it: a: died; b: died"}
 

@@ -38,32 +38,32 @@ def names(engine: Collector, count: int) -> list[str]:
     """The names of the spans that have ended, in order; waits for so many."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        ended = [span.name for span in engine.spans if span.end_time_unix_nano]
-        if len(ended) >= count:
-            return ended
+        ends = [span.name for span in engine.spans if span.end_time_unix_nano]
+        if len(ends) >= count:
+            return ends
         time.sleep(0.02)
-    raise AssertionError(ended)
+    raise AssertionError(ends)
 
 
-def said(event: Event) -> str:
+def log_line(event: Event) -> str:
     """An event in a call's log, as Dagger's plain progress shows it."""
     return f"12 : [3.4s] | {mark(event)}"
 
 
 def finished(case: str) -> str:
-    return said({"event": "done", "case": case, "record": {"seconds": {"load": 1.0}}})
+    return log_line({"event": "done", "case": case, "record": {"seconds": {"load": 1.0}}})
 
 
 def test_of_a_call_that_succeeds_its_cases_are_shown_with_host_and_job_and_nothing_else(engine: Collector) -> None:
-    load = said({"event": "phase", "case": "one", "phase": "load"})
+    load = log_line({"event": "phase", "case": "one", "phase": "load"})
     lines = " ".join(map(shlex.quote, ["1 : load module: .", load, "3 : uv sync", finished("one")]))
     call = ["sh", "-c", f"[ -z \"${spans.ADDRESS}\" ] && printf '%s\\n' {lines}"]
     env = {**os.environ, "PYTHONPATH": FOLDERS[0]}
     script = ROOT / "ci" / "run" / "hosts" / "relay.py"
-    done = subprocess.run(
+    run = subprocess.run(
         [sys.executable, str(script), "host job", "true", *call], capture_output=True, text=True, check=False, env=env
     )
-    assert (done.stdout, done.returncode) == ("", 0)
+    assert (run.stdout, run.returncode) == ("", 0)
     assert names(engine, 2)[:2] == ["[host job] one load", "[host job] one: made"]
 
 
@@ -72,9 +72,9 @@ def test_of_a_call_that_fails_the_end_of_its_log_is_shown_and_the_status_is_the_
     status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert relay.relay("host job", "true", ["sh", "-c", f"seq 3000; echo why >&2; exit {status}"]) == status
-    shown = capfd.readouterr().out.splitlines()
-    assert len(shown) == relay.LAST
-    assert shown[-2:] == ["[host job] 3000", "[host job] why"]
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == relay.LAST
+    assert lines[-2:] == ["[host job] 3000", "[host job] why"]
 
 
 def test_finished_cases_are_brought_together_while_the_call_goes_on(
@@ -89,8 +89,8 @@ def test_finished_cases_are_brought_together_while_the_call_goes_on(
     )
     assert relay.relay("host job", f'echo "$1" >> {log}; sleep 0.5', ["sh", "-c", call]) == 0
     assert log.read_text().splitlines() == ["one", "two,three"]
-    ended = names(engine, 5)
-    assert [name for name in ended if "kept" in name] == [
+    ends = names(engine, 5)
+    assert [name for name in ends if "kept" in name] == [
         "[host job] one: kept here",
         "[host job] two, three: kept here",
     ]
@@ -108,9 +108,9 @@ def test_the_relay_does_not_care_how_the_runner_words_its_lines(
     engine: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runner itself runs, its sentences reworded: the case is brought, and both are shown."""
-    spec, brought = tmp_path / "run.json", tmp_path / "brought"
+    spec, arrival = tmp_path / "run.json", tmp_path / "brought"
     spec.write_text(json.dumps(Runner(tmp_path).spec([faulty_case("one"), faulty_case("bad", "raise")])))
-    reworded = (
+    program = (
         "import sys; from gt_runner import __main__; from gt_runner.supervise import console\n"
         "console.line = lambda event: f\"{event.get('case')}: Bild fertig\"\n"
         f"sys.argv[1:] = ['run', {str(spec)!r}, '--events-file', {str(tmp_path / 'events')!r}]\n"
@@ -118,10 +118,10 @@ def test_the_relay_does_not_care_how_the_runner_words_its_lines(
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(FOLDERS))
     monkeypatch.setenv("GT_EVENTS_ON_STDERR", "1")
-    assert relay.relay("host job", f'echo "$1" > {brought}', [sys.executable, "-u", "-c", reworded]) == 1
-    while not brought.exists() or not brought.read_text():
+    assert relay.relay("host job", f'echo "$1" > {arrival}', [sys.executable, "-u", "-c", program]) == 1
+    while not arrival.exists() or not arrival.read_text():
         time.sleep(0.05)
-    assert brought.read_text() == "one\n"
+    assert arrival.read_text() == "one\n"
     assert {"[host job] one: made", "[host job] bad: failed"} <= set(names(engine, 4))
 
 

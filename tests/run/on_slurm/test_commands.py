@@ -26,7 +26,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("printed", "name"),
+    ("output", "name"),
     [
         ("12", "12"),
         ("12;cluster", "12"),
@@ -35,14 +35,14 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     ],
 )
 def test_the_id_of_an_array_is_found_in_what_sbatch_and_the_sites_own_filters_print(
-    stand_in: Any, printed: str, name: str
+    stand_in: Any, output: str, name: str
 ) -> None:
-    stand_in("sbatch", f"cat >/dev/null; printf '%s' '{printed}'")
+    stand_in("sbatch", f"cat >/dev/null; printf '%s' '{output}'")
     assert commands.submit("#!/bin/sh\n", []) == name
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "words"),
     [
         ("exit 0", "sbatch says no id of a job: it says nothing"),
         ("echo Job 7 to start at noon", "no id of a job: Job 7 to start at noon"),
@@ -51,9 +51,9 @@ def test_the_id_of_an_array_is_found_in_what_sbatch_and_the_sites_own_filters_pr
         ("exit 3", "sbatch ended with status 3"),
     ],
 )
-def test_what_sbatch_says_otherwise_is_told_as_it_is(stand_in: Any, script: str, said: str) -> None:
+def test_what_sbatch_says_otherwise_is_told_as_it_is(stand_in: Any, script: str, words: str) -> None:
     stand_in("sbatch", f"cat >/dev/null; {script}")
-    with pytest.raises(SlurmError, match=said):
+    with pytest.raises(SlurmError, match=words):
         commands.submit("#!/bin/sh\n", [])
 
 
@@ -69,12 +69,12 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path, monkeypatch: pyte
 def test_a_users_own_settings_neither_hide_tasks_nor_hold_a_call_up(
     stand_in: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = {"SBATCH_ACCOUNT": "gt", "SBATCH_QOS": "high", "SLURM_CONF": "/slurm.conf"}
-    unset = ("SQUEUE_PARTITION", "SQUEUE_USERS", "SCANCEL_INTERACTIVE", "SBATCH_WAIT", "SLURM_RESTART_COUNT")
-    for name, value in {**kept, **dict.fromkeys(unset, "1")}.items():
+    settings = {"SBATCH_ACCOUNT": "gt", "SBATCH_QOS": "high", "SLURM_CONF": "/slurm.conf"}
+    removals = ("SQUEUE_PARTITION", "SQUEUE_USERS", "SCANCEL_INTERACTIVE", "SBATCH_WAIT", "SLURM_RESTART_COUNT")
+    for name, value in {**settings, **dict.fromkeys(removals, "1")}.items():
         monkeypatch.setenv(name, value)
-    shown = " ".join(f"${{{name}-unset}}" for name in (*kept, *unset))
-    stand_in("squeue", f'echo "7_0|RUNNING|None|{shown}"')
+    variables = " ".join(f"${{{name}-unset}}" for name in (*settings, *removals))
+    stand_in("squeue", f'echo "7_0|RUNNING|None|{variables}"')
     answer = commands.states(["7"])
     assert answer == {"7_0": State("RUNNING", "None", "gt high /slurm.conf unset unset unset unset unset")}
 

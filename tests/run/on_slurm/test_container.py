@@ -17,7 +17,7 @@ HUB = {Path("/hub"): "/gt/weights"}
 
 
 @pytest.mark.parametrize(
-    ("image", "named"),
+    ("image", "name"),
     [
         (f"registry.example/gt/smoke@{DIGEST}", f"registry.example#gt/smoke:{DIGEST}"),
         (f"registry.example:5000/smoke:v1@{DIGEST}", f"registry.example:5000#smoke:{DIGEST}"),
@@ -27,7 +27,7 @@ HUB = {Path("/hub"): "/gt/weights"}
     ],
 )
 def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
-    image: str, named: str, monkeypatch: pytest.MonkeyPatch
+    image: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CPUS_ON_NODE", "16")
     command = container.within("pyxis", image, ["/cache", "/cases"], HUB)
@@ -35,7 +35,7 @@ def test_pyxis_gets_an_image_by_digest_as_every_version_of_enroot_reads_it(
         "srun",
         "--ntasks=1",
         "--cpus-per-task=16",
-        f"--container-image={named}",
+        f"--container-image={name}",
         "--container-mounts=/cache:/cache,/cases:/cases,/hub:/gt/weights",
         "--container-workdir=/gt",
     ]
@@ -49,7 +49,7 @@ def test_apptainer_gets_an_image_from_a_registry_or_from_an_archive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "mounted"),
+    ("settings", "mounts"),
     [
         ({"HF_HOME": "/hf"}, {"/hf": "/gt/weights"}),
         ({"XDG_CACHE_HOME": "/xdg"}, {"/xdg/huggingface": "/gt/weights"}),
@@ -58,13 +58,13 @@ def test_apptainer_gets_an_image_from_a_registry_or_from_an_archive() -> None:
     ],
 )
 def test_the_weights_are_mounted_from_where_the_hubs_library_keeps_them(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], mounted: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], mounts: dict[str, str]
 ) -> None:
     for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    assert {str(folder): inside for folder, inside in container.weights().items()} == mounted
+    assert {str(folder): inside for folder, inside in container.weights().items()} == mounts
 
 
 @pytest.mark.parametrize("name", ["a:b", "a,b"])

@@ -16,7 +16,7 @@ from ci.run.on_slurm.sending import holds
 SEEN: dict[str, Any] = {"kind": "h100", "gpus": 1, "memory_gb": 80.0, "gpu_name": "NVIDIA H100", "multiprocessors": 132}
 
 
-def asked(*cases: str, **run: Any) -> dict[str, Any]:
+def request(*cases: str, **run: Any) -> dict[str, Any]:
     job = {"name": "job", "cases": [{"id": name} for name in cases]}
     return {"gpu": "h100", "gpus": 1, "run": {"jobs": [job], "fresh": False, "nonce": None, "previous": None, **run}}
 
@@ -24,17 +24,17 @@ def asked(*cases: str, **run: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("sent", "is_taken"),
     [
-        (asked("a"), True),
-        (asked("a", "b"), True),
-        (asked("a", nonce="x", since="2026-01-01"), True),  # it makes the case again: whoever needs it needs that one
-        (asked("b"), False),
-        (asked("a", previous="/earlier"), False),
-        ({**asked("a"), "gpu": "h200"}, False),
-        (asked("a", nonce="x", deliver="/first"), False),  # one half of a double run
+        (request("a"), True),
+        (request("a", "b"), True),
+        (request("a", nonce="x", since="2026-01-01"), True),  # it makes the case again: whoever needs it needs that one
+        (request("b"), False),
+        (request("a", previous="/earlier"), False),
+        ({**request("a"), "gpu": "h200"}, False),
+        (request("a", nonce="x", deliver="/first"), False),  # one half of a double run
     ],
 )
-def test_a_task_is_waited_for_that_makes_what_is_wanted(sent: dict[str, Any], is_taken: bool) -> None:
-    assert holds(sent, asked("a")) is is_taken
+def test_a_task_is_waited_for_that_makes_what_is_wanted(task_request: dict[str, Any], is_taken: bool) -> None:
+    assert holds(task_request, request("a")) is is_taken
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"kind": "h100"}', json.dumps({**SEEN, "name_of_later": 1})])

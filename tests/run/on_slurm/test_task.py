@@ -27,12 +27,12 @@ def program(folder: Path, name: str, script: str) -> None:
     (folder / "bin" / name).chmod(0o755)
 
 
-def run(folder: Path, **asked: Any) -> tuple[int, list[dict[str, Any]]]:
+def run(folder: Path, **changes: Any) -> tuple[int, list[dict[str, Any]]]:
     """Run a task of one case; returns its exit status and its events."""
     places = {"store": str(folder / "store"), "cache": str(folder), "models": None, "previous": None}
     case = {"id": "one", "base": str(folder / "cases"), "prompt": "x" * 100_000}  # more than a pipe holds
     job = {"name": "job", "source": "smoke", "gpus": 1, "cases": [case]}
-    spec = {"gpu": "h100", "gpus": 1, "container": "apptainer", "image": IMAGE, **asked}
+    spec = {"gpu": "h100", "gpus": 1, "container": "apptainer", "image": IMAGE, **changes}
     array = folder / "slurm" / "array"
     array.mkdir(parents=True)
     (array / "0.json").write_text(json.dumps({**spec, "run": {**places, "jobs": [job], "fresh": False, "nonce": None}}))
@@ -52,24 +52,24 @@ def run(folder: Path, **asked: Any) -> tuple[int, list[dict[str, Any]]]:
 
 def test_the_job_runs_in_the_image_on_the_card_that_is_there_with_its_folders_mounted(tmp_path: Path) -> None:
     program(tmp_path, "nvidia-smi", f"echo '{H100}'")
-    told = f'echo "$@" >{tmp_path}/called; echo "$HF_HOME" >{tmp_path}/home; head -n 1 >{tmp_path}/run'
-    program(tmp_path, "apptainer", f"{told}; echo '{DONE}'")
+    script = f'echo "$@" >{tmp_path}/called; echo "$HF_HOME" >{tmp_path}/home; head -n 1 >{tmp_path}/run'
+    program(tmp_path, "apptainer", f"{script}; echo '{DONE}'")
     status, (node, done) = run(tmp_path)
     assert (status, node["node"], node["machine"]["kind"], done["event"]) == (0, "node7", "h100", "done")
-    called = (tmp_path / "called").read_text()
-    assert re.fullmatch(rf"exec --nv --bind \S+ --pwd /gt docker://{IMAGE} python -m gt_runner run -\n", called)
+    command = (tmp_path / "called").read_text()
+    assert re.fullmatch(rf"exec --nv --bind \S+ --pwd /gt docker://{IMAGE} python -m gt_runner run -\n", command)
     assert (tmp_path / "home").read_text() == "\n"  # the image says where it has them
     for folder in (f"{tmp_path}:{tmp_path}", f"{tmp_path}/cases:{tmp_path}/cases", f"{tmp_path}/hub:/gt/weights"):
-        assert folder in called
+        assert folder in command
     assert (tmp_path / "store").is_dir()  # before the first result too: nothing mounts what is not there
     (job,) = json.loads((tmp_path / "run").read_text())["jobs"]
     assert (job["device"], job["gpu_kind"], job["card"]["name"]) == ("cuda", "h100", "NVIDIA H100 80GB HBM3")
-    (seen,) = (tmp_path / "slurm" / "machines" / "h100").iterdir()
-    assert json.loads(seen.read_text())["gpu_name"] == "NVIDIA H100 80GB HBM3"
+    (file,) = (tmp_path / "slurm" / "machines" / "h100").iterdir()
+    assert json.loads(file.read_text())["gpu_name"] == "NVIDIA H100 80GB HBM3"
 
 
 @pytest.mark.parametrize(
-    ("card", "asked", "said"),
+    ("card", "changes", "reason"),
     [
         ("NVIDIA A100-SXM4-80GB, 81920", {}, "needs 1 x h100, and on node7 Slurm gave it 1 x NVIDIA A100-SXM4-80GB"),
         (H100, {"gpus": 2}, "needs 2 x h100, and on node7 Slurm gave it 1 x NVIDIA H100 80GB HBM3"),
@@ -77,20 +77,20 @@ def test_the_job_runs_in_the_image_on_the_card_that_is_there_with_its_folders_mo
     ],
 )
 def test_what_the_node_does_not_have_fails_the_cases_in_words(
-    tmp_path: Path, card: str, asked: dict[str, Any], said: str
+    tmp_path: Path, card: str, changes: dict[str, Any], reason: str
 ) -> None:
     program(tmp_path, "nvidia-smi", f"echo '{card}'")
-    status, (_, failed) = run(tmp_path, **asked)
+    status, (_, failed) = run(tmp_path, **changes)
     assert (status, failed["event"], failed["case"]) == (1, "failed", "one")
-    assert re.search(said, failed["reason"])
+    assert re.search(reason, failed["reason"])
 
 
-@pytest.mark.parametrize("before", ["", "sleep 0.5;", "head -n 1 >/dev/null;"])
+@pytest.mark.parametrize("start", ["", "sleep 0.5;", "head -n 1 >/dev/null;"])
 def test_a_container_that_does_not_start_ends_the_task_with_a_status_that_slurm_calls_a_failure(
-    tmp_path: Path, before: str
+    tmp_path: Path, start: str
 ) -> None:
     program(tmp_path, "nvidia-smi", f"echo '{H100}'")
-    program(tmp_path, "apptainer", f"{before} exit 255")
+    program(tmp_path, "apptainer", f"{start} exit 255")
     status, (node,) = run(tmp_path)
     assert (status, node["event"]) == (1, "node")
 

@@ -13,18 +13,18 @@ from gt_runner.supervise import scrub
 HIDDEN = {"/data/cache": "<cache>", "/data/cache/store": "<store>", "/data": "<data>"}
 
 
-@pytest.mark.parametrize("before", [0, 100 * LOG_BYTES], ids=["short", "large"])
-def test_the_last_lines_are_taken_however_large_the_log_is(tmp_path: Path, before: int) -> None:
+@pytest.mark.parametrize("size", [0, 100 * LOG_BYTES], ids=["short", "large"])
+def test_the_last_lines_are_taken_however_large_the_log_is(tmp_path: Path, size: int) -> None:
     with (tmp_path / "0.log").open("wb") as file:
-        file.truncate(before)
-        file.seek(before)
+        file.truncate(size)
+        file.seek(size)
         file.write(b"".join(b"\n \n/data/cache/store/%d \xff" % number for number in range(100)))
     tracemalloc.start()
     lines = Task(tmp_path, 0, "1", ["a"]).log_end(HIDDEN)
-    _, most = tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert lines == [f"<store>/{number} \N{REPLACEMENT CHARACTER}" for number in range(100 - LOG, 100)]
-    assert most < 20 * LOG_BYTES
+    assert peak < 20 * LOG_BYTES
 
 
 def test_of_a_path_that_the_cut_goes_through_nothing_is_left(tmp_path: Path) -> None:

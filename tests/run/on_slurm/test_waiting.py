@@ -29,20 +29,20 @@ class Slurm:
 
     answers: list[Any]
     refusal: Exception | None = None  # of scancel
-    cancelled: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    cancellations: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def states(self, _: object) -> Mapping[str, State]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
-        found: Mapping[str, State] = answer() if callable(answer) else answer
-        return found
+        states: Mapping[str, State] = answer() if callable(answer) else answer
+        return states
 
     def cancel(self, tasks: Iterator[str]) -> None:
         if self.refusal is not None:
             raise self.refusal
-        self.cancelled += tasks
+        self.cancellations += tasks
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Wait for one task of two cases."""
 
     def run(
-        *answers: Any, stopped: bool = False, shown: list[str] | None = None, cancel: Exception | None = None
+        *answers: Any, stopped: bool = False, events: list[str] | None = None, cancel: Exception | None = None
     ) -> tuple[dict[str, Any], Slurm, Task]:
-        slurm, shown = Slurm(list(answers), cancel), [] if shown is None else shown
+        slurm, events = Slurm(list(answers), cancel), [] if events is None else events
         monkeypatch.setattr(commands, "states", slurm.states)
         monkeypatch.setattr(commands, "cancel", slurm.cancel)
         for name in ("LOOK_S", "ASK_S", "SELDOM_S"):
@@ -64,7 +64,7 @@ def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             stop.set()
         task = Task(tmp_path, 0, "7", ["a", "b"])
         screen = Screen(
-            lambda event: shown.append(f"{event['event']} {event.get('case')}"), slurm.said.append, lambda _: None
+            lambda event: events.append(f"{event['event']} {event.get('case')}"), slurm.lines.append, lambda _: None
         )
         outcomes: dict[str, Any] = dict(Wait([task], screen, stop, {str(tmp_path): "<cache>"}).run())
         return outcomes, slurm, task
@@ -96,15 +96,15 @@ def test_a_task_is_over_when_all_its_cases_are_whatever_slurm_says(wait: Any, tm
 
 
 def test_a_slurm_that_does_not_answer_is_asked_again(wait: Any, tmp_path: Path) -> None:
-    dead = SlurmError("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
-    outcomes, slurm, _ = wait(dead, dead, writes(tmp_path, NODE, done("a"), done("b")))
+    error = SlurmError("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    outcomes, slurm, _ = wait(error, error, writes(tmp_path, NODE, done("a"), done("b")))
     assert len(outcomes) == 2
-    assert len([line for line in slurm.said if "Unable to contact slurm controller" in line]) == 1
+    assert len([line for line in slurm.lines if "Unable to contact slurm controller" in line]) == 1
 
 
 def test_what_a_shared_file_system_shows_late_still_counts(wait: Any, tmp_path: Path) -> None:
-    late = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
-    outcomes, _, _ = wait(state("COMPLETED"), state("COMPLETED"), late)
+    last_words = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
+    outcomes, _, _ = wait(state("COMPLETED"), state("COMPLETED"), last_words)
     assert {event["event"] for event in outcomes.values()} == {"done"}
 
 
@@ -123,16 +123,18 @@ def test_cases_of_a_task_that_slurm_ended_fail_with_its_word_and_the_end_of_the_
 
 
 @pytest.mark.parametrize(
-    ("states", "said"),
+    ("states", "reason"),
     [
         (["PENDING", "CANCELLED"], "task 7_0 ended as CANCELLED: someone cancelled it"),
         (["PREEMPTED"], "task 7_0 ended as PREEMPTED: a job of a higher rank took its place"),
         (["DEADLINE"], "task 7_0 ended as DEADLINE: it was not done by its deadline"),
     ],
 )
-def test_a_task_that_never_ran_is_not_looked_for_in_the_shared_folder(wait: Any, states: list[str], said: str) -> None:
+def test_a_task_that_never_ran_is_not_looked_for_in_the_shared_folder(
+    wait: Any, states: list[str], reason: str
+) -> None:
     outcomes, _, _ = wait(*map(state, states))
-    assert {event["reason"] for event in outcomes.values()} == {said}
+    assert {event["reason"] for event in outcomes.values()} == {reason}
 
 
 def test_a_task_that_ended_without_a_word_says_so(wait: Any) -> None:
@@ -142,9 +144,9 @@ def test_a_task_that_ended_without_a_word_says_so(wait: Any) -> None:
 
 
 def test_a_task_that_was_queued_again_by_hand_has_its_last_words_waited_for_too(wait: Any, tmp_path: Path) -> None:
-    ended, goes_on = state("COMPLETED", node="na"), state("RUNNING", node="na")
-    late = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
-    outcomes, _, _ = wait(state("FAILED", node="na"), *[goes_on] * 300, ended, ended, late)
+    end, start = state("COMPLETED", node="na"), state("RUNNING", node="na")
+    last_words = writes(tmp_path, NODE, done("a"), done("b"), then="COMPLETED")
+    outcomes, _, _ = wait(state("FAILED", node="na"), *[start] * 300, end, end, last_words)
     assert {event["event"] for event in outcomes.values()} == {"done"}
 
 
@@ -165,10 +167,12 @@ def test_cases_that_only_an_earlier_call_asked_for_are_none_of_this_one(wait: An
 
 
 def test_a_case_is_shown_once_though_each_life_of_its_task_names_it(wait: Any, tmp_path: Path) -> None:
-    again = writes(tmp_path, {**NODE, "node": "nb"}, {"event": "reused", "case": "a", "record": {}}, done("b"), life=1)
-    shown: list[str] = []
-    wait(writes(tmp_path, NODE, done("a")), again, shown=shown)
-    assert shown == ["done a", "done b"]
+    second_life = writes(
+        tmp_path, {**NODE, "node": "nb"}, {"event": "reused", "case": "a", "record": {}}, done("b"), life=1
+    )
+    events: list[str] = []
+    wait(writes(tmp_path, NODE, done("a")), second_life, events=events)
+    assert events == ["done a", "done b"]
 
 
 def test_a_scancel_that_fails_hides_no_reason_why_tasks_do_not_start(
@@ -195,15 +199,15 @@ def test_a_task_that_nobody_sees_anything_of_is_settled_too(wait: Any) -> None:
 
 
 def test_a_second_life_finds_what_the_first_one_made_and_it_stays_made(wait: Any, tmp_path: Path) -> None:
-    again = {**NODE, "node": "nb"}
+    second_life = {**NODE, "node": "nb"}
     outcomes, slurm, task = wait(
         writes(tmp_path, NODE, done("a"), SKIPPED),
         state("PENDING", "BeginTime"),
-        writes(tmp_path, again, {"event": "reused", "case": "a", "record": {}}, done("b"), life=1),
+        writes(tmp_path, second_life, {"event": "reused", "case": "a", "record": {}}, done("b"), life=1),
     )
     assert {name: event["event"] for name, event in outcomes.items()} == {"a": "done", "b": "done"}
     assert [(move.cases, move.host) for move in task.moves] == [(["b"], "na")]
-    assert "task 7_0 is queued again: na has lost it" in slurm.said
+    assert "task 7_0 is queued again: na has lost it" in slurm.lines
 
 
 def test_a_request_that_slurm_takes_and_never_starts_is_refused(wait: Any) -> None:
@@ -213,7 +217,7 @@ def test_a_request_that_slurm_takes_and_never_starts_is_refused(wait: Any) -> No
 
 def test_a_stop_cancels_and_leaves_the_rest_skipped(wait: Any, tmp_path: Path) -> None:
     outcomes, slurm, _ = wait(writes(tmp_path, NODE, done("a")), state("CANCELLED"), stopped=True)
-    assert slurm.cancelled == ["7_0"]
+    assert slurm.cancellations == ["7_0"]
     assert (outcomes["a"]["event"], outcomes["b"]["event"], outcomes["b"]["reason"]) == (
         "done",
         "skipped",
