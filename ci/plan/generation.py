@@ -49,9 +49,14 @@ class Generation:
     nonce: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: str = field(default_factory=now)
 
+    @property
+    def anew(self) -> bool:
+        """Whether cases are made whatever the result store holds."""
+        return self.fresh or self.verify
+
     def only_looked_at(self) -> None:
         """Raises GtError where the cases are to be made again."""
-        if self.fresh or self.verify:
+        if self.anew:
             raise GtError("--only-finished gives what is there, --fresh and --verify make it again; leave one out")
 
     def skip_others(self, outcomes: dict[str, Ending], reason: str) -> None:
@@ -61,8 +66,7 @@ class Generation:
 
     def run(self, jobs: Iterable[Mapping[str, Any]], **places: str | None) -> dict[str, Any]:
         """A run as the runner reads it; `places` are store, cache, models and previous, where it runs."""
-        fresh = self.fresh or self.verify
-        return {"jobs": list(jobs), "fresh": fresh, "nonce": self.nonce if fresh else None, **places}
+        return {"jobs": list(jobs), "fresh": self.anew, "nonce": self.nonce if self.anew else None, **places}
 
     def job(
         self, job: Job, base: Path | None = None, image: Mapping[str, str] | None = None, host: Host | None = None

@@ -80,7 +80,7 @@ class Session:
         engine = self._engine()
         spread, lines = await self._placed(engine, version)
         lines += inputs.obstacles(generation.cases)
-        if spread is None and not (lines or generation.fresh or generation.verify):
+        if spread is None and not (lines or generation.anew):
             await engine.look(results)
         obstacles = await engine.obstacles(results, elsewhere=spread is not None) if self.preflight else []
         if lines or obstacles:

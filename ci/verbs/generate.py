@@ -19,7 +19,7 @@ from ..errors import GtError, SelectionError
 from ..plan import advice, host
 from ..plan.generation import Generation
 from ..run import on_machine
-from ..run.on_slurm import generate as on_slurm
+from ..run.on_slurm.generate import Call
 from ..run.on_slurm.waiting import Screen
 from ..run.progress import drawn
 from ..words import are, counted
@@ -99,9 +99,9 @@ class GenerateOnMachine(Generate):
         places = on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))
         if self.slurm is None:
             return self._written(self._outcome(generation, places))
-        call = on_slurm.Call(generation, places, site_of(self.slurm_site), self.slurm, not self.skip_preflight)
+        call = Call(generation, places, site_of(self.slurm_site), self.slurm, not self.skip_preflight)
         if self.detach:
-            return Answer("", detached(*on_slurm.detach(call)))
+            return Answer("", detached(*call.detach()))
         return self._written(self._on_slurm(call))
 
     def _written(self, outcome: on_machine.Outcome) -> Answer:
@@ -118,12 +118,12 @@ class GenerateOnMachine(Generate):
                 generation, places, bars.show if bars else None, preflight=not self.skip_preflight
             )
 
-    def _on_slurm(self, call: on_slurm.Call) -> on_machine.Outcome:
+    def _on_slurm(self, call: Call) -> on_machine.Outcome:
         if self.only_finished:
-            return on_slurm.finished(call)
+            return call.finished()
         with drawn(self._makings(call.run)) as bars:
             lines = Screen(lambda _: None, say, print_log)
-            return on_slurm.generate(call, lines if bars is None else Screen(bars.show, bars.say, lambda _: None))
+            return call.generate(lines if bars is None else Screen(bars.show, bars.say, lambda _: None))
 
     def _makings(self, generation: Generation) -> int:
         return len(generation.cases) * (2 if self.verify else 1)

@@ -113,7 +113,7 @@ class Spread:
         job = unsettled(job, results)
         names = [case.id for case in job.cases]
         try:
-            if not (self._generation.fresh or self._generation.verify):
+            if not self._generation.anew:
                 names = await self._engine.missing(job, machine, results)
             if names:
                 flags = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}

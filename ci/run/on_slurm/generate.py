@@ -39,7 +39,7 @@ FOLDER = "slurm"  # in the cache: a folder for each array, and what was seen of 
 
 @dataclass(frozen=True)
 class Call:
-    """How a generation is sent to a cluster."""
+    """One generation on a cluster."""
 
     run: Generation
     places: Places
@@ -47,17 +47,56 @@ class Call:
     partition: str
     preflight: bool = True
 
+    def finished(self) -> Outcome:
+        """The cases that are finished already; nothing is sent. Raises GtError where they are to be made again."""
+        self.run.only_looked_at()
+        self._check()
+        outcomes = self._finished()
+        self.run.skip_others(outcomes, UNFINISHED)
+        return self._outcome(outcomes)
+
+    def detach(self) -> tuple[list[str], list[str]]:
+        """Send what is not finished, and go; returns the finished cases, and the arrays that hold the others.
+
+        Raises GtError as `generate` does.
+        """
+        if self.run.verify:
+            raise GtError("--verify compares two runs, so it has to wait for the first; leave out --detach")
+        if self.run.fresh:
+            raise GtError(
+                "--fresh makes again what the store has, and a later call would take that; leave out --detach"
+            )
+        outcomes, jobs = self._rest()
+        return list(outcomes), sorted({task.array for task in self._tasks(jobs, self._spec)})
+
+    def generate(self, screen: Screen) -> Outcome:
+        """Send what is not finished, wait for it, and give what came of it. Ctrl-C cancels it.
+
+        Raises GtError for what cannot be sent, SlurmError for what Slurm refuses, PreflightError as a local run does.
+        """
+        outcomes, jobs = self._rest()
+        first = self._folder / f"first-{self.run.nonce}"
+        options = {"deliver": str(first)} if self.run.verify else {}
+        with stopping() as stop:
+            tasks = self._tasks(jobs, lambda job: self._spec(job, **options))
+            outcomes |= self._wait(tasks, screen, stop)
+            if self.run.verify and not stop.is_set():
+                double_run.settle(outcomes, self._second(first, screen, stop))
+        shutil.rmtree(first, ignore_errors=True)
+        hosts = [host for task in tasks for host in task.hosts.values()]
+        moves = [move for task in tasks for move in task.moves]
+        return self._outcome(outcomes, _merged(hosts), moves, interrupted=stop.is_set())
+
     @property
-    def folder(self) -> Path:
+    def _folder(self) -> Path:
         """Where the arrays have their folders; the nodes must see it, like the result store."""
         return self.places.cache / FOLDER
 
     @property
-    def again(self) -> bool:
-        """Whether cases are made whatever the result store holds."""
-        return self.run.fresh or self.run.verify
+    def _sender(self) -> Sender:
+        return Sender(self._folder, self.site, self.partition)
 
-    def check(self) -> None:
+    def _check(self) -> None:
         """Raises GtError for what cannot be sent, and PreflightError for inputs that are not what was meant."""
         slurm.check_partition(self.partition)
         self.places.check(self.run.cases)
@@ -70,12 +109,12 @@ class Call:
         if self.site.container is None and importlib.util.find_spec("torch") is None:
             raise GtError("without a container in the site file, the nodes run this environment: run `uv sync` first")
         for job in self.run.jobs:
-            self.image(job)
+            self._image(job)
         if self.site.container is not None:
             check_mounts([self.places.cache, self.places.models, self.places.previous], self.run.cases)
         self.places.check_files(self.run.cases)
 
-    def image(self, job: Job) -> str | None:
+    def _image(self, job: Job) -> str | None:
         """The image that a job runs in. Raises ImageError where the site has containers and no image for the source."""
         if self.site.container is None:
             return None
@@ -88,117 +127,85 @@ class Call:
             raise ImageError(f"pyxis takes {job.source}'s image from a registry, as REFERENCE@sha256:DIGEST")
         return image
 
-    @property
-    def sender(self) -> Sender:
-        """The way to the cluster."""
-        return Sender(self.folder, self.site, self.partition)
+    def _job(self, job: Job, host: Host | None = None) -> dict[str, Any]:
+        """A job as the runner reads it."""
+        image = self._image(job)
+        return self.run.job(job, image=None if image is None else image_record(image), host=host)
 
-    def wait(self, tasks: Sequence[Task], screen: Screen, stop: threading.Event) -> dict[str, Ending]:
-        """The outcome of each case of these tasks."""
-        return Wait(tasks, screen, stop, {str(self.places.cache): "<cache>"}).run()
-
-    def spec(self, job: Job, **places: str | None) -> dict[str, Any]:
+    def _spec(self, job: Job, **places: str | None) -> dict[str, Any]:
         """What a task is asked to do: a run as the runner reads it, but for what the node will say of itself.
 
         A task that Slurm queues again keeps what it has made, also in a run that makes everything again.
         """
-        image = self.image(job)
-        record = None if image is None else image_record(image)
-        run = self.run.run([self.run.job(job, image=record)], **{**self.places.named(), **places})
+        run = self.run.run([self._job(job)], **{**self.places.named(), **places})
         overrides = {"fresh": False, "since": self.run.started} if run["fresh"] else {}
-        request = {"gpu": job.gpu, "gpus": job.gpus, "container": self.site.container, "image": image}
+        request = {"gpu": job.gpu, "gpus": job.gpus, "container": self.site.container, "image": self._image(job)}
         return {**request, "run": run | overrides}
 
-    def finished(self) -> dict[str, Ending]:
-        """The cases that the store has as machines make them that this cluster gave for their GPU kind before."""
-        specs = [
-            self.run.job(job, image=None if image is None else image_record(image), host=machine)
-            for job in self.run.jobs
-            for image in [self.image(job)]
-            for machine in self._seen(job.gpu)
+    def _rest(self) -> tuple[dict[str, Ending], list[Job]]:
+        """The cases that are finished, and the jobs of the others, after all that can be wrong was looked at."""
+        self._check()
+        commands.check()
+        outcomes = {} if self.run.anew else self._finished()
+        jobs = [
+            replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in self.run.jobs
         ]
-        if not specs:
-            return {}
-        events = runner.look(self.run.run(specs, **self.places.named()))
+        rest = [job for job in jobs if job.cases]
+        if self.preflight:
+            specs = [self.run.job(job, host=Host(job.gpu, job.gpus)) for job in rest]
+            cases = [case for job in rest for case in job.cases]
+            self.places.refuse_obstacles(cases, self.run.run(specs, **self.places.named()))
+        return outcomes, rest
+
+    def _finished(self) -> dict[str, Ending]:
+        """The cases that the store has as machines make them that this cluster gave for their GPU kind before."""
+        specs = [self._job(job, machine) for job in self.run.jobs for machine in self._machines(job.gpu)]
+        events = runner.look(self.run.run(specs, **self.places.named())) if specs else ()
         return {event["case"]: event for event in events if event["event"] == "reused"}
 
-    def _seen(self, gpu: str) -> list[Host]:
+    def _machines(self, gpu: str) -> list[Host]:
+        """Those that were given for a GPU kind."""
         if gpu == CPU:
             return [Host(CPU)]
-        files = sorted((self.folder / MACHINES / gpu).glob("*.json"))
+        files = sorted((self._folder / MACHINES / gpu).glob("*.json"))
         return [machine for file in files if (machine := remembered(file)) is not None]
 
+    def _tasks(self, jobs: Sequence[Job], spec: Spec) -> list[Task]:
+        """Tasks for these jobs: those that Slurm still has and nobody waits for, and new ones."""
+        orphans = {} if self.run.anew else self._sender.unwatched(jobs, spec)
+        return [*orphans.values(), *self._sender.send([job for job in jobs if job.name not in orphans], spec)]
 
-def finished(call: Call) -> Outcome:
-    """The cases that are finished already; nothing is sent. Raises GtError where they are to be made again."""
-    call.run.only_looked_at()
-    call.check()
-    outcomes = call.finished()
-    call.run.skip_others(outcomes, UNFINISHED)
-    return _outcome(call, outcomes)
+    def _wait(self, tasks: Sequence[Task], screen: Screen, stop: threading.Event) -> dict[str, Ending]:
+        """The outcome of each case of these tasks."""
+        return Wait(tasks, screen, stop, {str(self.places.cache): "<cache>"}).run()
 
+    def _second(self, first: Path, screen: Screen, stop: threading.Event) -> Mapping[str, Ending]:
+        """Make the cases again, in new tasks and into a store that nobody else reads."""
+        call = replace(self, run=double_run.again(self.run))
+        store = self._folder / f"second-{call.run.nonce}"
+        places = {"store": str(store), "previous": None, "against": str(first)}
+        try:
+            tasks = self._sender.send(call.run.jobs, lambda job: call._spec(job, **places))
+            return self._wait(tasks, screen, stop)
+        finally:
+            shutil.rmtree(store, ignore_errors=True)
 
-def detach(call: Call) -> tuple[list[str], list[str]]:
-    """Send what is not finished, and go; returns the cases that are finished, and the arrays that hold the others.
-
-    Raises GtError as `generate` does.
-    """
-    if call.run.verify:
-        raise GtError("--verify compares two runs, so it has to wait for the first; leave out --detach")
-    if call.run.fresh:
-        raise GtError("--fresh makes again what the store has, and a later call would take that; leave out --detach")
-    outcomes, jobs = _left(call)
-    return list(outcomes), sorted({task.array for task in _tasks(call, jobs, call.spec)})
-
-
-def generate(call: Call, screen: Screen) -> Outcome:
-    """Send what is not finished, wait for it, and give what came of it. Ctrl-C cancels it.
-
-    Raises GtError for what cannot be sent, SlurmError for what Slurm refuses, PreflightError as a local run does.
-    """
-    outcomes, jobs = _left(call)
-    first = call.folder / f"first-{call.run.nonce}"
-    options = {"deliver": str(first)} if call.run.verify else {}
-    with stopping() as stop:
-        tasks = _tasks(call, jobs, lambda job: call.spec(job, **options))
-        outcomes |= call.wait(tasks, screen, stop)
-        if call.run.verify and not stop.is_set():
-            double_run.settle(outcomes, _second(call, first, screen, stop))
-    shutil.rmtree(first, ignore_errors=True)
-    hosts = [host for task in tasks for host in task.hosts.values()]
-    moves = [move for task in tasks for move in task.moves]
-    return _outcome(call, outcomes, _merged(hosts), moves, interrupted=stop.is_set())
-
-
-def _left(call: Call) -> tuple[dict[str, Ending], list[Job]]:
-    """The cases that are finished, and the jobs of the others, after all that can be wrong was looked at."""
-    call.check()
-    commands.check()
-    outcomes = {} if call.again else call.finished()
-    jobs = [replace(job, cases=tuple(case for case in job.cases if case.id not in outcomes)) for job in call.run.jobs]
-    rest = [job for job in jobs if job.cases]
-    if call.preflight:
-        specs = [call.run.job(job, host=Host(job.gpu, job.gpus)) for job in rest]
-        cases = [case for job in rest for case in job.cases]
-        call.places.refuse_obstacles(cases, call.run.run(specs, **call.places.named()))
-    return outcomes, rest
-
-
-def _tasks(call: Call, jobs: Sequence[Job], spec: Spec) -> list[Task]:
-    """Tasks for these jobs: those that Slurm still has and nobody waits for, and new ones."""
-    orphans = {} if call.again else call.sender.unwatched(jobs, spec)
-    return [*orphans.values(), *call.sender.send([job for job in jobs if job.name not in orphans], spec)]
-
-
-def _second(call: Call, first: Path, screen: Screen, stop: threading.Event) -> Mapping[str, Ending]:
-    """Make the cases again, in new tasks and into a store that nobody else reads."""
-    second = replace(call, run=double_run.again(call.run))
-    store = call.folder / f"second-{second.run.nonce}"
-    places = {"store": str(store), "previous": None, "against": str(first)}
-    try:
-        return second.wait(second.sender.send(second.run.jobs, lambda job: second.spec(job, **places)), screen, stop)
-    finally:
-        shutil.rmtree(store, ignore_errors=True)
+    def _outcome(
+        self,
+        outcomes: Mapping[str, Ending],
+        hosts: Iterable[RemoteRecord] = (),
+        moves: Iterable[MoveRecord] = (),
+        *,
+        interrupted: bool = False,
+    ) -> Outcome:
+        manifest = manifest_of(self.run, outcomes, None, hosts, moves)
+        results = self.places.results_of(manifest)
+        if unseen := _unseen(results):
+            names = ", ".join(unseen)
+            raise GtError(
+                f"the nodes have made {names} in a folder that is not seen here; set GT_CACHE to a shared one"
+            )
+        return Outcome(manifest, results, interrupted)
 
 
 def _merged(hosts: Iterable[RemoteRecord]) -> list[RemoteRecord]:
@@ -213,23 +220,6 @@ def _merged(hosts: Iterable[RemoteRecord]) -> list[RemoteRecord]:
             }
             records[host.name] = record.model_copy(update={"cases": [*record.cases, *host.cases], **times})
     return list(records.values())
-
-
-def _outcome(
-    call: Call,
-    outcomes: Mapping[str, Ending],
-    hosts: Iterable[RemoteRecord] = (),
-    moves: Iterable[MoveRecord] = (),
-    *,
-    interrupted: bool = False,
-) -> Outcome:
-    manifest = manifest_of(call.run, outcomes, None, hosts, moves)
-    results = call.places.results_of(manifest)
-    if unseen := _unseen(results):
-        raise GtError(
-            f"the nodes have made {', '.join(unseen)} in a folder that is not seen here; set GT_CACHE to a shared one"
-        )
-    return Outcome(manifest, results, interrupted)
 
 
 def _unseen(results: Mapping[str, Path]) -> list[str]:
