@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,6 +76,20 @@ async def probe(container: dagger.Container) -> Host:
             return Host(CPU)
 
 
+@dataclass(frozen=True)
+class Step:
+    """What a step of the runner left: its events, and the directories that hold files of cases, if any do."""
+
+    events: Sequence[Event]
+    directory: dagger.Directory | None
+    trace: dagger.Directory | None
+
+    @property
+    def outcomes(self) -> dict[str, Ending]:
+        """The event that each case ended in."""
+        return {event["case"]: event for event in self.events if event["event"] in ENDS}
+
+
 @dataclass
 class Results:
     """The event that each case ended in, and the directories that hold the files."""
@@ -84,29 +98,41 @@ class Results:
     directories: list[dagger.Directory] = field(default_factory=list)
     traces: list[dagger.Directory] = field(default_factory=list)
 
+    def add(self, step: Step) -> None:
+        """Add those of a step."""
+        self.outcomes |= step.outcomes
+        self.directories += filter(None, [step.directory])
+        self.traces += filter(None, [step.trace])
 
-def unsettled(job: Job, results: Results) -> Job:
-    """The job, less the cases that have an outcome."""
-    return replace(job, cases=tuple(case for case in job.cases if case.id not in results.outcomes))
+    def fail(self, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
+        """Give each of these cases that has no outcome this one."""
+        for name in cases:
+            failure: Ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": list(log)}
+            self.outcomes.setdefault(name, failure)
+
+    def rest(self, job: Job) -> Job:
+        """The job, less the cases that have an outcome."""
+        return replace(job, cases=tuple(case for case in job.cases if case.id not in self.outcomes))
 
 
 class Engine:
-    """One generation on one engine."""
+    """One generation on one engine, with what came of it so far."""
 
     def __init__(self, generation: Generation, settings: Settings, images: Images) -> None:
+        self.results = Results()
         self._generation, self._settings, self._images = generation, settings, images
         self._devices = Devices([card.number for card in generation.host.cards], settings.parallel)
         self._fetching = anyio.Semaphore(FETCHING)
         self._workers: dict[str, Image] = {}
 
-    async def obstacles(self, results: Results, *, elsewhere: bool = False) -> list[str]:
+    async def obstacles(self, *, elsewhere: bool = False) -> list[str]:
         """Models that are closed to the token, and a disk that is too small; before a large image is built.
 
         Cases that have a result need no model. `elsewhere`: the weights will lie on other machines, whose disks are
         theirs to look at.
         """
         await self.plan()
-        jobs = self._left(results)
+        jobs = self._rest()
         if not any(case.repositories for job in jobs for case in job.cases):
             return []
         container = self._with_network(self._fetcher, jobs)
@@ -116,16 +142,16 @@ class Engine:
             obstacles: list[str] = json.loads(await answer.stdout())
         return obstacles
 
-    async def generate(self, results: Results) -> None:
+    async def generate(self) -> None:
         """Run all jobs here, less what has a result, the longest first."""
         await self.plan()
         gpus = len(self._generation.host.cards)
         async with anyio.create_task_group() as group:
-            for job in spread(self._left(results), min(gpus, self._settings.parallel or gpus)):
-                group.start_soon(self.run_job, job, results)
+            for job in spread(self._rest(), min(gpus, self._settings.parallel or gpus)):
+                group.start_soon(self.run_job, job)
 
-    def _left(self, results: Results) -> list[Job]:
-        return [rest for job in self._generation.jobs if (rest := unsettled(job, results)).cases]
+    def _rest(self) -> list[Job]:
+        return [rest for job in self._generation.jobs if (rest := self.results.rest(job)).cases]
 
     async def plan(self) -> None:
         """Name the images. An exec builds the one that it needs, so a call that finds every result builds none."""
@@ -149,22 +175,22 @@ class Engine:
         """The job as the runner reads it; `host` runs it, if not this engine."""
         return self._generation.job(job, Path(CASES), self._workers[job.source].record, host)
 
-    async def run_job(self, job: Job, results: Results, devices: list[str] | None = None) -> None:
+    async def run_job(self, job: Job, devices: list[str] | None = None) -> None:
         """Run one job on these GPUs of this engine, else on the next that are free."""
         with spans.job(job.name):
-            prepared = await self._prepare(job, results)
+            prepared = await self._prepare(job)
             if prepared:
                 count = job.gpus if self._spec(job)["device"] == "cuda" else 0
                 async with self._devices.taken(count) if devices is None else nullcontext(devices) as numbers:
-                    await self._work(job, prepared, numbers, results)
+                    await self._work(job, prepared, numbers)
 
-    async def _prepare(self, job: Job, results: Results) -> list[dict[str, Any]]:
+    async def _prepare(self, job: Job) -> list[dict[str, Any]]:
         """Fetch what a job needs; returns its cases that are to be made."""
         spec = self._spec(job)
+        fetcher = self._with_network(self._fetcher, [job])
         async with self._fetching:
-            events = await self._exec(
-                self._with_network(self._fetcher, [job]), "prepare", self._run([spec]), results, f"{job.name}: fetch"
-            )
+            step = await self._exec(fetcher, "prepare", self._run([spec]), f"{job.name}: fetch")
+        self.results.add(step)
         cases = {case["id"]: case for case in spec["cases"]}
         return [
             {
@@ -172,11 +198,11 @@ class Engine:
                 "fetch_seconds": ready["seconds"],
                 **{k: ready[k] for k in ("key", "fetched")},
             }
-            for ready in events
+            for ready in step.events
             if ready["event"] == "ready"
         ]
 
-    async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str], results: Results) -> None:
+    async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str]) -> None:
         ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
         with spans.step(f"image {job.source}"):
             container = await self._workers[job.source].container.sync()
@@ -184,64 +210,60 @@ class Engine:
         worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
-        part = Results()
-        await self._exec(worker, "run", self._run([ready]), part, f"{job.name}: generate")
-        results.outcomes |= part.outcomes
-        results.directories += part.directories
-        results.traces += part.traces
-        if self._generation.verify and part.directories:  # what the first run made is safe, should time run out now
-            double_run.settle(part.outcomes, await self._second(worker, ready, part.directories[0]))
+        step = await self._exec(worker, "run", self._run([ready]), f"{job.name}: generate")
+        self.results.add(step)  # what the first run made is safe, should time run out now
+        if self._generation.verify and step.directory is not None:
+            double_run.settle(step.outcomes, await self._second(worker, ready, step.directory))
 
     async def _second(
         self, worker: dagger.Container, ready: Mapping[str, Any], first: dagger.Directory
     ) -> Mapping[str, Ending]:
         """Make a job's cases again, in a container and a store that go when it is done."""
-        generation, results = double_run.again(self._generation), Results()
+        generation = double_run.again(self._generation)
         job = {**ready, "prepared": ready["prepared"][::-1]}
         places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
         run = json.dumps(generation.run([job], **places, against=FIRST))
         worker = worker.with_env_variable("GT_NONCE", generation.nonce).with_mounted_directory(FIRST, first)
-        await self._exec(worker, "run", run, results, "generate again")
-        return results.outcomes
+        return (await self._exec(worker, "run", run, "generate again")).outcomes
 
-    async def missing(self, job: Job, host: Host, results: Results, **flags: Any) -> list[str]:
-        """The cases of a job that the store here does not have as this host would make them; results get the others."""
+    async def missing(self, job: Job, host: Host, **flags: Any) -> list[str]:
+        """The cases of a job that the store here does not have as this host would make them; the others are taken."""
         if not job.cases:
             return []
-        await self._look([job], host, results, **flags)
-        return [case.id for case in unsettled(job, results).cases]
+        await self._look([job], host, **flags)
+        return [case.id for case in self.results.rest(job).cases]
 
-    async def look(self, results: Results) -> None:
-        """Collect the cases that are finished already; make none."""
-        await self._look(self._generation.jobs, self._generation.host, results)
+    async def look(self) -> None:
+        """Take the cases that are finished already; make none."""
+        await self._look(self._generation.jobs, self._generation.host)
 
-    async def _look(self, jobs: Sequence[Job], host: Host, results: Results, **flags: Any) -> None:
+    async def _look(self, jobs: Sequence[Job], host: Host, **flags: Any) -> None:
         """One exec for all jobs: a call that finds everything starts no other."""
         await self.plan()
         specs = [self._spec(job, host) for job in jobs]
         fetcher = self._with_network(self._fetcher, jobs).with_env_variable("GT_NONCE", uuid.uuid4().hex)
-        await self._exec(
-            fetcher, "prepare", self._run(specs, look=True, **flags), results, title="look into the result store"
-        )
+        run = self._run(specs, look=True, **flags)
+        self.results.add(await self._exec(fetcher, "prepare", run, "look into the result store"))
 
-    async def finished(self, job: Job, host: Host, results: Results) -> list[str]:
-        """Collect the cases that a job had finished when it was cut off; returns them."""
-        generation, names = self._generation, set(results.outcomes)
+    async def finished(self, job: Job, host: Host) -> list[str]:
+        """Take the cases that a job had finished when it was cut off; returns them."""
+        generation, outcomes = self._generation, self.results.outcomes
+        names = set(outcomes)
         if generation.verify:  # they were made once, and not yet twice
             return []
         since = {"fresh": False, "since": generation.started} if generation.fresh else {}
-        await self.missing(unsettled(job, results), host, results, **since)
-        cases = [name for name, outcome in results.outcomes.items() if name not in names and "record" in outcome]
+        await self.missing(self.results.rest(job), host, **since)
+        cases = [name for name, outcome in outcomes.items() if name not in names and "record" in outcome]
         for name in cases:
-            record = results.outcomes[name]["record"]  # type: ignore[typeddict-item]  # since it is there
+            record = outcomes[name]["record"]  # type: ignore[typeddict-item]  # since it is there
             if record["process"]["started"] >= generation.started:
-                results.outcomes[name] = {"event": "done", "case": name, "record": record}
+                outcomes[name] = {"event": "done", "case": name, "record": record}
         return cases
 
-    async def salvage(self, results: Results) -> None:
-        """Collect the cases that jobs had finished when the call's time was up."""
+    async def salvage(self) -> None:
+        """Take the cases that jobs had finished when the call's time was up."""
         for job in self._generation.jobs:
-            await self.finished(job, self._generation.host, results)
+            await self.finished(job, self._generation.host)
 
     async def keep(self, artifact: dagger.Directory) -> None:
         """Take the results of another engine into the store here, so that they survive whatever comes later."""
@@ -252,9 +274,7 @@ class Engine:
         run = json.dumps(self._generation.run([], store=STORE, previous=PREVIOUS) | {"fresh": False})
         return self._with_volumes(self._fetcher, []).with_file(RUN, transfer.file(run))
 
-    async def _exec(
-        self, container: dagger.Container, step: str, run: str, results: Results, title: str
-    ) -> Sequence[Event]:
+    async def _exec(self, container: dagger.Container, step: str, run: str, title: str) -> Step:
         """One step of the runner, shown by this `title`. Never raises for a failed step: its files would be lost."""
         container = spans.watched(container)
         # A program reads the lines of the log while they come, and what is folded does not come.
@@ -272,12 +292,9 @@ class Engine:
         for event in events:
             if event["event"] == "failed":
                 event["reason"] = of_the_module(event["reason"])
-        results.outcomes |= {event["case"]: event for event in events if event["event"] in ENDS}
-        if any("record" in event for event in events):
-            results.directories.append(result.directory(OUT))
-            if self._settings.trace is not None:
-                results.traces.append(result.directory(TRACES))
-        return events
+        if not any("record" in event for event in events):
+            return Step(events, None, None)
+        return Step(events, result.directory(OUT), None if self._settings.trace is None else result.directory(TRACES))
 
     def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:
         code = any("code" in case for job in jobs for case in job["cases"])

@@ -67,30 +67,29 @@ class Session:
     async def finished(self) -> tuple[dagger.Directory, Manifest]:
         """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
         self.generation.only_looked_at()
-        results = Results()
-        await self._engine().look(results)
-        self.generation.skip_others(results.outcomes, UNFINISHED)
-        manifest = self._manifest(results, await dag.version(), await module_tool())
-        return await _artifact(results.directories, manifest), manifest
+        engine = self._engine()
+        await engine.look()
+        self.generation.skip_others(engine.results.outcomes, UNFINISHED)
+        manifest = self._manifest(engine.results, await dag.version(), await module_tool())
+        return await _artifact(engine.results.directories, manifest), manifest
 
     async def _run(self) -> tuple[Results, Manifest]:
-        generation, results = self.generation, Results()
+        generation, engine = self.generation, self._engine()
         with spans.step("this engine and this module"):
             version, tool = await dag.version(), await module_tool()
-        engine = self._engine()
         spread, lines = await self._placed(engine, version)
         lines += inputs.obstacles(generation.cases)
         if spread is None and not (lines or generation.anew):
-            await engine.look(results)
-        obstacles = await engine.obstacles(results, elsewhere=spread is not None) if self.preflight else []
+            await engine.look()
+        obstacles = await engine.obstacles(elsewhere=spread is not None) if self.preflight else []
         if lines or obstacles:
             raise PreflightError(obstacles, lines)
         with anyio.move_on_after(self.max_minutes * 60 or None) as limit:
-            await (spread or engine).generate(results)
+            await (spread or engine).generate()
         if limit.cancelled_caught:
-            await (spread or engine).salvage(results)
-            generation.skip_others(results.outcomes, f"not finished within --max-minutes {self.max_minutes:g}")
-        return results, self._manifest(results, version, tool, spread)
+            await (spread or engine).salvage()
+            generation.skip_others(engine.results.outcomes, f"not finished within --max-minutes {self.max_minutes:g}")
+        return engine.results, self._manifest(engine.results, version, tool, spread)
 
     def _engine(self) -> Engine:
         return Engine(self.generation, self.settings, self.images)

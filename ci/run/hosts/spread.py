@@ -16,7 +16,7 @@ from ...plan.fleet import FleetHost
 from ...plan.generation import Generation, now
 from ...plan.jobs import Job
 from .. import spans
-from ..on_engine import CASES, Engine, Results, Settings, unsettled
+from ..on_engine import CASES, Engine, Settings
 from .call import Nested, RefusedError
 from .dispatch import Dispatch, HostFaultError, Place, homeless
 
@@ -71,35 +71,33 @@ class Spread:
         places = ", ".join(f"{place.name} ({place.machine.gpus} x {place.machine.kind})" for place in self._places)
         return [*left_out, f"no host has what these cases need; there are: {places or 'none'}", *needs]
 
-    async def generate(self, results: Results) -> None:
+    async def generate(self) -> None:
         """Run every job on a host."""
 
         async def run_job(job: Job, place: Place, devices: list[str]) -> None:
             self._assignments.append((job, place))
             if place.host is None:
-                await self._engine.run_job(job, results, devices)
+                await self._engine.run_job(job, devices)
             else:
                 with spans.job(f"{job.name} on {place.name}"):
-                    await self._run_there(job, place, place.host, devices, results)
+                    await self._run_there(job, place, place.host, devices)
 
         await self._engine.plan()
         await self._dispatch.run(run_job)
         for job, reason in self._dispatch.leftovers:
-            _fail(results, [case.id for case in job.cases], reason)
+            self._engine.results.fail([case.id for case in job.cases], reason)
 
-    async def salvage(self, results: Results) -> None:
+    async def salvage(self) -> None:
         """Take what the jobs that the call's end cut off had finished."""
         for job, place in self._assignments:
-            await self._finished(job, place, results)
+            await self._finished(job, place)
 
-    async def _finished(self, job: Job, place: Place, results: Results) -> None:
-        cases = await self._engine.finished(job, place.machine, results)
+    async def _finished(self, job: Job, place: Place) -> None:
+        cases = await self._engine.finished(job, place.machine)
         if place.host is not None:
             self._hosts[place.name].cases.extend(cases)
 
-    async def _run_there(
-        self, job: Job, place: Place, host: FleetHost, devices: Sequence[str], results: Results
-    ) -> None:
+    async def _run_there(self, job: Job, place: Place, host: FleetHost, devices: Sequence[str]) -> None:
         machine = place.machine
         record = RemoteRecord(
             name=place.name,
@@ -110,31 +108,32 @@ class Spread:
             started=now(),
         )
         record = self._hosts.setdefault(place.name, record)
-        job = unsettled(job, results)
+        job = self._engine.results.rest(job)
         names = [case.id for case in job.cases]
         try:
             if not self._generation.anew:
-                names = await self._engine.missing(job, machine, results)
+                names = await self._engine.missing(job, machine)
             if names:
                 flags = {"--fresh": self._generation.fresh, "--verify": self._generation.verify}
                 options = {"--case-ids": ",".join(names), "--devices": ",".join(devices)}
                 manner = [*(flag for flag, on in flags.items() if on), *_given(options), "--events"]
                 label = f"{place.name} {job.name}"
                 artifact = await self._nested.generate(host, label, self._container(), self._arguments(job), manner)
-                record.cases.extend(await self._collect(artifact, place.name, results))
+                record.cases.extend(await self._collect(artifact, place.name))
         except RefusedError as error:
-            _fail(results, names, f"{place.name} refused: {error}")
+            self._engine.results.fail(names, f"{place.name} refused: {error}")
         except HostFaultError:
-            await self._finished(job, place, results)
+            await self._finished(job, place)
             raise
         finally:
             self._hosts[place.name] = record.model_copy(update={"ended": now()})
 
-    async def _collect(self, artifact: dagger.Directory, name: str, results: Results) -> Iterable[str]:
+    async def _collect(self, artifact: dagger.Directory, name: str) -> Iterable[str]:
         """Take what a host of this name delivered; returns its cases."""
         with spans.step("keep"):
             await self._engine.keep(artifact)
             manifest = manifests.parse(await artifact.file(manifests.NAME).contents(), name)
+        results = self._engine.results
         for case, record in manifest.cases.items():
             if record.status == "ok":
                 whole = json.loads(record.model_dump_json())
@@ -142,7 +141,7 @@ class Spread:
                 done: Ending = {"event": "done", "case": case, "record": whole}
                 results.outcomes[case] = done if case in manifest.run.made else reused
             else:
-                _fail(results, [case], record.reason or "", record.log)
+                results.fail([case], record.reason or "", record.log)
         results.directories.append(artifact.without_file(manifests.NAME))
         return manifest.cases
 
@@ -183,9 +182,3 @@ class Spread:
 
 def _given(options: Mapping[str, str | None]) -> list[str]:
     return [part for name, value in options.items() if value for part in (name, value)]
-
-
-def _fail(results: Results, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
-    for name in cases:
-        failed: Ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": list(log)}
-        results.outcomes.setdefault(name, failed)
