@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from dagger import dag
 
 from ..catalogue.fields import Code
 from ..catalogue.gpus import CPU
-from ..plan.generation import ENDS, Generation
+from ..plan.generation import Generation
 from ..plan.host import Host, host_of
 from ..plan.jobs import Job, spread
 from ..plan.nvidia import QUERY
@@ -29,6 +29,7 @@ from .devices import Devices
 from .events import events_in
 from .images import ENGINE, Checkout, Image, Images, mounted, with_hub
 from .recipes import WEIGHTS
+from .results import Results, Step
 from .wording import of_the_module
 
 if TYPE_CHECKING:  # the runner has a container of its own
@@ -74,45 +75,6 @@ async def probe(container: dagger.Container) -> Host:
             return host_of(await worker.with_exec(list(QUERY)).stdout())
         except dagger.QueryError:  # no GPU support, or no driver
             return Host(CPU)
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a step of the runner left: its events, and the directories that hold files of cases, if any do."""
-
-    events: Sequence[Event]
-    directory: dagger.Directory | None
-    trace: dagger.Directory | None
-
-    @property
-    def outcomes(self) -> dict[str, Ending]:
-        """The event that each case ended in."""
-        return {event["case"]: event for event in self.events if event["event"] in ENDS}
-
-
-@dataclass
-class Results:
-    """The event that each case ended in, and the directories that hold the files."""
-
-    outcomes: dict[str, Ending] = field(default_factory=dict)
-    directories: list[dagger.Directory] = field(default_factory=list)
-    traces: list[dagger.Directory] = field(default_factory=list)
-
-    def add(self, step: Step) -> None:
-        """Add those of a step."""
-        self.outcomes |= step.outcomes
-        self.directories += filter(None, [step.directory])
-        self.traces += filter(None, [step.trace])
-
-    def fail(self, cases: Iterable[str], reason: str, log: Sequence[str] = ()) -> None:
-        """Give each of these cases that has no outcome this one."""
-        for name in cases:
-            failure: Ending = {"event": "failed", "case": name, "phase": "generate", "reason": reason, "log": list(log)}
-            self.outcomes.setdefault(name, failure)
-
-    def rest(self, job: Job) -> Job:
-        """The job, less the cases that have an outcome."""
-        return replace(job, cases=tuple(case for case in job.cases if case.id not in self.outcomes))
 
 
 class Engine:
@@ -194,12 +156,13 @@ class Engine:
         cases = {case["id"]: case for case in spec["cases"]}
         return [
             {
-                "case": cases[ready["case"]],
-                "fetch_seconds": ready["seconds"],
-                **{k: ready[k] for k in ("key", "fetched")},
+                "case": cases[event["case"]],
+                "fetch_seconds": event["seconds"],
+                "key": event["key"],
+                "fetched": event["fetched"],
             }
-            for ready in step.events
-            if ready["event"] == "ready"
+            for event in step.events
+            if event["event"] == "ready"
         ]
 
     async def _work(self, job: Job, prepared: list[dict[str, Any]], devices: list[str]) -> None:

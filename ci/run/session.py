@@ -26,7 +26,8 @@ from . import spans, transfer
 from .hosts.call import Connection, Nested
 from .hosts.spread import Spread, look
 from .images import Images
-from .on_engine import Engine, Results, Settings
+from .on_engine import Engine, Settings
+from .results import Results
 
 GPU_HINT = (
     "an engine has GPUs when it was started with _EXPERIMENTAL_DAGGER_GPU_SUPPORT=1 on a machine with NVIDIA's "
