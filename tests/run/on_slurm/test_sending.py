@@ -22,7 +22,7 @@ def request(*cases: str, **run: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("sent", "is_taken"),
+    ("task_request", "is_taken"),
     [
         (request("a"), True),
         (request("a", "b"), True),
