@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Gt
+from tests.verbs.conftest import Command
 
 SMOKE = ("--source-group", "smoke")
+
+
+@pytest.fixture(autouse=True)
+def _folder_without_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
 
 @pytest.mark.parametrize(
@@ -22,11 +28,11 @@ SMOKE = ("--source-group", "smoke")
     ],
 )
 def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
-    gt: Gt, words: list[str], partition: str | None
+    run_gt: Command, words: list[str], partition: str | None
 ) -> None:
-    run = gt("matrix", *(() if "smoke" in words else SMOKE), *words)
-    assert (run.returncode, run.stderr) == (0, "")
-    lines = run.stdout.splitlines()
+    output = run_gt("matrix", *(() if "smoke" in words else SMOKE), *words)
+    assert (output.status, output.err) == (0, "")
+    lines = output.out.splitlines()
     assert lines[0] == "#!/bin/sh"
     assert {line for line in lines if "--partition" in line} == (
         {f"#SBATCH --partition={partition}"} if partition else set()
@@ -51,28 +57,29 @@ def test_matrix_prints_the_script_with_the_partition_if_one_is_named(
         (["--slurm", "a b", "--official", "--case-ids", "wan2_1_t2v_1.3b"], "a partition's name has letters"),
     ],
 )
-def test_what_cannot_be_sent_is_one_clear_line(gt: Gt, tmp_path: Path, words: list[str], line: str) -> None:
-    (tmp_path / "bin").mkdir()
-    selection = () if "--official" in words else SMOKE
-    run = gt("generate", *selection, *words, "-o", "gt", env={"PATH": str(tmp_path / "bin")})
-    assert run.returncode == 2
-    assert line in run.stderr
-    assert "Traceback" not in run.stderr
+def test_what_cannot_be_sent_is_one_clear_line(run_gt: Command, tmp_path: Path, words: list[str], line: str) -> None:
+    output = run_gt("generate", *(() if "--official" in words else SMOKE), *words, "-o", "gt")
+    assert output.status == 2
+    assert line in output.err
+    assert output.err.count("\n") == 1
     assert not (tmp_path / "gt").exists()
 
 
-def test_only_finished_looks_for_what_the_clusters_machines_have_made_and_sends_nothing(gt: Gt, tmp_path: Path) -> None:
-    run = gt("generate", *SMOKE, "--slurm", "--only-finished", "-o", "gt", env={"PATH": str(tmp_path)})
-    assert run.returncode == 1
-    assert "0 of 3 cases are in gt" in run.stderr
+def test_only_finished_looks_for_what_the_clusters_machines_have_made_and_sends_nothing(run_gt: Command) -> None:
+    output = run_gt("generate", *SMOKE, "--slurm", "--only-finished", "-o", "gt")
+    assert output.status == 1
+    assert "0 of 3 cases are in gt" in output.err
 
 
-def test_a_site_file_comes_from_the_environment_too(gt: Gt, tmp_path: Path) -> None:
+def test_a_site_file_comes_from_the_environment_too(
+    run_gt: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = tmp_path / "site.yaml"
+    monkeypatch.setenv("GT_SLURM_SITE", str(site))
     site.write_text("version: 1\ngpus: {any: {gres: gpu:l40s}}\noptions: [--account=gt]\n")
-    run = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
-    assert "#SBATCH --gres=gpu:l40s:1\n" in run.stdout
-    assert "#SBATCH --account=gt\n" in run.stdout
+    output = run_gt("matrix", *SMOKE, "--slurm")
+    assert "#SBATCH --gres=gpu:l40s:1\n" in output.out
+    assert "#SBATCH --account=gt\n" in output.out
     site.write_text("version: 1\ngpu: {}\n")
-    run = gt("matrix", *SMOKE, "--slurm", env={"GT_SLURM_SITE": str(site)})
-    assert (run.returncode, "site.yaml:2: gpu" in run.stderr) == (2, True), run.stderr
+    output = run_gt("matrix", *SMOKE, "--slurm")
+    assert (output.status, "site.yaml:2: gpu" in output.err) == (2, True), output.err
