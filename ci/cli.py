@@ -52,9 +52,9 @@ class Grouped(TyperGroup):
 
 
 settings = {"help_option_names": ["-h", "--help"]}
-plain: dict[str, Any] = {"no_args_is_help": True, "context_settings": settings, "rich_markup_mode": None}
-app = typer.Typer(cls=Grouped, pretty_exceptions_enable=False, **plain)
-cases = typer.Typer(help="List, show, validate and compare cases.", **plain)
+defaults: dict[str, Any] = {"no_args_is_help": True, "context_settings": settings, "rich_markup_mode": None}
+app = typer.Typer(cls=Grouped, pretty_exceptions_enable=False, **defaults)
+cases = typer.Typer(help="List, show, validate and compare cases.", **defaults)
 
 for verb in chain(*VERBS.values()):
     app.command(name_of(verb), cls=Command)(command(verb))

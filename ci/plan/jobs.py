@@ -49,8 +49,8 @@ class Job:
     @property
     def runner_label(self) -> str:
         """The label of the CI runner that has what the job needs."""
-        anywhere = self.gpu == gpus.ANY and self.gpus == 1
-        return ANYWHERE if anywhere else gpus.runner_label(self.gpu, self.gpus)
+        is_anywhere = self.gpu == gpus.ANY and self.gpus == 1
+        return ANYWHERE if is_anywhere else gpus.runner_label(self.gpu, self.gpus)
 
 
 def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None) -> list[Job]:

@@ -169,8 +169,8 @@ class Engine:
         ready = {**self._spec(job), "cases": [each["case"] for each in prepared], "prepared": prepared}
         with spans.step(f"image {job.source}"):
             container = await self._workers[job.source].container.sync()
-        native = job.cases[0].serving is not None  # an engine fetches for itself
-        worker = self._with_network(container, [job]) if native else self._with_volumes(container, [job])
+        is_native = job.cases[0].serving is not None  # an engine fetches for itself
+        worker = self._with_network(container, [job]) if is_native else self._with_volumes(container, [job])
         if devices:
             worker = _locked(worker, devices).experimental_with_gpu(devices)
         step = await self._exec(worker, "run", self._run([ready]), f"{job.name}: generate")

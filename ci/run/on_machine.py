@@ -45,9 +45,9 @@ class Places:
 
         Raises GtError where there is no GT_CACHE, and the user has no home.
         """
-        moved = os.environ.get("GT_CACHE")
-        if moved:
-            return Path(moved).resolve()
+        setting = os.environ.get("GT_CACHE")
+        if setting:
+            return Path(setting).resolve()
         try:
             return platformdirs.user_cache_path("diffusion-gt")
         except RuntimeError:  # no HOME, and a user that the system does not know, as in some containers

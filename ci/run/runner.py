@@ -53,8 +53,8 @@ def _answer(*command: str, text: str = "", quiet: bool = True) -> Any:
     # The folder, and not just PYTHONPATH: in a Dagger module's container its name has a colon in it.
     answer = _step(*command, text=text, cwd=RUNNER, stderr=subprocess.PIPE if quiet else None)
     if answer.returncode:
-        last = (answer.stderr or "").strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
-        raise GtError(f"the runner does not answer ({last[0]}); its environment may be incomplete: run `uv sync`")
+        lines = (answer.stderr or "").strip().splitlines()[-1:] or [f"exit status {answer.returncode}"]
+        raise GtError(f"the runner does not answer ({lines[0]}); its environment may be incomplete: run `uv sync`")
     return json.loads(answer.stdout)
 
 

@@ -62,8 +62,8 @@ class Session:
         """
         results, manifest = await self._run()
         index = traces.merged([json.loads(await each.file(traces.NAME).contents()) for each in results.traces])
-        whole = _stacked(results.traces)
-        return await whole.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
+        directory = _stacked(results.traces)
+        return await directory.with_file(traces.NAME, transfer.file(traces.text(index))).sync(), index, manifest
 
     async def finished(self) -> tuple[dagger.Directory, Manifest]:
         """The artifact of the cases that are finished already. Raises GtError for --fresh and --verify."""
@@ -124,7 +124,7 @@ async def _artifact(directories: Sequence[dagger.Directory], manifest: Manifest)
 
 
 def _stacked(directories: Sequence[dagger.Directory]) -> dagger.Directory:
-    whole = dag.directory()
+    result = dag.directory()
     for directory in directories:
-        whole = whole.with_directory("/", directory)
-    return whole
+        result = result.with_directory("/", directory)
+    return result

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 def stops() -> list[signal.Signals]:
     """The signals that end a run as Ctrl-C does; without SIGHUP under nohup, which asks for that."""
-    kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([] if kept else [signal.SIGHUP])]
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
 
 
 @contextmanager

@@ -46,9 +46,9 @@ class Collect:
         ids = collect.ids_of(read_text(self.matrix))
         whole, results = collect.collect(collect.deliveries(self.parts.path), ids, files.load(self.cases.path))
         lines = folder.rewrite(self.output.path, whole, results)
-        finished = sum(record.status == "ok" for record in whole.cases.values())
+        number = sum(record.status == "ok" for record in whole.cases.values())
         total = len(whole.cases)
-        count = f"{counted(finished, 'case', of=total)} {are(finished, of=total)} in {self.output.path}"
+        count = f"{counted(number, 'case', of=total)} {are(number, of=total)} in {self.output.path}"
         return Answer(lines=[*lines, *bad_lines(whole), count])
 
 

@@ -54,9 +54,9 @@ class Field:
         return next((mark for mark in self.marks if isinstance(mark, kind)), None)
 
 
-def several(field: Field, typed: Iterable[str]) -> tuple[str, ...]:
+def several(field: Field, texts: Iterable[str]) -> tuple[str, ...]:
     """The words that were typed, each once. Raises GtError where the option was given, and names nothing."""
-    words = tuple(dict.fromkeys(WORDS.findall(" ".join(typed))))
+    words = tuple(dict.fromkeys(WORDS.findall(" ".join(texts))))
     if not words:
         raise _empty(field, field.option)
     return words

@@ -138,8 +138,8 @@ class Publish(PublishAccess):
         if base.plan.head.new:
             raise GtError(f"there is no branch {remote.branch} in {self.to} to open a pull request into; make it first")
         if not base.plan.files:
-            same = PublishResult(base.plan.head.commit or "", remote.branch, base.plan, news=False)
-            return Answer(same.commit, [*lines(same, self.to), *omissions])
+            head = PublishResult(base.plan.head.commit or "", remote.branch, base.plan, news=False)
+            return Answer(head.commit, [*lines(head, self.to), *omissions])
         with self.remote(branch_of(order, remote.branch), remote.branch) as branch:
             result = run(artifact, order, branch, gate, self.patience)
             proposal = propose(artifact, order, base, branch, result.commit, compare, self.patience)

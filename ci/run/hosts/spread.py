@@ -67,9 +67,9 @@ class Spread:
         if not jobs:
             return []
         needs = [f"  {case.id} needs {job.gpus} x {job.gpu}" for job in jobs for case in job.cases]
-        left_out = [f"host {name} is left out: {reason}" for name, reason in faults.items()]
+        omissions = [f"host {name} is left out: {reason}" for name, reason in faults.items()]
         places = ", ".join(f"{place.name} ({place.machine.gpus} x {place.machine.kind})" for place in self._places)
-        return [*left_out, f"no host has what these cases need; there are: {places or 'none'}", *needs]
+        return [*omissions, f"no host has what these cases need; there are: {places or 'none'}", *needs]
 
     async def generate(self) -> None:
         """Run every job on a host."""

@@ -48,9 +48,9 @@ def weights() -> dict[Path, str]:
     return {home: WEIGHTS} | ({} if hub == home / "hub" else {hub: f"{WEIGHTS}/hub"})
 
 
-def within(container: str, image: str, folders: Iterable[str], moved: Mapping[Path, str]) -> list[str]:
+def within(container: str, image: str, folders: Iterable[str], others: Mapping[Path, str]) -> list[str]:
     """What stands in front of the runner's command; `folders` are at the same path inside, `moved` are elsewhere."""
-    mounts = {folder: folder for folder in folders} | {str(folder): inside for folder, inside in moved.items()}
+    mounts = {folder: folder for folder in folders} | {str(folder): inside for folder, inside in others.items()}
     binds = ",".join(f"{path}:{target}" for path, target in mounts.items())
     if container == "pyxis":
         cpus = os.environ.get("SLURM_CPUS_ON_NODE", "1")  # a step does not take them over by itself

@@ -111,10 +111,10 @@ def _within(request: Mapping[str, Any]) -> list[str]:
     run = request["run"]
     places = [run.get(name) for name in ("cache", "store", "models", "previous", "deliver", "against")]
     folders = dict.fromkeys(filter(None, [*places, *(case["base"] for case in run["jobs"][0]["cases"])]))
-    moved = container.weights()
-    for folder in (*folders, *moved):  # none mounts what is not there, such as a store before its first result
+    others = container.weights()
+    for folder in (*folders, *others):  # none mounts what is not there, such as a store before its first result
         Path(folder).mkdir(parents=True, exist_ok=True)
-    return container.within(request["container"], request["image"], folders, moved)
+    return container.within(request["container"], request["image"], folders, others)
 
 
 if __name__ == "__main__":
