@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from .artifact.tool import version
 from .errors import GtError
 from .run.signals import stops
+from .verbs.answers import say
 from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cache import Cache
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
@@ -21,7 +22,6 @@ from .verbs.fetch import Fetch
 from .verbs.fields import name_of
 from .verbs.generate import GenerateOnMachine
 from .verbs.judge import CheckOnMachine, CompareOnMachine, DivergeOnMachine
-from .verbs.options import say
 from .verbs.pin import PinOnMachine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, MatrixOnMachine, Plan, PublishTarget
 from .verbs.publish import PublishAccess, PublishOnMachine

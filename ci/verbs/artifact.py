@@ -12,7 +12,8 @@ from ..artifact import attest, collect, folder, manifest, summary
 from ..artifact.verdict import bad_lines, verdict
 from ..catalogue import files
 from ..words import are, counted
-from .options import GT, OURS, Answer, Artifact, Cases, Folder, MatrixFile, Typed, Written, read_text, write_text
+from .answers import Answer
+from .options import GT, OURS, Artifact, Cases, Folder, MatrixFile, Typed, Written, read_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from ..run import cache
 from ..run.cache import WEIGHTS, Item
 from ..run.on_machine import Places
 from ..words import counted
-from .options import OURS, Answer, Cases
+from .answers import Answer
+from .options import OURS, Cases
 
 SECONDS = {"h": 3_600, "d": 86_400, "w": 604_800}
 

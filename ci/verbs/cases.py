@@ -17,7 +17,8 @@ from ..catalogue.model import Case
 from ..catalogue.upstream.diff import differences
 from ..errors import SelectionError, near, printable
 from ..words import are, counted
-from .options import OURS, Answer, Cases, Folder, FromCaller, SourceGroup, Typed
+from .answers import Answer
+from .options import OURS, Cases, Folder, FromCaller, SourceGroup, Typed
 
 Native = Annotated[bool, Doc("Native cases, instead of official ones.")]
 

@@ -14,7 +14,8 @@ from ..publish.fetch.fetch import NOTHING, Order, lines, run
 from ..publish.fetch.request import Request
 from ..publish.remotes.opening import reading
 from ..publish.retry import Patience
-from .options import Answer, CaseIds, Folder, Secret, Typed, Written, say
+from .answers import Answer, say
+from .options import CaseIds, Folder, Secret, Typed, Written
 from .publish import User
 
 if TYPE_CHECKING:

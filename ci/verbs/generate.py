@@ -23,19 +23,8 @@ from ..run.on_slurm.generate import Call
 from ..run.on_slurm.waiting import Screen
 from ..run.progress import drawn
 from ..words import are, counted
-from .options import (
-    GT,
-    Answer,
-    Devices,
-    Folder,
-    Models,
-    ServingCheckout,
-    Written,
-    check_checkout,
-    path_of,
-    print_log,
-    say,
-)
+from .answers import Answer, print_log, say
+from .options import GT, Devices, Folder, Models, ServingCheckout, Written, check_checkout, path_of
 from .plan import Chosen, SkipPreflight
 from .slurm import Slurm, SlurmSite, site_of
 

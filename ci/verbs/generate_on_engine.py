@@ -22,9 +22,10 @@ from ..run.hosts.call import Connection
 from ..run.images import Checkout, Images
 from ..run.on_engine import Settings, probe
 from ..run.session import Session
+from .answers import say
 from .generate import Generate, count
 from .images import BaseImage, HfEndpoint, ImageList, Weights, runner_images, weights_volume
-from .options import AtLeast, Folder, Secret, directory_of, say
+from .options import AtLeast, Folder, Secret, directory_of
 
 
 @dataclass(frozen=True, kw_only=True)

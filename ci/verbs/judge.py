@@ -13,7 +13,8 @@ from ..artifact.folder import check_writable
 from ..judge import on_machine
 from ..plan.generation import now
 from ..plan.host import check_kind
-from .options import GT, Answer, Artifact, CaseIds, Folder, ImagesOnly, Published, Typed, Written, read_text, write_text
+from .answers import Answer
+from .options import GT, Artifact, CaseIds, Folder, ImagesOnly, Published, Typed, Written, read_text, write_text
 
 
 @dataclass(frozen=True, kw_only=True)

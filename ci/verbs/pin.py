@@ -12,7 +12,8 @@ from typing_extensions import Doc
 from ..catalogue.pin import case_files, open_digest, open_revisions, pin
 from ..run import recipes, runner
 from ..run.dagger_interface import CALL
-from .options import OURS, Answer, Cases, read_text
+from .answers import Answer
+from .options import OURS, Cases, read_text
 
 
 @dataclass(frozen=True, kw_only=True)

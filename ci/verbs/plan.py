@@ -28,10 +28,10 @@ from ..run.on_machine import Places
 from ..run.on_slurm.generate import FOLDER
 from ..run.on_slurm.sending import COMMAND
 from ..words import at_least, counted
+from .answers import Answer, say
 from .choices import GpuKind
 from .options import (
     OURS,
-    Answer,
     CaseIds,
     Cases,
     MatrixFile,
@@ -43,7 +43,6 @@ from .options import (
     TargetDir,
     Typed,
     read_text,
-    say,
 )
 from .slurm import SlurmSite, site_of
 

@@ -25,8 +25,9 @@ from ..publish.remotes.base import Author, Remote
 from ..publish.remotes.opening import opened
 from ..publish.retry import Patience
 from ..publish.source import CiRun, Source, branch_for
+from .answers import Answer, say
 from .choices import PublishWay
-from .options import GT, OURS, Answer, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed, say
+from .options import GT, OURS, Artifact, Cases, OneOf, Ref, Secret, TargetDir, Typed
 
 To = Annotated[str, Doc("The data repository: a git server's address; with gt also a path.")]
 Token = Annotated[Secret | None, Doc("Token that may write there."), Typed(variable="GT_PUBLISH_TOKEN")]

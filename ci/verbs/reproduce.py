@@ -21,9 +21,9 @@ from ..judge import on_machine as judge
 from ..plan import host
 from ..run import on_machine, runner
 from ..run.on_machine import Places
+from .answers import Answer, say
 from .options import (
     OURS,
-    Answer,
     CaseIds,
     Cases,
     Folder,
@@ -33,7 +33,6 @@ from .options import (
     Written,
     check_checkout,
     path_of,
-    say,
     write_text,
 )
 

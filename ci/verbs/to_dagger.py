@@ -18,9 +18,10 @@ from ..errors import GtError
 from ..run import transfer
 from ..run.dagger_interface import from_caller
 from ..run.wording import of_the_module
+from .answers import Answer
 from .choices import GpuKind, PublishWay, Source
 from .fields import REQUIRED, Field, check, fields, help_of, name_of, several
-from .options import Answer, Folder, FromCaller, OneOf, Secret, Written
+from .options import Folder, FromCaller, OneOf, Secret, Written
 from .to_typer import Verb
 
 TRACE = re.compile(r" ?\[traceparent:[^\]]*\]")  # in what the engine says of its own errors

@@ -13,8 +13,9 @@ from typer.core import TyperCommand
 
 from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError, reading
+from .answers import Answer, print_text, say
 from .fields import REQUIRED, Field, check, fields, help_of, several
-from .options import Answer, Folder, OneOf, Secret, Written, print_text, say
+from .options import Folder, OneOf, Secret, Written
 
 METAVARS = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
 

@@ -17,7 +17,8 @@ from ..plan.tracing import Tracing
 from ..run import on_machine
 from ..run.progress import drawn
 from ..words import counted
-from .options import Answer, Devices, Folder, Models, Written, path_of, say
+from .answers import Answer, say
+from .options import Devices, Folder, Models, Written, path_of
 from .plan import Chosen, SkipPreflight
 
 

@@ -12,9 +12,9 @@ from ..artifact.verdict import bad_lines
 from ..errors import GtError
 from ..run.on_engine import TRACES
 from ..run.session import Session
+from .answers import say
 from .generate_on_engine import MakingOnEngine, engine_host, near_folder
 from .images import runner_images
-from .options import say
 from .trace import Trace
 
 
