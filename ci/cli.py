@@ -19,14 +19,14 @@ from .verbs.artifact import Attest, Collect, Summary, Verdict
 from .verbs.cache import Cache
 from .verbs.cases import CasesDiff, CasesList, CasesShow, CasesValidate
 from .verbs.fetch import Fetch
-from .verbs.fields import name_of
+from .verbs.fields import Verb, name_of
 from .verbs.generate import GenerateOnMachine
 from .verbs.judge import CheckOnMachine, CompareOnMachine, DivergeOnMachine
 from .verbs.pin import PinOnMachine
 from .verbs.plan import ConcurrencyKey, GitlabPipeline, MatrixOnMachine, Plan, PublishTarget
 from .verbs.publish import PublishAccess, PublishOnMachine
 from .verbs.reproduce import ReproduceOnMachine
-from .verbs.to_typer import Command, Verb, command
+from .verbs.to_typer import Command, command
 from .verbs.trace import TraceOnMachine
 
 VERBS: dict[str, tuple[type[Verb], ...]] = {  # in the order of use, as the help groups them

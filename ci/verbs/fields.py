@@ -9,16 +9,24 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from typing_extensions import Doc
 
 from ..errors import GtError
+from .answers import Answer
 from .options import AtLeast, Folder, Typed
 
 T = TypeVar("T")
 WORDS = re.compile(r"[^\s,]+")  # of an option that takes several
 REQUIRED = dataclasses.MISSING  # the default of a field that has none
+
+
+class Verb(Protocol):
+    """What both doors can run."""
+
+    def run(self) -> Answer:
+        """Do it."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,8 @@ from ..run.dagger_interface import from_caller
 from ..run.wording import of_the_module
 from .answers import Answer
 from .choices import GpuKind, PublishWay, Source
-from .fields import REQUIRED, Field, check, fields, help_of, name_of, several
+from .fields import REQUIRED, Field, Verb, check, fields, help_of, name_of, several
 from .options import Folder, FromCaller, OneOf, Secret, Written
-from .to_typer import Verb
 
 TRACE = re.compile(r" ?\[traceparent:[^\]]*\]")  # in what the engine says of its own errors
 TYPES: Mapping[type, type] = {Folder: dagger.Directory, Path: dagger.File, Secret: dagger.Secret}

@@ -6,25 +6,18 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from ..artifact.manifest import NAME as MANIFEST
 from ..errors import GtError, reading
-from .answers import Answer, print_text, say
-from .fields import REQUIRED, Field, check, fields, help_of, several
+from .answers import print_text, say
+from .fields import REQUIRED, Field, Verb, check, fields, help_of, several
 from .options import Folder, OneOf, Secret, Written
 
 METAVARS = {Folder: "DIR", Path: "FILE", tuple: "NAMES", str: "TEXT", int: "NUMBER", float: "NUMBER"}  # in the help
-
-
-class Verb(Protocol):
-    """What `gt` can run."""
-
-    def run(self) -> Answer:
-        """Do it."""
 
 
 class Command(TyperCommand):
