@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 def stops() -> list[signal.Signals]:
@@ -22,3 +23,18 @@ def on_stop(stop: Callable[..., None]) -> Iterator[None]:
     finally:
         for sign, handler in handlers.items():
             signal.signal(sign, handler)
+
+
+@dataclass
+class Stop:
+    """Whether a signal has come that ends a run. A threading.Event could not be set while its own lock is held."""
+
+    is_set: bool = False
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """While open, the signals that end a run only set what is given."""
+    stop = Stop()
+    with on_stop(lambda *_: setattr(stop, "is_set", True)):
+        yield stop

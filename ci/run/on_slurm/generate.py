@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,12 +23,13 @@ from ...plan.slurm import Site
 from .. import double_run, runner
 from ..dagger_interface import CALL
 from ..on_machine import Outcome, Places
+from ..signals import Stop, stopping
 from . import commands, waiting
 from .container import check_mounts, image_record
 from .sending import Sender, Spec
 from .task import MACHINES, remembered
 from .tasks import Task
-from .waiting import Screen, Wait, stopping
+from .waiting import Screen, Wait
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Ending
@@ -80,12 +80,12 @@ class Call:
         with stopping() as stop:
             tasks = self._tasks(jobs, lambda job: self._spec(job, **options))
             outcomes |= self._wait(tasks, screen, stop)
-            if self.run.verify and not stop.is_set():
+            if self.run.verify and not stop.is_set:
                 double_run.settle(outcomes, self._second(first, screen, stop))
         shutil.rmtree(first, ignore_errors=True)
         hosts = [host for task in tasks for host in task.hosts.values()]
         moves = [move for task in tasks for move in task.moves]
-        return self._outcome(outcomes, _merged(hosts), moves, interrupted=stop.is_set())
+        return self._outcome(outcomes, _merged(hosts), moves, interrupted=stop.is_set)
 
     @property
     def _folder(self) -> Path:
@@ -175,11 +175,11 @@ class Call:
         orphans = {} if self.run.anew else self._sender.unwatched(jobs, spec)
         return [*orphans.values(), *self._sender.send([job for job in jobs if job.name not in orphans], spec)]
 
-    def _wait(self, tasks: Sequence[Task], screen: Screen, stop: threading.Event) -> dict[str, Ending]:
+    def _wait(self, tasks: Sequence[Task], screen: Screen, stop: Stop) -> dict[str, Ending]:
         """The outcome of each case of these tasks."""
         return Wait(tasks, screen, stop, {str(self.places.cache): "<cache>"}).run()
 
-    def _second(self, first: Path, screen: Screen, stop: threading.Event) -> Mapping[str, Ending]:
+    def _second(self, first: Path, screen: Screen, stop: Stop) -> Mapping[str, Ending]:
         """Make the cases again, in new tasks and into a store that nobody else reads."""
         call = replace(self, run=double_run.again(self.run))
         store = self._folder / f"second-{call.run.nonce}"

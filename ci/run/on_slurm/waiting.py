@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 import shutil
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import SlurmError
 from ..on_machine import Show
-from ..signals import on_stop
+from ..signals import Stop
 from . import commands
 from .commands import State
 from .tasks import Task, written
@@ -49,21 +47,13 @@ class Screen:
     log: Callable[[str], None]  # a line of a task's log
 
 
-@contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that is set by what ends a run, such as Ctrl-C."""
-    stop = threading.Event()
-    with on_stop(lambda *_: stop.set()):
-        yield stop
-
-
 @dataclass
 class Wait:
     """Waiting for tasks until each of their cases has an outcome."""
 
     tasks: Sequence[Task]
     screen: Screen
-    stop: threading.Event
+    stop: Stop
     stand_ins: Mapping[str, str]  # paths, and what a manifest has in their place
     _is_cancelled: bool = False
     _last_line: str = ""
@@ -72,7 +62,7 @@ class Wait:
         """The outcomes. Raises SlurmError where Slurm will start none of the tasks, however long it has them."""
         pause, ask_at, patience, late_at = ASK_S, 0.0, math.inf, dict[str, float]()
         while rest := [task for task in self.tasks if not task.is_over]:
-            if self.stop.is_set() and not self._is_cancelled:
+            if self.stop.is_set and not self._is_cancelled:
                 self._cancel(rest)
                 pause, ask_at, patience = ASK_S, 0.0, time.monotonic() + STOP_S
             if time.monotonic() >= ask_at:
@@ -92,7 +82,7 @@ class Wait:
                         self._settle(task, f"task {task.name} ended as {task.state.state or 'unknown'}: {reason}")
                 else:  # also one that had ended, and was queued again by hand
                     late_at.pop(task.name, None)
-            time.sleep(LOOK_S) if self._is_cancelled else self.stop.wait(LOOK_S)
+            time.sleep(LOOK_S)
         return {name: task.outcomes[name] for task in self.tasks for name in task.cases}
 
     def _follow(self, task: Task, files: Sequence[str]) -> None:

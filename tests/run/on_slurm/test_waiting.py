@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from ci.run.on_slurm import commands, waiting
 from ci.run.on_slurm.commands import State
 from ci.run.on_slurm.tasks import Task, written
 from ci.run.on_slurm.waiting import REASONS, Screen, Wait
+from ci.run.signals import Stop
 
 NODE = {"event": "node", "node": "na", "machine": {"kind": "cpu", "gpu_name": ""}, "time": "2026-01-01T00:00:00+00:00"}
 
@@ -59,14 +59,11 @@ def wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             monkeypatch.setattr(waiting, name, 0.001)
         monkeypatch.setattr(waiting, "LATE_S", 0.2)
         monkeypatch.setattr(waiting, "STOP_S", 0.5)
-        stop = threading.Event()
-        if stopped:
-            stop.set()
         task = Task(tmp_path, 0, "7", ["a", "b"])
         screen = Screen(
             lambda event: events.append(f"{event['event']} {event.get('case')}"), slurm.lines.append, lambda _: None
         )
-        outcomes: dict[str, Any] = dict(Wait([task], screen, stop, {str(tmp_path): "<cache>"}).run())
+        outcomes: dict[str, Any] = dict(Wait([task], screen, Stop(stopped), {str(tmp_path): "<cache>"}).run())
         return outcomes, slurm, task
 
     return run
