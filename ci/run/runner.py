@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import RUNNER
 from ..errors import GtError, PreflightError
 from .events import events_in
-from .signals import on_stop
+from .signals import Stop, on_stop
 
 if TYPE_CHECKING:  # the runner has an interpreter of its own
     from gt_runner.events import Event
@@ -79,20 +79,18 @@ def _env() -> dict[str, str]:
 
 @contextmanager
 def events_of(
-    spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = (), note: Callable[[], None] = lambda: None
+    spec: Mapping[str, Any], *, quiet: bool, within: Sequence[str] = (), stop: Stop | None = None
 ) -> Iterator[Iterator[Event]]:
     """Start the runner and give its events. Ctrl-C closes its input: it then ends its processes, and says so.
 
-    `within`: a command that starts its own arguments in a container, which has a Python and a runner of its own. `note`
-    is called at Ctrl-C.
+    `within`: a command that starts its own arguments in a container, which has a Python and a runner of its own. `stop`
+    is set at Ctrl-C.
     """
     command = [*([*within, "python"] if within else [sys.executable]), "-m", "gt_runner", "run", "-"]
-    is_sent = is_stopped = False
+    stop, is_sent = stop or Stop(), False
 
-    def stop(*_: object) -> None:
-        nonlocal is_stopped
-        is_stopped = True
-        note()
+    def end(*_: object) -> None:
+        stop.is_set = True
         if is_sent:  # within a write, closing is an error
             close()
 
@@ -100,7 +98,7 @@ def events_of(
         with suppress(BrokenPipeError):  # it ended by itself
             pipe.close()
 
-    with on_stop(stop):  # from before it starts: Ctrl-C would else leave it behind
+    with on_stop(end):  # from before it starts: Ctrl-C would else leave it behind
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -118,7 +116,7 @@ def events_of(
                 pipe.write(json.dumps(spec) + "\n")
                 pipe.flush()
             is_sent = True
-            if is_stopped:
+            if stop.is_set:
                 close()
             yield events_in(process.stdout)
         finally:

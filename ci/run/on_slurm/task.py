@@ -23,6 +23,7 @@ from ...catalogue.gpus import CPU, suits
 from ...plan.generation import now, offered
 from ...plan.host import Host, this_host
 from .. import runner
+from ..signals import Stop
 from . import container
 
 SEEN = ("kind", "gpus", "memory_gb", "gpu_name", "multiprocessors")  # what is alike on machines that make the same
@@ -61,15 +62,10 @@ def main(folder: Path, number: str) -> int:
 
 def _events(run: Mapping[str, Any], within: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """The events of a run. Slurm ends all processes of a task at once: a case that ends so was interrupted."""
-    is_stopped = False
-
-    def note() -> None:
-        nonlocal is_stopped
-        is_stopped = True
-
-    with runner.events_of(run, quiet=False, within=within, note=note) as events:
+    stop = Stop()
+    with runner.events_of(run, quiet=False, within=within, stop=stop) as events:
         for event in events:
-            if is_stopped and event["event"] == "failed":
+            if stop.is_set and event["event"] == "failed":
                 yield {"event": "skipped", "case": event["case"], "reason": "interrupted"}
             else:
                 yield event
