@@ -61,11 +61,6 @@ class Settings:
     events: bool = False  # the log has each event of the runner as JSON too, for a program that reads it
     trace: Mapping[str, Any] | None = None  # which tensors are kept in TRACES
 
-    @property
-    def engine_ref(self) -> str | None:
-        """The ref at which the serving engine was fetched from its repository."""
-        return None if self.engine is None else self.engine.ref
-
 
 async def probe(container: dagger.Container) -> Host:
     """The engine's GPUs, as the driver reports them; a host of kind cpu where it has none."""

@@ -108,9 +108,8 @@ class Session:
 
     def _manifest(self, results: Results, version: str, tool: Tool, spread: Spread | None = None) -> Manifest:
         hosts, moves = (spread.hosts, spread.moves) if spread is not None else ([], [])
-        return manifest_of(
-            self.generation, results.outcomes, version, hosts, moves, tool, engine_ref=self.settings.engine_ref
-        )
+        ref = self.settings.engine.ref if self.settings.engine is not None else None
+        return manifest_of(self.generation, results.outcomes, version, hosts, moves, tool, ref)
 
 
 async def module_tool() -> Tool:

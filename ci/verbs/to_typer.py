@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,8 +27,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Give an option that stands alone the empty value."""
         optional = {name for each in self.params if str(each.metavar).startswith("[") for name in each.opts}
-        successors = [*args[1:], "-"]
-        pairs = zip(args, successors, strict=True) if args else ()
+        pairs = itertools.pairwise([*args, "-"])
         words = [f"{arg}=" if arg in optional and successor.startswith("-") else arg for arg, successor in pairs]
         return super().parse_args(ctx, words)
 
