@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ..catalogue.gpus import ANY
 from ..errors import GtError, printable
 from ..words import first_mistake
+from .jobs import ANYWHERE
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class Entry(BaseModel):
-    """A job of the matrix; who reads it names the further keys that it needs."""
+    """A job of the matrix. A CI may carry its name and cases alone."""
 
     job: Word
     case_ids: str = Field(pattern=r"^[A-Za-z0-9._ -]+$")
+    gpu: str = ANY
+    runner: Word = ANYWHERE
 
     @property
     def cases(self) -> list[str]:
@@ -24,16 +28,13 @@ class Entry(BaseModel):
         return self.case_ids.split()
 
 
-E = TypeVar("E", bound=Entry)
+class _Matrix(BaseModel):
+    include: list[Entry] = Field(min_length=1)
 
 
-class _Matrix(BaseModel, Generic[E]):
-    include: list[E] = Field(min_length=1)
-
-
-def entries(text: str, entry: type[E]) -> list[E]:
+def entries(text: str) -> list[Entry]:
     """The jobs of a matrix. Raises GtError where the text is none."""
     try:
-        return _Matrix[entry].model_validate_json(text).include  # type: ignore[valid-type]  # a type, at run time
+        return _Matrix.model_validate_json(text).include
     except ValidationError as error:
         raise GtError(f"this is no matrix: {printable(first_mistake(error))}; `gt matrix` prints one") from None
