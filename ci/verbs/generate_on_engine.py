@@ -131,9 +131,12 @@ class GenerateOnEngine(MakingOnEngine, Generate):
         return hosts
 
     def _connection(self, hosts: Iterable[FleetHost]) -> Connection:
-        ca, cert, key = (None if pem is None else pem.secret for pem in (self.tls_ca, self.tls_cert, self.tls_key))
+        keys = {"ca.pem": self.tls_ca, "cert.pem": self.tls_cert, "key.pem": self.tls_key}
         names = [host.name for host in hosts if host.loopback]
-        return Connection(ca, cert, key, tunnels=dict(zip(names, self.tunnels, strict=True)))
+        return Connection(
+            {name: key.secret for name, key in keys.items() if key is not None},
+            dict(zip(names, self.tunnels, strict=True)),
+        )
 
 
 async def engine_host(images: Images, kind: str | None, devices: tuple[str, ...]) -> Host:

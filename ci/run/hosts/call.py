@@ -42,11 +42,9 @@ UNREACHED = re.compile(r'connection error: desc = "(?:transport: Error while dia
 
 @dataclass(frozen=True)
 class Connection:
-    """What reaches the hosts: keys for TLS, and tunnels to the caller's loopback, by host name."""
+    """What reaches the hosts: files of keys for TLS, and tunnels to the caller's loopback, by host name."""
 
-    ca: dagger.Secret | None = None
-    cert: dagger.Secret | None = None
-    key: dagger.Secret | None = None
+    keys: Mapping[str, dagger.Secret] = field(default_factory=dict)
     tunnels: Mapping[str, dagger.Service] = field(default_factory=dict)
 
 
@@ -167,16 +165,10 @@ class Nested:
             container = container.with_service_binding(host.tls_name, service)
             address = f"tls://{host.tls_name}:{parts.port}"
         if host.encrypted:
-            container = self._with_keys(container)
+            for name, secret in self._connection.keys.items():
+                container = container.with_mounted_secret(f"{TLS}/{name}", secret)
             address += f"?ca_path={TLS}/ca.pem&cert_path={TLS}/cert.pem&key_path={TLS}/key.pem"
         return container.with_env_variable("_EXPERIMENTAL_DAGGER_RUNNER_HOST", address)
-
-    def _with_keys(self, container: dagger.Container) -> dagger.Container:
-        keys = {"ca.pem": self._connection.ca, "cert.pem": self._connection.cert, "key.pem": self._connection.key}
-        for name, secret in keys.items():
-            if secret is not None:
-                container = container.with_mounted_secret(f"{TLS}/{name}", secret)
-        return container
 
 
 class RefusedError(Exception):
