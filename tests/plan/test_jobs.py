@@ -50,13 +50,6 @@ def test_the_longest_job_comes_first(cases: list[Case]) -> None:
     assert minutes == sorted(minutes, reverse=True)
 
 
-def test_per_case_gives_one_entry_for_each_case(catalogue: Catalogue) -> None:
-    official = select(catalogue, Selection(official=True))
-    entries = matrix(plan(official, per_case=True))["include"]
-    assert [entry["case_count"] for entry in entries] == [1] * 17
-    assert {entry["job"] for entry in entries} == {one.id for one in official}
-
-
 def test_the_matrix_is_what_a_ci_reads(catalogue: Catalogue) -> None:
     entries = json.loads(json.dumps(matrix(plan(select(catalogue, Selection(official=True))))))
     assert list(entries) == ["include"]

@@ -177,7 +177,6 @@ def test_only_finished_gives_what_is_there_and_makes_nothing(place: Place, artif
     [
         (["--case-ids", "smoke_t2w"], r"gt: no case is named 'smoke_t2w'; did you mean (.* or )?smoke_t2v( or .*)?\?"),
         (["--case-ids", "flux_image_t2i"], r"gt: case 'flux_image_t2i' .*"),
-        (["--previous", "absent"], r"gt: --previous absent: there is no such directory"),
         (["--only-finished", "--fresh"], r"gt: --only-finished gives what is there, .*; leave one out"),
     ],
 )
