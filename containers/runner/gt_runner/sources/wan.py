@@ -57,7 +57,10 @@ class Release:
 
 
 def load(release: Release, case: Case, fetched: Fetched, device: str) -> LoadedWan:
-    """Make an object of the release's class. Raises SourceError for what it cannot do."""
+    """Make an object of the release's class from a checkpoint folder of the original format.
+
+    Raises SourceError for what it cannot do.
+    """
     runtime: dict[str, Any] = {**case["runtime"]}
     refusals.check(case, device)
     configs = import_official("wan.configs", case, fetched)
