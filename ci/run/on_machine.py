@@ -78,7 +78,7 @@ class Places:
     def cards(self, run: Generation) -> dict[str, Any]:
         """The GPUs of this machine, as the runner reads them; nothing where there is none."""
         cards = [{"id": card.id, "number": card.number, "memory_gb": card.memory_gb} for card in run.host.cards]
-        return {"cards": cards, "named": self.insist} if cards else {}
+        return {"cards": cards, "insist": self.insist} if cards else {}
 
     def check(self, cases: Iterable[Case]) -> None:
         """Raises GtError where the cache cannot be written, or a serving engine's checkout is needed and not named."""

@@ -54,7 +54,7 @@ class Run(Options):
 
     jobs: list[RunJob]
     cards: NotRequired[list[Card]]  # those that may be used, under locks; absent: what this process sees, and no lock
-    named: NotRequired[bool]  # the user named the cards, so they are used also where another process holds memory
+    insist: NotRequired[bool]  # the user named the cards: they are used also where another process holds memory
 
 
 class FetchTask(Options):

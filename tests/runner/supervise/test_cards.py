@@ -183,7 +183,7 @@ def test_a_gpu_without_memory_left_fails_the_case_and_is_used_no_more_where_anot
 
 
 @pytest.mark.parametrize(
-    ("busy", "named", "used", "said"),
+    ("busy", "insist", "used", "said"),
     [
         ([0], False, {1}, ["GPU 0 is busy: process 12 holds 31.5 GB of it; it is left out"]),
         ([0], True, {0, 1}, ["GPU 0 is busy: process 12 holds 31.5 GB of it; it is used all the same"]),
@@ -191,12 +191,12 @@ def test_a_gpu_without_memory_left_fails_the_case_and_is_used_no_more_where_anot
     ],
 )
 def test_busy_gpus_are_named_and_left_out_while_there_are_others(
-    runner: Runner, cards: list[str], busy: list[int], named: bool, used: set[int], said: list[str] | None
+    runner: Runner, cards: list[str], busy: list[int], insist: bool, used: set[int], said: list[str] | None
 ) -> None:
     held = [cards[number] for number in busy]
     drive(runner, {card: 30000 if card in held else 4 for card in cards}, [f"{card}, 12, 30000" for card in held])
     cases = [faulty_case(f"case_{n}", "slow", seed=n) for n in range(4)]
-    _, out = run(runner, runner.on_cards(cards, cases, named=named))
+    _, out = run(runner, runner.on_cards(cards, cases, insist=insist))
     texts = [event["text"] for event in events(out, "notice")]
     assert len(texts) == len(busy)
     assert said is None or texts == said

@@ -330,7 +330,7 @@ class Supervisor:
         with self._change:
             for name, reason in reasons.items():
                 busy = f"is busy: {reason}; it is"
-                if self._run.get("named") or not self._leave_out(name, f"{busy} left out"):
+                if self._run.get("insist") or not self._leave_out(name, f"{busy} left out"):
                     self._caller.note(f"GPU {self._cards.name([name])} {busy} used all the same")
             for cards in self._processes.spares:
                 self._processes.allow(cards, self._on_gpus.room(cards))
