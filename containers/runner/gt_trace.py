@@ -67,16 +67,16 @@ class Trace:
             part = Path(folder) / file.name
             save_file(trace.tensors, part)
             part.chmod(0o644)  # safetensors keeps it to its owner
-            with part.open("rb") as written:
-                digest = hashlib.file_digest(written, "sha256").hexdigest()
+            with part.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
             entry = {"file": file.name, "sha256": digest, **trace.description()}
             with self._locked():
-                content = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"cases": {}}
-                content |= {"schema_version": SCHEMA_VERSION, "producer": self._producer}
-                content["cases"][name] = entry
+                entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {"cases": {}}
+                entries |= {"schema_version": SCHEMA_VERSION, "producer": self._producer}
+                entries["cases"][name] = entry
                 part.replace(file)
                 part = Path(folder) / INDEX
-                part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+                part.write_text(json.dumps(entries, indent=2, allow_nan=False) + "\n", encoding="utf-8")
                 part.replace(index)
 
     @contextmanager
@@ -135,21 +135,21 @@ class CaseTrace:
         loop = Loop(self, layout=layout, phase=phase)
         owner: Any = scheduler if isinstance(scheduler, type) else type(scheduler)
         own, official = "step" in vars(owner), owner.step
-        left = 0
+        steps_to_go = 0
 
         def step(this: Any, *args: Any, **kwargs: Any) -> Any:
-            nonlocal left
+            nonlocal steps_to_go
             if this is not scheduler and owner is not scheduler:  # another object, such as a copy for the sound
                 return official(this, *args, **kwargs)
-            given = dict(zip(("model_output", "timestep", "sample"), args, strict=False)) | kwargs
-            if not left:
+            inputs = dict(zip(("model_output", "timestep", "sample"), args, strict=False)) | kwargs
+            if not steps_to_go:
                 loop.begin(timesteps=this.timesteps, sigmas=getattr(this, "sigmas", None))
-                left = len(this.timesteps)
-            loop.before(given["sample"], given["model_output"])
+                steps_to_go = len(this.timesteps)
+            loop.before(inputs["sample"], inputs["model_output"])
             result = official(this, *args, **kwargs)
             loop.after(result if torch.is_tensor(result) else result[0])
-            left -= 1
-            if not left:
+            steps_to_go -= 1
+            if not steps_to_go:
                 loop.end()
             return result
 
@@ -222,19 +222,15 @@ def matches(stage: str, pattern: str) -> bool:
 
 def _described(tensor: torch.Tensor) -> dict[str, Any]:
     values = tensor.double()
-    known: dict[str, float | None] = dict.fromkeys(("mean", "std", "min", "max"))
+    figures = dict.fromkeys(("mean", "std", "min", "max"), math.nan)
     if tensor.numel():
-        figures = (values.mean(), values.std(correction=0), values.min(), values.max())
-        # JSON has no word for NaN and infinity
-        known = {
-            name: figure if math.isfinite(figure := float(value)) else None
-            for name, value in zip(known, figures, strict=True)
-        }
+        results = (values.mean(), values.std(correction=0), values.min(), values.max())
+        figures = dict(zip(figures, map(float, results), strict=True))
     size = tensor.numel() * tensor.element_size()
     content = (ctypes.c_char * size).from_address(tensor.data_ptr()) if size else b""
     return {
         "shape": list(tensor.shape),
         "dtype": str(tensor.dtype).removeprefix("torch."),
         "sha256": hashlib.sha256(content).hexdigest(),
-        **known,
+        **{name: figure if math.isfinite(figure) else None for name, figure in figures.items()},  # JSON has no NaN
     }

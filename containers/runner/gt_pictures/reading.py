@@ -159,10 +159,10 @@ def _picture(image: Image.Image, data: bytes, name: str, *, normalise: bool) -> 
         if not layout.all_rows(data):
             raise PictureError("truncated: the file lacks rows of pixels")
         _check_sums(data)
-    expected = FORMATS.get(PurePath(name).suffix.lower(), kind)
-    if kind != expected and not normalise:
-        raise PictureError(f"wrong format: {kind}, the name says {expected}")
-    notes = [f"{kind} named as {expected}"] if kind != expected else []
+    kind_of_name = FORMATS.get(PurePath(name).suffix.lower(), kind)
+    if kind != kind_of_name and not normalise:
+        raise PictureError(f"wrong format: {kind}, the name says {kind_of_name}")
+    notes = [f"{kind} named as {kind_of_name}"] if kind != kind_of_name else []
     notes += _oddities(image, data, kind)
     notes += [f"{len(data) - end} bytes after its end"] if end < len(data) else []
     if notes and not normalise:
@@ -183,8 +183,8 @@ def _is_cut(data: bytes) -> bool:
     if frame not in (*layout.BASELINE, layout.PROGRESSIVE):
         return False
 
-    def pixels(ended: bytes) -> bytes:
-        with Image.open(io.BytesIO(ended), formats=("JPEG",)) as image:
+    def pixels(file: bytes) -> bytes:
+        with Image.open(io.BytesIO(file), formats=("JPEG",)) as image:
             if frame != layout.PROGRESSIVE:
                 image.draft(image.mode, (1, 1))
             return image.tobytes()

@@ -34,14 +34,14 @@ def identify(case: Case, folders: Folders, progress: Progress = silent) -> Fetch
         }
 
 
-def fetch(case: Case, folders: Folders, progress: Progress, identified: Fetched | None = None) -> Fetched:
+def fetch(case: Case, folders: Folders, progress: Progress, identities: Fetched | None = None) -> Fetched:
     """Everything that a case needs, verified; `progress` is told (what, bytes done, bytes in all), from any thread.
 
-    `identified` is what `identify` gave for this case: its commits are fetched, so that a branch that moves in between
+    `identities` is what `identify` gave for this case: its commits are fetched, so that a branch that moves in between
     cannot part the weights from the key. Needs no network for what is there and whole at a known commit.
     Raises FetchError.
     """
-    files = identified or identify(case, folders, progress)
+    files = identities or identify(case, folders, progress)
     commits = {name: repository["commit"] for name, repository in files["repositories"].items()}
     with _disk_errors_named():
         return {**files, "repositories": weights.fetch(case, folders, progress, commits)}

@@ -94,7 +94,7 @@ class _Cached:
     def __init__(self, url: str, parts: SplitResult, folder: Path, described: Described) -> None:
         key = hashlib.sha256(url.encode()).hexdigest()
         self._url, self._described = url, described
-        self._shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without password and signature
+        self._address = f"{parts.scheme}://{parts.hostname}{parts.path}"  # without password and signature
         suffix = PurePosixPath(parts.path).suffix.lower()
         self._suffix = suffix if _SUFFIX.fullmatch(suffix) else ""
         self._folder = folder
@@ -105,7 +105,7 @@ class _Cached:
     def get(self, pin: str | None, progress: Progress) -> FetchedInput:
         """The file, from the cache if it is there and whole, else from the network."""
         self._urls.mkdir(parents=True, exist_ok=True)
-        with alone(self._record.with_suffix(".lock"), f"fetching input {self._shown}"):
+        with alone(self._record.with_suffix(".lock"), f"fetching input {self._address}"):
             file = self._find(pin or self._recorded())
             return file or self._download(pin, progress)
 
@@ -115,32 +115,32 @@ class _Cached:
     def _find(self, sha256: str | None) -> FetchedInput | None:
         for path in self._folder.glob(f"{sha256}*") if sha256 else []:
             if sha256_of(path) == sha256:
-                return self._described(path, sha256, f"input {self._shown}")
-            logger.warning("input %s was damaged in the cache; fetching it again", self._shown)
+                return self._described(path, sha256, f"input {self._address}")
+            logger.warning("input %s was damaged in the cache; fetching it again", self._address)
             path.unlink(missing_ok=True)
         return None
 
     def _download(self, pin: str | None, progress: Progress) -> FetchedInput:
         try:
-            sha256 = persistently(lambda: self._stream(lambda done, total: progress(self._shown, done, total)))
+            sha256 = persistently(lambda: self._stream(lambda done, total: progress(self._address, done, total)))
             if pin not in (None, sha256):
                 raise InputError(
-                    f"{self._shown} is not what was pinned: expected sha256 {pin}, found {sha256}; look at it, then "
+                    f"{self._address} is not what was pinned: expected sha256 {pin}, found {sha256}; look at it, then "
                     "correct the case's pin or its url"
                 )
-            self._described(self._partial, sha256, f"input {self._shown}")  # what cannot be used is not kept
+            self._described(self._partial, sha256, f"input {self._address}")  # what cannot be used is not kept
             path = self._partial.replace(self._folder / f"{sha256}{self._suffix}")
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             if disk_error(error) is not None:
                 raise  # the caller says what may be wrong with a folder
             advice = " (tried again several times); try later" if may_pass(error) else "; check the case's url"
             raise FetchError(
-                f"{self._shown}: {reason(error)}{advice}, or put the file into inputs/ of the --models folder"
+                f"{self._address}: {reason(error)}{advice}, or put the file into inputs/ of the --models folder"
             ) from error
         finally:
             self._partial.unlink(missing_ok=True)
         replace_text(self._record, sha256)
-        return self._described(path, sha256, f"input {self._shown}")
+        return self._described(path, sha256, f"input {self._address}")
 
     def _stream(self, done: Callable[[int, int], None]) -> str:
         """Writes the partial file from its start; returns its sha256."""
@@ -154,7 +154,7 @@ class _Cached:
             for chunk in answer.iter_bytes():
                 count += len(chunk)
                 if max(count, total) > MAX_BYTES:
-                    raise InputError(f"{self._shown} is larger than {MAX_BYTES} bytes; no input is: check the url")
+                    raise InputError(f"{self._address} is larger than {MAX_BYTES} bytes; no input is: check the url")
                 sha256.update(chunk)
                 file.write(chunk)
                 done(count, total)

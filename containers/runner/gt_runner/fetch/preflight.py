@@ -50,13 +50,13 @@ def _lacking(case: Case, job: Job, folders: Folders, store: Store | None) -> lis
     Raises RunnerError for a case that cannot be run here, before the hub is asked.
     """
     refusals.check(case, job["device"])
-    identified = identify(case, folders)
-    if store is not None and store.find(case_key(case, identified, job)) is not None:
+    identities = identify(case, folders)
+    if store is not None and store.find(case_key(case, identities, job)) is not None:
         return []
     if "engine" in case:
         model = case["model"]
         return [Snapshot(model, commit_of(model["repo"], model.get("revision")), folders)]
-    commits = {name: repository["commit"] for name, repository in identified["repositories"].items()}
+    commits = {name: repository["commit"] for name, repository in identities["repositories"].items()}
     return [snapshot for snapshot in snapshots(case, folders, commits) if not snapshot.complete()]
 
 

@@ -37,15 +37,15 @@ def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> Non
     for case in task["job"]["cases"]:
         try:
             refusals.check(case, task["job"]["device"])
-            identified = case_files.identify(case, folders)
-            key = case_key(case, identified, task["job"])
+            identities = case_files.identify(case, folders)
+            key = case_key(case, identities, task["job"])
         except RunnerError as error:
             _failed(case, error, emit)
             continue
         record = None if task["fresh"] else store.find(key)
         if record is None or record["process"]["started"] < task.get("since", ""):
             emit({"event": "missing", "case": case["id"]})
-            rest.append((case, key, identified))
+            rest.append((case, key, identities))
         else:
             emit({"event": "reused", "case": case["id"], "record": record})
     if task.get("look"):
@@ -55,9 +55,9 @@ def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> Non
         return
     limit = may_read(size_of(ready))
     start = time.perf_counter()
-    read = read_ahead(ready, limit)
+    size = read_ahead(ready, limit)
     seconds = round(time.perf_counter() - start, 3)
-    emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": read, "seconds": seconds})
+    emit({"event": "read_ahead", "job": task["job"]["name"], "bytes": size, "seconds": seconds})
 
 
 @contextmanager
@@ -76,14 +76,14 @@ def _told(emit: Emit) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _fetch(case: Case, key: str, identified: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
+def _fetch(case: Case, key: str, identities: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
     start = time.perf_counter()
 
     def progress(what: str, done: int, total: int) -> None:
         emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
 
     try:
-        fetched = case_files.fetch(case, folders, progress, identified)
+        fetched = case_files.fetch(case, folders, progress, identities)
     except RunnerError as error:
         _failed(case, error, emit)
         return None

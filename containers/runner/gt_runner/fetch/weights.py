@@ -49,17 +49,17 @@ def identify(case: Case, folders: Folders, progress: Progress) -> dict[str, Fetc
 
     Raises FetchError.
     """
-    identified: dict[str, FetchedRepository] = {}
+    identities: dict[str, FetchedRepository] = {}
     for repository in needed(case):
         name = repository["repo"]
         folder = _stand_in(repository, case, folders)
         if folder is not None:
-            identified[name] = fetch_local(repository, folder, folders, progress)
+            identities[name] = fetch_local(repository, folder, folders, progress)
             continue
         commit = commit_of(name, repository.get("revision"))
         unknown = {"path": "", "digest": "", "bytes": 0}
-        identified[name] = {"repo": name, "commit": commit, "identity": identity(commit), **unknown}  # type: ignore[typeddict-item]
-    return identified
+        identities[name] = {"repo": name, "commit": commit, "identity": identity(commit), **unknown}  # type: ignore[typeddict-item]
+    return identities
 
 
 def fetch(

@@ -47,9 +47,9 @@ def from_folder(
     else:
         pipeline = pipeline_class.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
     _check_components(pipeline, case["runtime"]["dtype"])
-    name, expected = type(pipeline).__name__, case.get("pipeline")
-    if expected and name != expected:
-        raise SourceError(f"the repository's pipeline is {name}, the case expects {expected}")
+    name, name_in_case = type(pipeline).__name__, case.get("pipeline")
+    if name_in_case and name != name_in_case:
+        raise SourceError(f"the repository's pipeline is {name}, the case expects {name_in_case}")
     for lora in case.get("loras", []):
         _add_lora(pipeline, lora, fetched)
     if case["runtime"].get("offload") == "model" and device == "cuda":
@@ -154,9 +154,9 @@ def _watched(pipeline: Any, step: Step) -> Iterator[None]:
 
 
 def _finite(postprocess: Callable[..., Any]) -> Callable[..., Any]:
-    def checked(decoded: Any, *args: Any, **kwargs: Any) -> Any:
-        finite(decoded)
-        return postprocess(decoded, *args, **kwargs)
+    def checked(values: Any, *args: Any, **kwargs: Any) -> Any:
+        finite(values)
+        return postprocess(values, *args, **kwargs)
 
     return checked
 

@@ -57,7 +57,7 @@ class _Opened:
 
     def __enter__(self) -> _Opened:
         self._file.__enter__()
-        self._left = [name for name in self._file.keys() if self._predicate(name)]  # noqa: SIM118  # it is no mapping
+        self._pending = [name for name in self._file.keys() if self._predicate(name)]  # noqa: SIM118  # it is no mapping
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -74,9 +74,9 @@ class _Opened:
         return self._there.pop(name)
 
     def _batch(self, first: str) -> dict[str, torch.Tensor]:
-        place, size = self._left.index(first), 0
+        place, size = self._pending.index(first), 0
         tensors: dict[str, torch.Tensor] = {}
-        for name in self._left[place:]:
+        for name in self._pending[place:]:
             tensor = self._file.get_tensor(name)  # mapped: its bytes are read when they are copied
             size += tensor.nbytes
             if tensors and size > BATCH:

@@ -40,9 +40,9 @@ def given_latents(case: Case, fetched: Fetched, loaded: Loaded, initial: Initial
         hook = replaced(torch, "randn", tensors.drawn(torch.randn))
     with hook:
         yield
-    if tensors.used is None:
+    if tensors.result is None:
         raise SourceError("the implementation has no place for the case's latents: leave them out")
-    initial.update(described(tensors.used), given=latents.get("file") or latents.get("url"))
+    initial.update(described(tensors.result), given=latents.get("file") or latents.get("url"))
 
 
 class _Given:
@@ -50,18 +50,18 @@ class _Given:
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         self._tensors = tensors
-        self.used: Tensor | None = None
+        self.result: Tensor | None = None
 
     def prepared(self, official: Callable[..., Any]) -> Callable[..., Any]:
         """`prepare_latents`, of whose result the latents are the first part."""
 
         def prepare_latents(*args: Any, **kwargs: Any) -> Any:
             result = official(*args, **kwargs)
-            if self.used is not None:
+            if self.result is not None:
                 return result
             first, *rest = result if isinstance(result, tuple) else (result,)
-            self.used = self._fitted(first, "latents.0", "noise")
-            return (self.used, *rest) if isinstance(result, tuple) else self.used
+            self.result = self._fitted(first, "latents.0", "noise")
+            return (self.result, *rest) if isinstance(result, tuple) else self.result
 
         return prepare_latents
 
@@ -70,10 +70,10 @@ class _Given:
 
         def randn(*args: Any, **kwargs: Any) -> Any:
             tensor = official(*args, **kwargs)
-            if self.used is not None or kwargs.get("generator") is None:
+            if self.result is not None or kwargs.get("generator") is None:
                 return tensor
-            self.used = self._fitted(tensor, "noise", "latents.0")
-            return self.used
+            self.result = self._fitted(tensor, "noise", "latents.0")
+            return self.result
 
         return randn
 

@@ -24,11 +24,11 @@ def described(tensor: Any) -> InitialLatent:
 
 
 @contextmanager
-def first_noise(drew: Callable[[Any], None] = lambda _: None) -> Iterator[InitialLatent]:
+def first_noise(watcher: Callable[[Any], None] = lambda _: None) -> Iterator[InitialLatent]:
     """While open, waits for the first tensor that `torch.randn` draws from a generator; changes no bit.
 
-    The value is filled in then: the sha256 of the tensor's bytes as it was drawn, before any scaling or packing. `drew`
-    gets the tensor.
+    The value is filled in then: the sha256 of the tensor's bytes as it was drawn, before any scaling or packing.
+    `watcher` gets the tensor.
     """
     latent = unknown("the implementation drew no noise with torch.randn from a generator of its own")
     torch: Any = sys.modules.get("torch")
@@ -42,7 +42,7 @@ def first_noise(drew: Callable[[Any], None] = lambda _: None) -> Iterator[Initia
         if kwargs.get("generator") is not None:
             torch.randn = randn
             latent.update(described(tensor))
-            drew(tensor)
+            watcher(tensor)
         return tensor
 
     torch.randn = drawn

@@ -89,22 +89,22 @@ def _through_video(frames: Frames, output: Output) -> list[Frames]:
             # x264's bits depend on its thread count, which it would take from the machine.
             output_params=["-threads", "1"],
         )
-        decoded = _read_back(video)
-    if decoded[0].shape != even.shape[1:]:
+        pictures = _read_back(video)
+    if pictures[0].shape != even.shape[1:]:
         raise SourceError(f"codec {output['codec']} does not hold frames of {width} x {height} pixels")
-    return [frame[:height, :width] for frame in decoded]
+    return [frame[:height, :width] for frame in pictures]
 
 
 def _read_back(video: Path) -> list[Frames]:
     import cv2  # noqa: PLC0415
 
     capture = cv2.VideoCapture(str(video))
-    decoded = []
+    pictures = []
     try:
-        while (read := capture.read())[0]:
-            decoded.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+        while (answer := capture.read())[0]:
+            pictures.append(cv2.cvtColor(answer[1], cv2.COLOR_BGR2RGB))
     finally:
         capture.release()
-    if not decoded:
+    if not pictures:
         raise SourceError("the encoded video could not be read back; is this build of OpenCV without FFmpeg?")
-    return [np.asarray(decoded[index], dtype=np.uint8) for index in (0, len(decoded) // 2, -1)]
+    return [np.asarray(pictures[index], dtype=np.uint8) for index in (0, len(pictures) // 2, -1)]

@@ -120,9 +120,9 @@ def _conditions(trace: CaseTrace, official: Callable[..., Any]) -> Callable[...,
     return encode
 
 
-def _latents(encoded: Any) -> Any:
+def _latents(output: Any) -> Any:
     """The latents of what an autoencoder gives; the mode of a distribution, which draws no noise."""
-    first = encoded[0] if isinstance(encoded, tuple) else encoded
+    first = output[0] if isinstance(output, tuple) else output
     distribution: Any = getattr(first, "latent_dist", first)
     return distribution.mode() if hasattr(distribution, "parameters") else getattr(first, "latents", first)
 

@@ -98,10 +98,10 @@ def _prompts(trace: CaseTrace) -> Watched:
     stages = iter(PROMPTS)
 
     def process(official: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        encoded = official(*args, **kwargs)
+        output = official(*args, **kwargs)
         stage = next(stages)
-        trace.add(stage, encoded.video_encoding, layout="batch, tokens, channels", phase="encode")
-        return encoded
+        trace.add(stage, output.video_encoding, layout="batch, tokens, channels", phase="encode")
+        return output
 
     return process
 

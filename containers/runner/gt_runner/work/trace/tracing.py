@@ -32,19 +32,19 @@ STAGES = {
 
 
 @contextmanager
-def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callable[[Any], None]]:
+def traced(request: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callable[[Any], None]]:
     """While open, keeps the stages of a case that are asked for, and writes them at the end; changes no bit.
 
     Gives what is to be called with the first noise. Nothing is written where the block raises.
     """
-    if asked is None:
+    if request is None:
         yield lambda _: None
         return
     from gt_trace import Trace  # noqa: PLC0415  # it imports torch, which a source may do without
 
     watcher = importlib.import_module(f"{__package__}.{WATCHERS.get(case['source'], case['source'])}")
-    folder = Trace(asked["folder"], name="diffusion-gt", version=asked["version"])
-    with folder.case(case["id"], stages=asked["stages"], every=asked["every"]) as trace:
+    folder = Trace(request["folder"], name="diffusion-gt", version=request["version"])
+    with folder.case(case["id"], stages=request["stages"], every=request["every"]) as trace:
         with watcher.watch(trace, loaded):
             layout = watcher.noise_layout(loaded)
 
@@ -54,7 +54,7 @@ def traced(asked: Tracing | None, case: Case, loaded: Loaded) -> Iterator[Callab
 
             yield drew
         _name_absent(trace, case, watcher.ABSENT)
-        _name_unmet(trace, asked["stages"])
+        _name_unmet(trace, request["stages"])
 
 
 def _name_absent(trace: CaseTrace, case: Case, causes: dict[str, str]) -> None:
@@ -77,10 +77,10 @@ def _name_unmet(trace: CaseTrace, patterns: Sequence[str]) -> None:
     for pattern in patterns:
         if any(matches(stage, pattern) for stage in trace.tensors):
             continue
-        known = (why for name, why in trace.absent.items() if matches(STAGES.get(name, name), pattern))
+        causes = (why for name, why in trace.absent.items() if matches(STAGES.get(name, name), pattern))
         left_out = any(matches(stage, pattern) for stage in trace.seen)
         other = "its steps are left out by --every" if left_out else f"the run has {_listed(trace.seen)}"
-        trace.absent[pattern] = next(known, other)
+        trace.absent[pattern] = next(causes, other)
 
 
 def _listed(stages: Iterable[str]) -> str:
