@@ -20,7 +20,7 @@ from . import provenance, similarity
 from . import thresholds as limits
 from .learned import Learned
 from .pairing import Pair, is_frame, match
-from .result import CaseResult, Comparison, FileResult, Grade, Measured, Verdict
+from .result import CaseResult, Comparison, FileResult, Grade, Measurement, Verdict
 
 PERFECT = {"clip": 1.0, "lpips": 0.0}  # of two identical images
 
@@ -65,47 +65,47 @@ def compare(artifact: Artifact, against: Against, traces: Divergence | None = No
     )
 
 
-def _measure(pair: Pair) -> tuple[Measured | None, Measured | None]:
+def _measure(pair: Pair) -> tuple[Measurement | None, Measurement | None]:
     """New against published, and the serving engine's against new."""
     new = pair.new.path
     published = _damage(new) if pair.published is None else _apart(new, pair.published)
     if len(pair.serving_twins) > 1:
-        return published, Measured(error=f"{' and '.join(pair.serving_twins)} are both there: leave one of them")
+        return published, Measurement(error=f"{' and '.join(pair.serving_twins)} are both there: leave one of them")
     return published, None if pair.serving is None else _apart(pair.serving, new)
 
 
-def _damage(path: Path) -> Measured | None:
+def _damage(path: Path) -> Measurement | None:
     """Why an image is none: what is not there is no new image either."""
     try:
         read(path)
     except PictureError as error:
-        return Measured(error=str(error))
+        return Measurement(error=str(error))
     return None
 
 
-def _apart(one: Path, other: Path) -> Measured:
+def _apart(one: Path, other: Path) -> Measurement:
     try:
         data, other_data = content(one), content(other)
         pictures = decode(data, one.name), decode(other_data, other.name)
         values = similarity.measure(*pictures)
     except (PictureError, similarity.ShapeError) as error:
-        return Measured(error=str(error))
+        return Measurement(error=str(error))
     if values["mean_abs_diff"] or values.get("alpha_diff"):
-        return Measured(values=values)
-    return Measured("bytes" if data == other_data else "pixels", values)
+        return Measurement(values=values)
+    return Measurement("bytes" if data == other_data else "pixels", values)
 
 
 def _measure_learned(file: FileResult, learned: Learned) -> None:
-    for measured, one, other in (
+    for measurement, one, other in (
         (file.gt, file.pair.new.path, file.pair.published),
         (file.serving, file.pair.serving, file.pair.new.path),
     ):
-        if measured is None or measured.error or one is None or other is None:
+        if measurement is None or measurement.error or one is None or other is None:
             continue
-        if measured.identical:
-            measured.values |= {name: PERFECT[name] for name in PERFECT if name not in learned.absent}
+        if measurement.identical:
+            measurement.values |= {name: PERFECT[name] for name in PERFECT if name not in learned.absent}
         else:
-            measured.values |= learned.measure(read(one), read(other))
+            measurement.values |= learned.measure(read(one), read(other))
 
 
 def _add_missing(cases: dict[str, CaseResult], artifact: Artifact, missing: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from pydantic import AwareDatetime, ValidationError
 from ..data import Data
 from ..errors import JudgeError
 from ..text import mistakes, printable
-from .result import Comparison, FileResult, Measured
+from .result import Comparison, FileResult, Measurement
 from .similarity import Values
 
 Series = tuple[str, str | None]  # a file, and the GPU kind that made it: images of two kinds are no trend
@@ -88,13 +88,13 @@ def _append(file: FileIO, lines: bytes) -> None:
     if end and lines:
         file.seek(end - 1)
         lines = lines if file.read(1) == b"\n" else b"\n" + lines  # somebody's editor took the last newline
-    written = 0
+    count = 0
     try:
-        written = file.write(lines)
+        count = file.write(lines)
     finally:
-        if written != len(lines):
+        if count != len(lines):
             file.truncate(end)
-    if written != len(lines):
+    if count != len(lines):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -119,10 +119,10 @@ def entries(comparison: Comparison, date: AwareDatetime, engine_gpu: str | None)
     return [entry for entry in rows if entry.published or entry.engine]
 
 
-def by_series(known: Sequence[Entry]) -> dict[Series, list[Entry]]:
+def by_series(history: Sequence[Entry]) -> dict[Series, list[Entry]]:
     """The entries that are one line in a picture."""
     series: dict[Series, list[Entry]] = {}
-    for entry in known:
+    for entry in history:
         series.setdefault((entry.file, entry.gpu), []).append(entry)
     return series
 
@@ -132,6 +132,6 @@ def series_of(file: FileResult) -> Series:
     return printable(file.pair.name), file.pair.new.kind
 
 
-def _values(measured: Measured | None) -> Values | None:
-    values = measured.as_json()["values"] if measured is not None and not measured.error else None
+def _values(measurement: Measurement | None) -> Values | None:
+    values = measurement.as_json()["values"] if measurement is not None and not measurement.error else None
     return values or None

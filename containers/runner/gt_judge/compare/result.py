@@ -38,7 +38,7 @@ UNSEEN, AT_EASE = 3, 4  # new; everything else
 
 
 @dataclass
-class Measured:
+class Measurement:
     """Two files against each other; an error where they cannot be compared."""
 
     identical: str | None = None  # "bytes" or "pixels"
@@ -57,10 +57,10 @@ class FileResult:
 
     pair: Pair
     grade: Grade | None = None  # None: no published GT was given
-    gt: Measured | None = None
+    gt: Measurement | None = None
     beyond: list[str] = field(default_factory=list)  # what is beyond the noise floor
     verdict: Verdict | None = None  # None: no serving engine's output was given
-    serving: Measured | None = None
+    serving: Measurement | None = None
     failed: list[str] = field(default_factory=list)  # what is beyond the serving engine's thresholds
 
     def as_json(self) -> dict[str, Any]:

@@ -121,8 +121,8 @@ class ServingThresholds(Data):
         for name in (kind or "", (kind or "").partition("-")[0], BASE):
             platform = self.platforms.get(name)
             if platform is not None and case in platform.cases:
-                said = platform.cases[case].model_dump(exclude_none=True)
-                return defaults.model_copy(update=said), f"{name} ({platform.file} at {platform.ref})"
+                own = platform.cases[case].model_dump(exclude_none=True)
+                return defaults.model_copy(update=own), f"{name} ({platform.file} at {platform.ref})"
         return defaults, f"the defaults for {kind_of_output}s"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from junitparser import Failure, JUnitXml, TestCase, TestSuite
 
 from ...text import printable
-from ..result import CaseResult, Comparison, Grade, Measured, Verdict
+from ..result import CaseResult, Comparison, Grade, Measurement, Verdict
 
 SUITES = {"published": "against published GT", "engine": "engine's output against GT"}
 
@@ -17,9 +17,9 @@ def write(comparison: Comparison, path: Path) -> None:
     xml = JUnitXml()
     if any(case.grade is not None for case in comparison.cases):
         xml.add_testsuite(_suite(SUITES["published"], [(case, _against_published(case)) for case in comparison.cases]))
-    judged = [case for case in comparison.cases if case.verdict is not None]
-    if judged:
-        xml.add_testsuite(_suite(SUITES["engine"], [(case, _against_gt(case)) for case in judged]))
+    cases = [case for case in comparison.cases if case.verdict is not None]
+    if cases:
+        xml.add_testsuite(_suite(SUITES["engine"], [(case, _against_gt(case)) for case in cases]))
     xml.write(str(path), pretty=True)
 
 
@@ -49,9 +49,9 @@ def _against_gt(case: CaseResult) -> list[str]:
     return [": ".join(filter(None, [file.pair.name, file.verdict, ", ".join(file.failed)])) for file in others]
 
 
-def _values(measured: Measured | None) -> str:
-    if measured is None:
+def _values(measurement: Measurement | None) -> str:
+    if measurement is None:
         return ""
-    if measured.error:
-        return measured.error
-    return ", ".join(f"{name} {value:.4g}" for name, value in measured.values.items() if value is not None)
+    if measurement.error:
+        return measurement.error
+    return ", ".join(f"{name} {value:.4g}" for name, value in measurement.values.items() if value is not None)

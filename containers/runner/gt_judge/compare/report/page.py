@@ -14,7 +14,7 @@ from ...diverge import picture, words
 from ...diverge.result import CaseResult as TracedCase
 from ...templates import template
 from ..history import Entry, Series, by_series, series_of
-from ..result import CaseResult, Comparison, FileResult, Grade, Measured
+from ..result import CaseResult, Comparison, FileResult, Grade, Measurement
 from ..thresholds import LOWER_IS_BETTER
 from . import trend
 from .views import AMPLIFIED, Views, render
@@ -107,28 +107,28 @@ def _notes(file: FileResult) -> list[str]:
     notes = list(file.pair.notes)
     if file.pair.renamed_from:
         notes.append(f"published as {file.pair.renamed_from}")
-    for what, measured in (("published", file.gt), ("engine", file.serving)):
-        if measured is not None and measured.error:
-            notes.append(f"{what}: not comparable: {measured.error}")
-        if measured is not None and measured.identical:
-            notes.append(f"{what}: identical in {measured.identical}")
+    for what, measurement in (("published", file.gt), ("engine", file.serving)):
+        if measurement is not None and measurement.error:
+            notes.append(f"{what}: not comparable: {measurement.error}")
+        if measurement is not None and measurement.identical:
+            notes.append(f"{what}: identical in {measurement.identical}")
     return notes
 
 
 def _rows(file: FileResult, case: CaseResult) -> Iterator[dict[str, Any]]:
     """One row a measure: the value against published GT, and the serving engine's with the limit that it must keep."""
     limits = case.thresholds.bounds() if case.thresholds else {}
-    missed = {text.split(" ", 1)[0] for text in file.failed}
+    failures = {text.split(" ", 1)[0] for text in file.failed}
     for name, title in MEASURES.items():
-        values = [_value(measured, name) for measured in (file.gt, file.serving)]
+        values = [_value(measurement, name) for measurement in (file.gt, file.serving)]
         if any(values):
             sign = "≤" if name in LOWER_IS_BETTER else "≥"
             limit = f"{sign} {limits[name]:g}" if name in limits and values[1] else ""
-            yield {"title": title, "gt": values[0], "engine": values[1], "limit": limit, "missed": name in missed}
+            yield {"title": title, "gt": values[0], "engine": values[1], "limit": limit, "missed": name in failures}
 
 
-def _value(measured: Measured | None, name: str) -> str:
-    if measured is None or measured.error or name not in measured.values:
+def _value(measurement: Measurement | None, name: str) -> str:
+    if measurement is None or measurement.error or name not in measurement.values:
         return ""
-    value = measured.values[name]
+    value = measurement.values[name]
     return "∞" if value is None else f"{value:.4g}{UNITS.get(name, '')}"

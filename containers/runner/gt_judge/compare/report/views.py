@@ -65,7 +65,7 @@ def _paths(file: FileResult) -> dict[str, Path]:
     others = (("published", file.pair.published, file.gt), ("engine", file.pair.serving, file.serving))
     return {
         "new": file.pair.new.path,
-        **{role: path for role, path, measured in others if path and measured and not measured.identical},
+        **{role: path for role, path, measurement in others if path and measurement and not measurement.identical},
     }
 
 
