@@ -67,11 +67,11 @@ def _options() -> argparse.Namespace:
 
 def measure(options: argparse.Namespace, work: Path) -> Report:
     """Planning first, which is over soon. Raises BenchError."""
-    planned = planning.measure(work)
+    planning_figures = planning.measure(work)
     architecture = subject.ARCHITECTURES[options.architecture]
     here = this_host()
     bodies = subject.derived(architecture)
-    measured = subject.Subject(
+    target = subject.Subject(
         bodies=bodies,
         cases=subject.write_cases(work / "cases", bodies),
         models=options.models or subject.random_weights(architecture, work / "models", work),
@@ -81,12 +81,12 @@ def measure(options: argparse.Namespace, work: Path) -> Report:
     )
     return Report(
         date=datetime.now(UTC).date().isoformat(),
-        machine=machine(here, measured.device),
+        machine=machine(here, target.device),
         architecture=architecture.name,
         cases=len(bodies),
         steps=next(iter(bodies.values()))["call"]["num_inference_steps"],
-        generation=generation.measure(measured, options.warm_rounds),
-        planning=planned,
+        generation=generation.measure(target, options.warm_rounds),
+        planning=planning_figures,
     )
 
 

@@ -106,11 +106,11 @@ def measure(subject: Subject, warm_rounds: int) -> Generation:
 def _round(subject: Subject, number: int, read: Reading, cold: Sequence[Path]) -> Round:
     """One round; `cold` are the files that are dropped from the page cache before each run."""
     sides = {"bare": runs.bare, "runner": runs.runner}
-    made: dict[str, Run] = {}
+    runs_by_side: dict[str, Run] = {}
     for side in sorted(sides, reverse=bool(number % 2)):
         reading.forget(cold)
-        made[side] = sides[side](subject, f"{side}-{number}")
-    return compare(made["bare"], made["runner"], read, "cold" if cold else "warm")
+        runs_by_side[side] = sides[side](subject, f"{side}-{number}")
+    return compare(runs_by_side["bare"], runs_by_side["runner"], read, "cold" if cold else "warm")
 
 
 def compare(bare: Run, runner: Run, read: Reading, weights: str) -> Round:

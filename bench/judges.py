@@ -64,7 +64,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """What the judges say of one changed image against the original. `values`: PSNR is infinite where none is."""
 
     file: str
@@ -74,7 +74,7 @@ class Judged:
     values: dict[str, float]  # by metric
 
 
-def measure(folder: Path, other: Path | None = None, ways: Iterable[str] = SPOILT) -> list[Judged]:
+def measure(folder: Path, other: Path | None = None, ways: Iterable[str] = SPOILT) -> list[Judgement]:
     """Judge every change of every image. Raises JudgeError where the folders do not hold what that takes."""
     images = artifact.images(folder)
     if len(images) < FEWEST:
@@ -89,10 +89,10 @@ def measure(folder: Path, other: Path | None = None, ways: Iterable[str] = SPOIL
         if not shared:
             raise JudgeError(f"{other} holds no image of a name that is in {folder}")
         settings.append(Setting(shared, OTHER, None, other))
-    return [judged for several in pool.each(_judge, settings) for judged in several]
+    return [judgement for several in pool.each(_judge, settings) for judgement in several]
 
 
-def _judge(setting: Setting) -> list[Judged]:
+def _judge(setting: Setting) -> list[Judgement]:
     with tempfile.TemporaryDirectory(prefix="gt-judges-") as folder:
         before, after = Path(folder, "before"), Path(folder, "after")
         before.mkdir()
@@ -100,12 +100,12 @@ def _judge(setting: Setting) -> list[Judged]:
         originals = [_rgb(path) for path in setting.images]
         for number, (path, original) in enumerate(zip(setting.images, originals, strict=True)):
             another = originals[(number + 1) % len(originals)]
-            changed = _rgb(setting.other / path.name) if setting.other else setting.change(original, another)
+            copy = _rgb(setting.other / path.name) if setting.other else setting.change(original, another)
             original.save(before / f"{path.stem}.png")
-            changed.save(after / f"{path.stem}.png")
-        found = check(artifact.read(after, images_only=True), Published(before))["files"]
+            copy.save(after / f"{path.stem}.png")
+        answers = check(artifact.read(after, images_only=True), Published(before))["files"]
         pairs = {path.name: (read(after / path.name), read(before / path.name)) for path in artifact.images(after)}
-        return [_judged(setting, name, found[name], *pair) for name, pair in pairs.items()]
+        return [_judged(setting, name, answers[name], *pair) for name, pair in pairs.items()]
 
 
 def _rgb(path: Path) -> Image.Image:
@@ -115,39 +115,39 @@ def _rgb(path: Path) -> Image.Image:
         raise JudgeError(f"{path}: {error}") from None
 
 
-def _judged(setting: Setting, name: str, found: Mapping[str, object], new: Picture, original: Picture) -> Judged:
-    metrics = found["metrics"]
+def _judged(setting: Setting, name: str, answer: Mapping[str, object], new: Picture, original: Picture) -> Judgement:
+    metrics = answer["metrics"]
     assert isinstance(metrics, dict)
-    measured = similarity.measure(new, original)
+    similarities = similarity.measure(new, original)
     bounds = serving_thresholds().defaults["image"].bounds()
-    values = {measure: float("inf") if (value := measured[measure]) is None else value for measure in MEASURES}
+    values = {measure: float("inf") if (value := similarities[measure]) is None else value for measure in MEASURES}
     alone = rules.gate().problems(quality.measure(new), {})
-    refused = {GATE_ALONE: bool(alone), GATE: bool(found["problems"])}
-    refused |= {measure: _beyond(measure, values[measure], bounds[measure]) for measure in MEASURES}
+    refusals = {GATE_ALONE: bool(alone), GATE: bool(answer["problems"])}
+    refusals |= {measure: _beyond(measure, values[measure], bounds[measure]) for measure in MEASURES}
     own = {metric: metrics[metric] for metric, *_ in OURS if metric in metrics}
-    return Judged(Path(name).stem, setting.way, setting.strength, refused, own | values)
+    return Judgement(Path(name).stem, setting.way, setting.strength, refusals, own | values)
 
 
 def _beyond(metric: str, value: float, limit: float) -> bool:
     return value > limit if metric in LOWER_IS_BETTER else value < limit
 
 
-def table(judged: Sequence[Judged]) -> Iterator[str]:
+def table(judgements: Sequence[Judgement]) -> Iterator[str]:
     """False alarms, then misses at each strength, by way and judge: as Markdown."""
     yield "| change | images | " + " | ".join(JUDGES) + " |"
     yield "|" + " --- |" * (len(JUDGES) + 2)
-    for way in dict.fromkeys(each.way for each in judged if each.strength is None):
-        own = [each for each in judged if each.way == way]
+    for way in dict.fromkeys(each.way for each in judgements if each.strength is None):
+        own = [each for each in judgements if each.way == way]
         alarms = [str(sum(each.refused[judge] for each in own)) for judge in JUDGES]
         yield f"| *sound*: {way} | {len(own)} | {' | '.join(alarms)} |"
-    for way in dict.fromkeys(each.way for each in judged if each.strength is not None):
-        counts = [[_missed(judged, way, strength, judge) for strength in range(len(STRENGTHS))] for judge in JUDGES]
-        count = sum(each.way == way for each in judged) // len(STRENGTHS)
+    for way in dict.fromkeys(each.way for each in judgements if each.strength is not None):
+        counts = [[_missed(judgements, way, strength, judge) for strength in range(len(STRENGTHS))] for judge in JUDGES]
+        count = sum(each.way == way for each in judgements) // len(STRENGTHS)
         yield f"| {way} | {count} | {' | '.join(' '.join(map(str, three)) for three in counts)} |"
 
 
-def _missed(judged: Sequence[Judged], way: str, strength: int, judge: str) -> int:
-    return sum(not each.refused[judge] for each in judged if (each.way, each.strength) == (way, strength))
+def _missed(judgements: Sequence[Judgement], way: str, strength: int, judge: str) -> int:
+    return sum(not each.refused[judge] for each in judgements if (each.way, each.strength) == (way, strength))
 
 
 @dataclass(frozen=True)
@@ -159,55 +159,61 @@ class Limit:
     value: float
     ways: list[str]  # that it is for
 
-    def misses(self, judged: Sequence[Judged], at: float) -> list[int]:
+    def misses(self, judgements: Sequence[Judgement], at: float) -> list[int]:
         """At each strength, if the limit were there. What has no value was not worth looking at: it is missed."""
         return [
-            sum(not self._refuses(each, at) for each in judged if each.way in self.ways and each.strength == strength)
+            sum(
+                not self._refuses(each, at)
+                for each in judgements
+                if each.way in self.ways and each.strength == strength
+            )
             for strength in range(len(STRENGTHS))
         ]
 
-    def worst_sound(self, judged: Sequence[Judged]) -> float:
+    def worst_sound(self, judgements: Sequence[Judgement]) -> float:
         """The value of a sound image that is nearest to being refused: a limit inside of it raises a false alarm.
 
         0 where nothing was worth looking at, which is what these metrics have for no change.
         """
-        values = [each.values[self.metric] for each in judged if each.strength is None and self.metric in each.values]
+        values = [
+            each.values[self.metric] for each in judgements if each.strength is None and self.metric in each.values
+        ]
         return max(values, default=0.0) if self.higher_is_worse else min(values, default=0.0)
 
-    def alarms(self, judged: Sequence[Judged], at: float) -> int:
+    def alarms(self, judgements: Sequence[Judgement], at: float) -> int:
         """Sound images beyond it."""
-        return sum(self._refuses(each, at) for each in judged if each.strength is None)
+        return sum(self._refuses(each, at) for each in judgements if each.strength is None)
 
-    def _refuses(self, judged: Judged, at: float) -> bool:
-        value = judged.values.get(self.metric)
+    def _refuses(self, judgement: Judgement, at: float) -> bool:
+        value = judgement.values.get(self.metric)
         return value is not None and (value > at if self.higher_is_worse else value < at)
 
 
-def limits(judged: Sequence[Judged]) -> list[Limit]:
+def limits(judgements: Sequence[Judgement]) -> list[Limit]:
     """The limits in force that a value of these images can be held against."""
-    ways = list(dict.fromkeys(each.way for each in judged if each.strength is not None))
+    ways = list(dict.fromkeys(each.way for each in judgements if each.strength is not None))
     bounds = serving_thresholds().defaults["image"].bounds()
-    found = [Limit(name, name in LOWER_IS_BETTER, bounds[name], ways) for name in MEASURES]
+    results = [Limit(name, name in LOWER_IS_BETTER, bounds[name], ways) for name in MEASURES]
     by_name = {rule.name: rule for rule in rules.gate().rules}
     for metric, rule, start in OURS:
         (condition,) = (each for each in by_name[rule].all if each.metric == metric)
         own = [way for way in ways if way.startswith(start)]
         value = condition.above if condition.above is not None else condition.below
         if own and value is not None:
-            found.append(Limit(metric, condition.above is not None, value, own))
-    return found
+            results.append(Limit(metric, condition.above is not None, value, own))
+    return results
 
 
-def limits_table(judged: Sequence[Judged]) -> Iterator[str]:
+def limits_table(judgements: Sequence[Judgement]) -> Iterator[str]:
     """Each limit with its false alarms and misses, and what it would catch at the worst sound value: as Markdown."""
     yield "| metric | limit | false alarms | misses | worst sound value | misses there | the limit |"
     yield "|" + " --- |" * 7
-    for limit in limits(judged):
-        worst, alarms = limit.worst_sound(judged), limit.alarms(judged, limit.value)
-        misses, there = limit.misses(judged, limit.value), limit.misses(judged, worst)
-        missed, best = (" ".join(map(str, three)) for three in (misses, there))
+    for limit in limits(judgements):
+        worst, alarms = limit.worst_sound(judgements), limit.alarms(judgements, limit.value)
+        misses, there = limit.misses(judgements, limit.value), limit.misses(judgements, worst)
+        counts, best = (" ".join(map(str, three)) for three in (misses, there))
         words = _verdict(alarms, misses, there)
-        yield f"| `{limit.metric}` | {limit.value:g} | {alarms} | {missed} | {worst:.3g} | {best} | {words} |"
+        yield f"| `{limit.metric}` | {limit.value:g} | {alarms} | {counts} | {worst:.3g} | {best} | {words} |"
 
 
 def _verdict(alarms: int, misses: Sequence[int], there: Sequence[int]) -> str:
@@ -232,14 +238,16 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for judges.md and judges.json")
     options = parser.parse_args()
     try:
-        judged = measure(options.folder, options.other)
+        judgements = measure(options.folder, options.other)
     except (JudgeError, PictureError, OSError) as error:
         print(f"bench.judges: {error}", file=sys.stderr)
         return 1
-    text = "\n".join([*table(judged), "", *limits_table(judged), ""])
+    text = "\n".join([*table(judgements), "", *limits_table(judgements), ""])
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "judges.md").write_text(text, encoding="utf-8")
-    whole = [asdict(each) | {"values": {name: _finite(each.values[name]) for name in each.values}} for each in judged]
+    whole = [
+        asdict(each) | {"values": {name: _finite(each.values[name]) for name in each.values}} for each in judgements
+    ]
     lines = json.dumps(whole, indent=1, ensure_ascii=False)
     (options.output / "judges.json").write_text(lines + "\n", encoding="utf-8")
     print(text)

@@ -43,11 +43,11 @@ class Planning:
     parse: Growth
 
 
-def measure(work: Path, planned: Sequence[int] = PLANNED, parsed: Sequence[int] = PARSED) -> Planning:
+def measure(work: Path, plan_sizes: Sequence[int] = PLANNED, parse_sizes: Sequence[int] = PARSED) -> Planning:
     """Plan and parse that many cases; `work` takes the files."""
     return Planning(
-        plan=growth(planned, [_plan_seconds(count) for count in planned]),
-        parse=growth(parsed, [_parse_seconds(count, work / f"cases-{count}") for count in parsed]),
+        plan=growth(plan_sizes, [_plan_seconds(count) for count in plan_sizes]),
+        parse=growth(parse_sizes, [_parse_seconds(count, work / f"cases-{count}") for count in parse_sizes]),
     )
 
 
@@ -70,9 +70,9 @@ def bodies(count: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def plan(known: Catalogue) -> int:
+def plan(catalogue: Catalogue) -> int:
     """What `gt matrix` does with a catalogue; returns how many cases the matrix holds."""
-    matrix = jobs.matrix(jobs.plan(select(known, Selection(official=True))))
+    matrix = jobs.matrix(jobs.plan(select(catalogue, Selection(official=True))))
     return sum(entry["case_count"] for entry in matrix["include"])
 
 
@@ -82,8 +82,8 @@ def _plan_seconds(count: int) -> float:
         name: Case(name, "diffusers", DiffusersCase.model_validate(body), None, file)
         for name, body in bodies(count).items()
     }
-    known = Catalogue(cases, {})
-    return _best(lambda: plan(known), count)
+    catalogue = Catalogue(cases, {})
+    return _best(lambda: plan(catalogue), count)
 
 
 def _parse_seconds(count: int, folder: Path) -> float:
@@ -91,12 +91,12 @@ def _parse_seconds(count: int, folder: Path) -> float:
     return _best(lambda: len(files.load(folder).cases), count)
 
 
-def _best(action: Callable[[], int], expected: int) -> float:
+def _best(action: Callable[[], int], number: int) -> float:
     """Seconds of the quickest of a few: what is slower was slowed down by something else."""
     best = math.inf
     for _ in range(REPEATS):
         started = time.perf_counter()
         count = action()
         best = min(best, time.perf_counter() - started)
-        assert count == expected, "not every case came through"
+        assert count == number, "not every case came through"
     return best

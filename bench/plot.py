@@ -40,9 +40,9 @@ def draw(report: Report, path: Path) -> None:
 
 def _runs(axes: Any, generation: Generation) -> None:
     bars: list[tuple[str, Run]] = []
-    for place, measured in enumerate(generation.rounds):
-        bars += [(f"bare, {measured.weights}", measured.bare), (f"runner, {measured.weights}", measured.runner)]
-        axes.vlines(measured.floor_seconds, 2 * place + 0.5, 2 * place + 1.5, color="black", zorder=3)
+    for place, each in enumerate(generation.rounds):
+        bars += [(f"bare, {each.weights}", each.bare), (f"runner, {each.weights}", each.runner)]
+        axes.vlines(each.floor_seconds, 2 * place + 0.5, 2 * place + 1.5, color="black", zorder=3)
     axes.plot([], [], color="black", label="floor")
     per_case = generation.per_case.run
     bars.append((f"runner, a process for each of {per_case.made} cases, warm", per_case))
@@ -70,8 +70,8 @@ def _rates(axes: Any, generation: Generation) -> None:
     }
     for offset, state, colour in ((-0.2, "cold", "#2b6cb0"), (0.2, "warm", "#d98b2b")):
         heights = [pair[state == "warm"] for pair in bars.values()]
-        drawn = axes.bar([place + offset for place in range(len(bars))], heights, 0.38, color=colour, label=state)
-        axes.bar_label(drawn, fmt="%.3g")
+        patches = axes.bar([place + offset for place in range(len(bars))], heights, 0.38, color=colour, label=state)
+        axes.bar_label(patches, fmt="%.3g")
     axes.set_xticks(range(len(bars)), bars)
     axes.margins(y=0.12)
     axes.set(title="weights", ylabel="GB/s")

@@ -56,8 +56,8 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the processes that have ended, and of theirs
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)  # of the processes that have ended, and of theirs
+    return usage.ru_utime + usage.ru_stime
 
 
 @contextlib.contextmanager

@@ -96,15 +96,15 @@ def write(tensors: Mapping[str, torch.Tensor], path: str | Path, metadata: Mappi
         if not hasattr(local, "buffer"):
             local.buffer = torch.empty(PIECE, dtype=torch.uint8, pin_memory=piece.is_cuda)
         buffer = local.buffer[: len(piece)].copy_(piece).numpy()
-        written = 0
-        while written < len(buffer):
-            written += os.pwrite(file.fileno(), buffer[written:], at + written)
+        count = 0
+        while count < len(buffer):
+            count += os.pwrite(file.fileno(), buffer[count:], at + count)
 
     with Path(path).open("wb") as file, ThreadPoolExecutor(THREADS) as pool:
         file.write(len(text).to_bytes(8, "little") + text)
         file.flush()
-        for done in [pool.submit(put, 8 + len(text) + at, piece) for at, piece in pieces]:
-            done.result()
+        for future in [pool.submit(put, 8 + len(text) + at, piece) for at, piece in pieces]:
+            future.result()
 
 
 ARCHITECTURES: dict[str, Callable[..., None]] = {"tiny": tiny, "flux1": flux1}

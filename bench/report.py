@@ -15,7 +15,7 @@ STATES = ("warm", "cold", "again", "taken")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Order:
     """A run to be made."""
 
     set: str
@@ -30,17 +30,17 @@ class Wanted:
         return ", ".join([self.set, self.state, where, *([f"{self.steps} steps"] if self.steps else [])])
 
     @classmethod
-    def parse(cls, text: str) -> Wanted:
+    def parse(cls, text: str) -> Order:
         """SET:STATE:GPUS[:STEPS]. Raises ValueError."""
-        chosen, state, gpus, *steps = text.split(":")
-        if chosen not in SETS or state not in STATES or len(steps) > 1:
+        name, state, gpus, *steps = text.split(":")
+        if name not in SETS or state not in STATES or len(steps) > 1:
             raise ValueError(text)
-        return cls(chosen, state, int(gpus), *map(int, steps))
+        return cls(name, state, int(gpus), *map(int, steps))
 
 
-def at_once(text: str) -> list[Wanted]:
+def at_once(text: str) -> list[Order]:
     """RUN+RUN… Raises ValueError."""
-    return [Wanted.parse(each) for each in text.split("+")]
+    return [Order.parse(each) for each in text.split("+")]
 
 
 @dataclass

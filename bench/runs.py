@@ -62,15 +62,15 @@ def bare(subject: Subject, name: str) -> Run:
     cases = list(subject.bodies.values())
     spec.write_text(json.dumps({"folder": str(subject.model), "device": subject.device, "cases": cases}))
     finished = run([sys.executable, str(bare_script.__file__), str(spec), str(report)], subject.work / f"{name}.log")
-    said = json.loads(report.read_text())
+    figures = json.loads(report.read_text())
     return _run(
         finished,
-        imports=said["imports_seconds"],
-        loads=[said["load_seconds"]],
-        calls=said["call_seconds"],
+        imports=figures["imports_seconds"],
+        loads=[figures["load_seconds"]],
+        calls=figures["call_seconds"],
         made=len(cases),
-        images=said["images"],
-        outside=said["digest_seconds"],
+        images=figures["images"],
+        outside=figures["digest_seconds"],
     )
 
 

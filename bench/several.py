@@ -36,8 +36,8 @@ from ci.words import counted
 
 from . import filling, machine, reading, spans, subject, watched
 from .process import BenchError, environment
-from .report import SETS, Report, Run, Wanted, at_once
-from .watched import Notice, Watched
+from .report import SETS, Order, Report, Run, at_once
+from .watched import Notice, Watch
 
 LAYERS = (subject.FLUX1_LAYERS, (12, 24, 12), (8, 16, 6), (5, 10, 3))  # of each model: see bench.random_weights
 READ = 8 * 10**9  # bytes that are read, from the first file on, to find the rate of a plain read
@@ -70,9 +70,9 @@ class Bench:
         self.report.read_gb_s["warm"] = reading.plain(self._files(), READ)
         self._say("warm-up", run.wall, "s; plain read", self.report.read_gb_s["warm"], "GB/s")
 
-    def run(self, together: Sequence[Wanted]) -> None:
+    def run(self, together: Sequence[Order]) -> None:
         """Make one run, or several at once, and put them into the report."""
-        cold = any(wanted.state == "cold" for wanted in together)
+        cold = any(order.state == "cold" for order in together)
         if cold and "cold" not in self.report.read_gb_s:
             reading.forget(self._files())
             self.report.read_gb_s["cold"] = reading.plain(self._files(), READ)
@@ -86,37 +86,37 @@ class Bench:
         self.report.runs += runs
         self.report.write(self._output)
 
-    def _run(self, wanted: Wanted, before: int) -> Run:
+    def _run(self, order: Order, before: int) -> Run:
         """One run; `before` is how many GPUs those at its side have."""
-        models, count = SETS[wanted.set]
-        cards = self._host.cards[before : before + wanted.gpus]
-        cases = self._cases(models, count, wanted.steps)
-        options = [] if wanted.state == "again" else ["--fresh"]
-        with self._taking(cards if wanted.state == "taken" else ()) as notice:
-            seen = self._generate(wanted.name, cases, options, cards, notice)
-        return self._figures(wanted, seen, models)
+        models, count = SETS[order.set]
+        cards = self._host.cards[before : before + order.gpus]
+        cases = self._cases(models, count, order.steps)
+        options = [] if order.state == "again" else ["--fresh"]
+        with self._taking(cards if order.state == "taken" else ()) as notice:
+            watch = self._generate(order.name, cases, options, cards, notice)
+        return self._figures(order, watch, models)
 
-    def _figures(self, wanted: Wanted, seen: Watched, models: int) -> Run:
-        steps = wanted.steps or subject.official()["call"]["num_inference_steps"]
-        run = Run(wanted.name, wanted.set, wanted.state, wanted.gpus, steps, wall=seen.wall)
-        run.events, run.samples = seen.events, seen.samples
-        run.notices = [event["text"] for _, event in seen.events if event["event"] == "notice"]
-        run.failed = {event["case"]: event["reason"] for _, event in seen.events if event["event"] == "failed"}
-        run.made = sum(event["event"] == "done" for _, event in seen.events)
-        manifest = self._work / wanted.name / "manifest.json"
-        if seen.status and not (run.failed and wanted.state == "taken"):
-            run.error = "\n".join([f"ended with {seen.status}:", *seen.lines[-20:]])
+    def _figures(self, order: Order, watch: Watch, models: int) -> Run:
+        steps = order.steps or subject.official()["call"]["num_inference_steps"]
+        run = Run(order.name, order.set, order.state, order.gpus, steps, wall=watch.wall)
+        run.events, run.samples = watch.events, watch.samples
+        run.notices = [event["text"] for _, event in watch.events if event["event"] == "notice"]
+        run.failed = {event["case"]: event["reason"] for _, event in watch.events if event["event"] == "failed"}
+        run.made = sum(event["event"] == "done" for _, event in watch.events)
+        manifest = self._work / order.name / "manifest.json"
+        if watch.status and not (run.failed and order.state == "taken"):
+            run.error = "\n".join([f"ended with {watch.status}:", *watch.lines[-20:]])
         elif manifest.is_file():
             records = json.loads(manifest.read_text())["cases"].values()
             run.files = {file["name"]: file["sha256"] for record in records for file in record.get("files", [])}
             started = {record["process"]["started"] for record in records if record.get("process")}
             run.processes = sorted(
-                round(datetime.fromisoformat(each).timestamp() - seen.started, 2) for each in started
+                round(datetime.fromisoformat(each).timestamp() - watch.started, 2) for each in started
             )
-        if run.made and not run.error and wanted.state != "again":
+        if run.made and not run.error and order.state != "again":
             self._measure(run, models)
-        shown = {name: getattr(run, name) for name in ("name", "wall", "over_floor", "busy", "kernels", "made")}
-        self._say(json.dumps(shown), run.error, *run.failed.values(), *run.notices)
+        figures = {name: getattr(run, name) for name in ("name", "wall", "over_floor", "busy", "kernels", "made")}
+        self._say(json.dumps(figures), run.error, *run.failed.values(), *run.notices)
         return run
 
     def _measure(self, run: Run, models: int) -> None:
@@ -131,7 +131,7 @@ class Bench:
 
     def _generate(
         self, name: str, cases: Path, options: Sequence[str], cards: Sequence[Card], notice: Notice = lambda _: None
-    ) -> Watched:
+    ) -> Watch:
         place = ["--cases", str(cases), "--models", str(self._work / "models"), "--on", self._on]
         numbers = [card.number for card in cards]
         devices = ["--devices", ",".join(numbers)] if len(numbers) < len(self._host.cards) else []
@@ -141,17 +141,17 @@ class Bench:
     @contextmanager
     def _taking(self, cards: Sequence[Card]) -> Iterator[Notice]:
         """While open, fills the last one's memory from when a case has begun on it."""
-        taken: list[subprocess.Popen[bytes]] = []
+        processes: list[subprocess.Popen[bytes]] = []
 
         def notice(event: Mapping[str, Any]) -> None:
-            if not taken and cards and (event.get("phase"), event.get("card")) == ("generate", cards[-1].number):
+            if not processes and cards and (event.get("phase"), event.get("card")) == ("generate", cards[-1].number):
                 env = {**os.environ, "CUDA_VISIBLE_DEVICES": cards[-1].id}
-                taken.append(subprocess.Popen([sys.executable, str(filling.__file__)], env=env))
+                processes.append(subprocess.Popen([sys.executable, str(filling.__file__)], env=env))
 
         try:
             yield notice
         finally:
-            for process in taken:
+            for process in processes:
                 process.kill()
                 process.wait()
 
@@ -202,14 +202,14 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in reading.weight_files(folder))
 
 
-def every_run(gpus: int) -> list[Wanted]:
+def every_run(gpus: int) -> list[Order]:
     """What is measured where the command line names nothing, what matters most first."""
     ways = [1, gpus] if gpus > 1 else [gpus]
-    plain = [Wanted(chosen, state, way) for state in ("warm", "cold") for chosen in SETS for way in ways]
-    return [*plain, Wanted("four", "again", gpus), *([Wanted("six", "taken", gpus, 10)] if gpus > 1 else [])]
+    plain = [Order(name, state, way) for state in ("warm", "cold") for name in SETS for way in ways]
+    return [*plain, Order("four", "again", gpus), *([Order("six", "taken", gpus, 10)] if gpus > 1 else [])]
 
 
-def beyond(runs: Sequence[Sequence[Wanted]], gpus: int) -> str:
+def beyond(runs: Sequence[Sequence[Order]], gpus: int) -> str:
     """The runs that a machine with so many GPUs cannot make, by name: their figures would be those of fewer."""
     least = min(gpus, 1)
     odd = [each for each in runs if sum(run.gpus for run in each) > gpus or any(run.gpus < least for run in each)]
@@ -231,13 +231,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gt-bench-", dir=options.work) as folder:
         bench = Bench(Path(folder), options.output, subject.ARCHITECTURES[options.architecture], options.on)
         there = bench.report.machine.gpus
-        runs = options.runs or [[wanted] for wanted in every_run(there)]
+        runs = options.runs or [[order] for order in every_run(there)]
         if odd := beyond(runs, there):
             parser.error(
                 f"{odd}: this machine has {counted(there, 'GPU')}; a run uses 0 where there is none, else 1 or more"
             )
         try:
-            bench.prepare(max(SETS[wanted.set][0] for together in runs for wanted in together))
+            bench.prepare(max(SETS[order.set][0] for together in runs for order in together))
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             return 1

@@ -66,12 +66,12 @@ def timeline(wall: float, events: Events, samples: Iterable[Sequence[float]] = (
     A phase lasts until its case's next one on the same GPU. A process loads with one case in mind, and may be given
     another: its load ends with an event of its own.
     """
-    begun: dict[tuple[str, str], tuple[str, float]] = {}  # by case and GPU: a phase, and since when
+    phases: dict[tuple[str, str], tuple[str, float]] = {}  # by case and GPU: a phase, and since when
     spans = []
 
-    def end(ended: Iterable[tuple[str, str]], at: float) -> None:
-        for case, card in list(ended):
-            phase, start = begun.pop((case, card))
+    def end(keys: Iterable[tuple[str, str]], at: float) -> None:
+        for case, card in list(keys):
+            phase, start = phases.pop((case, card))
             spans.append(Span(card, case, phase, start, at))
 
     for at, event in events:
@@ -79,11 +79,11 @@ def timeline(wall: float, events: Events, samples: Iterable[Sequence[float]] = (
         card = str(event.get("card", CPU))
         if event["event"] in ("done", "failed"):
             loads = event.get("phase") == "load"
-            end((key for key, (phase, _) in begun.items() if key[0] == case and loads == (phase == "load")), at)
+            end((key for key, (phase, _) in phases.items() if key[0] == case and loads == (phase == "load")), at)
         elif event["event"] in ("phase", "loaded"):
-            end({(case, card)} & begun.keys(), at)
+            end({(case, card)} & phases.keys(), at)
         if event["event"] == "phase":
-            begun[case, card] = event["phase"], at
+            phases[case, card] = event["phase"], at
     sampled: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
     for at, number, percent, *_ in samples:
         sampled[str(int(number))].append((at, percent))

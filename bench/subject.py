@@ -48,8 +48,8 @@ class Subject:
 
     def some(self, count: int, steps: int | None = None) -> Path:
         """A cases folder with the first cases alone, of their own number of steps or of another."""
-        changed = {} if steps is None else {"num_inference_steps": steps}
-        bodies = {name: {**body, "call": {**body["call"], **changed}} for name, body in [*self.bodies.items()][:count]}
+        changes = {} if steps is None else {"num_inference_steps": steps}
+        bodies = {name: {**body, "call": {**body["call"], **changes}} for name, body in [*self.bodies.items()][:count]}
         return write_cases(self.work / f"first-{count}", bodies)
 
 
@@ -62,11 +62,11 @@ def derived(
     """
     body = official()
     first = body["call"]["seed"]
-    changed = {} if steps is None else {"num_inference_steps": steps}
+    changes = {} if steps is None else {"num_inference_steps": steps}
     return {
         f"{OFFICIAL}_{seed}": {
             **body,
-            "call": {**body["call"], **changed, "seed": seed},
+            "call": {**body["call"], **changes, "seed": seed},
             "runtime": {**body["runtime"], "dtype": architecture.dtype},
         }
         for seed in range(first, first + (architecture.cases if count is None else count))

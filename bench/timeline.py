@@ -37,9 +37,9 @@ def draw(runs: Mapping[str, Timeline], path: Path) -> None:
             height, below = (0.16, 0.26) if beside or span.phase == "save" else (0.4, 0.0)
             long, colour = span.end - span.start, COLOURS[span.phase]
             axes.barh(place + below, long, height, left=span.start, color=colour, edgecolor="white", linewidth=0.5)
-        seen = run.samples.get(card, [])
-        if seen:
-            times, percent = zip(*seen, strict=True)
+        samples = run.samples.get(card, [])
+        if samples:
+            times, percent = zip(*samples, strict=True)
             base = place - 0.25
             axes.fill_between(times, base, [base - 0.2 * each / 100 for each in percent], color=SAMPLES, linewidth=0)
         axes.text(run.wall, place, f" {run.wall:.1f} s, busy {run.busy(card):.0%}", va="center")

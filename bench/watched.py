@@ -22,7 +22,7 @@ Notice = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass
-class Watched:
+class Watch:
     """One run; times are in seconds since its start."""
 
     started: float = field(default_factory=time.time)
@@ -33,24 +33,24 @@ class Watched:
     lines: list[str] = field(default_factory=list)  # for people
 
 
-def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: Notice = lambda _: None) -> Watched:
+def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: Notice = lambda _: None) -> Watch:
     """One `gt generate --official`; `notice` gets each event when it arrives, `cards` are the numbers to sample."""
     command = [*GT, "generate", "--official", *options]
     env = environment({"GT_CACHE": str(cache), ON_STDERR: "1"})
-    watched, since = Watched(), time.perf_counter()
-    with _sampled(watched.samples, since, cards):
+    watch, since = Watch(), time.perf_counter()
+    with _sampled(watch.samples, since, cards):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=ROOT)
         for line in process.stderr or ():
             event = marked(line)
             if event is not None:
                 if event["event"] != "step":  # fifty for each case, and no figure is made of them
-                    watched.events.append((round(time.perf_counter() - since, 3), event))
+                    watch.events.append((round(time.perf_counter() - since, 3), event))
                 notice(event)
             else:
-                watched.lines.append(line.rstrip())
-        watched.status = process.wait()
-        watched.wall = round(time.perf_counter() - since, 3)
-    return watched
+                watch.lines.append(line.rstrip())
+        watch.status = process.wait()
+        watch.wall = round(time.perf_counter() - since, 3)
+    return watch
 
 
 @contextmanager

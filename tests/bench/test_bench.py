@@ -34,7 +34,7 @@ RUNNER = replace(BARE, wall_seconds=103.0, imports_seconds=None, call_seconds=[4
 
 
 def test_planning_takes_every_case_through_at_every_size(tmp_path: Path) -> None:
-    measured = planning.measure(tmp_path, planned=(20, 200), parsed=(10, 50))
+    measured = planning.measure(tmp_path, plan_sizes=(20, 200), parse_sizes=(10, 50))
     assert measured.plan.cases == [20, 200]
     assert measured.parse.cases == [10, 50]
     assert all(seconds > 0 for seconds in [*measured.plan.seconds, *measured.parse.seconds])

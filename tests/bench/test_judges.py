@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from bench import judges, spoiling
-from bench.judges import Judged
+from bench.judges import Judgement
 from gt_judge import pool
 from tests.support import pictures
 from tests.support.pictures import scene
@@ -36,19 +36,19 @@ def test_each_of_twelve_ways_spoils_more_with_its_strength_and_more_than_what_is
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> list[Judged]:
+def judged(tmp_path_factory: pytest.TempPathFactory) -> list[Judgement]:
     folder = pictures.write(tmp_path_factory.mktemp("scenes"), SCENES)
     return judges.measure(folder, other=folder, ways=[SHIFT, BRIGHTER, OTHER])
 
 
-def row(judged: list[Judged], start: str) -> dict[str, str]:
+def row(judged: list[Judgement], start: str) -> dict[str, str]:
     """A row of the first table, by judge."""
     heading, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in judges.table(judged))
     (found,) = (cells for cells in rows if cells[0].startswith(start))
     return dict(zip(heading, found, strict=True))
 
 
-def test_false_alarms_are_counted_where_a_judge_refuses_what_is_sound(judged: list[Judged]) -> None:
+def test_false_alarms_are_counted_where_a_judge_refuses_what_is_sound(judged: list[Judgement]) -> None:
     rounding, jpeg = (row(judged, f"*sound*: {way}") for way in spoiling.HARMLESS)
     for cells in (rounding, row(judged, f"*sound*: {judges.OTHER}")):
         assert {judge: cells[judge] for judge in judges.JUDGES} == dict.fromkeys(judges.JUDGES, "0")
@@ -56,14 +56,14 @@ def test_false_alarms_are_counted_where_a_judge_refuses_what_is_sound(judged: li
     assert jpeg["ssim"] == "2"  # bright shapes on each other lose their colours' edges, which photographs hardly have
 
 
-def test_the_gate_misses_no_shift_and_every_change_of_brightness(judged: list[Judged]) -> None:
+def test_the_gate_misses_no_shift_and_every_change_of_brightness(judged: list[Judgement]) -> None:
     assert row(judged, SHIFT)[judges.GATE] == "0 0 0"
     assert row(judged, SHIFT)[judges.GATE_ALONE] == "2 2 2"
     assert row(judged, BRIGHTER)[judges.GATE] == "2 2 2"
     assert row(judged, OTHER)[judges.GATE].endswith(" 0")
 
 
-def test_misses_of_ssim_are_those_that_scikit_image_gives(judged: list[Judged]) -> None:
+def test_misses_of_ssim_are_those_that_scikit_image_gives(judged: list[Judgement]) -> None:
     images = list(SCENES.values())
     pairs = list(zip(images, reversed(images), strict=True))
     for way in (SHIFT, BRIGHTER, OTHER):
@@ -77,7 +77,7 @@ def test_misses_of_ssim_are_those_that_scikit_image_gives(judged: list[Judged]) 
         assert row(judged, way)["ssim"] == " ".join(map(str, misses))
 
 
-def test_a_limit_is_told_with_what_it_misses_and_what_it_would_catch_elsewhere(judged: list[Judged]) -> None:
+def test_a_limit_is_told_with_what_it_misses_and_what_it_would_catch_elsewhere(judged: list[Judgement]) -> None:
     limits = {limit.metric: limit for limit in judges.limits(judged)}
     assert limits.keys() == {*judges.MEASURES, "shift_gain"}
     shift = limits["shift_gain"]
@@ -90,7 +90,7 @@ def test_a_limit_is_told_with_what_it_misses_and_what_it_would_catch_elsewhere(j
 
 
 def test_the_command_writes_both_tables_and_every_value(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], judged: list[Judged]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], judged: list[Judgement]
 ) -> None:
     monkeypatch.setattr(judges, "measure", lambda *_: judged)
     monkeypatch.setattr(sys, "argv", ["bench.judges", str(tmp_path), "-o", str(tmp_path / "out")])

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from bench import random_weights, several, subject
 from bench.machine import machine
-from bench.report import Report, Run, Wanted, at_once
+from bench.report import Order, Report, Run, at_once
 from bench.spans import Span, floor, timeline
 from bench.timeline import draw, read
 from ci.catalogue import files
@@ -114,17 +114,17 @@ def test_the_models_have_so_many_cases_each_and_the_larger_ones_take_longer(tmp_
     ],
 )
 def test_a_run_is_named_by_set_state_gpus_and_steps(text: str, name: str) -> None:
-    assert Wanted.parse(text).name == name
+    assert Order.parse(text).name == name
 
 
 def test_runs_that_are_joined_are_made_at_once() -> None:
-    assert [wanted.name for wanted in at_once("four:warm:1+six:warm:1")] == ["four, warm, 1 GPU", "six, warm, 1 GPU"]
+    assert [order.name for order in at_once("four:warm:1+six:warm:1")] == ["four, warm, 1 GPU", "six, warm, 1 GPU"]
 
 
 @pytest.mark.parametrize("text", ["six", "six:hot:1", "seven:warm:1", "six:warm:one", "six:warm:1:2:3"])
 def test_what_is_no_run_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        Wanted.parse(text)
+        Order.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_ratios_and_same_bytes_follow_from_the_runs(tmp_path: Path) -> None:
     files = {"a.jpg": "00"}
     runs = [("warm", 1, 60.0, files), ("warm", 2, 30.0, files), ("taken", 2, 50.0, {}), ("again", 2, 1.0, files)]
     report.runs = [
-        Run(Wanted("six", state, gpus).name, "six", state, gpus, 50, wall=wall, files=made)
+        Run(Order("six", state, gpus).name, "six", state, gpus, 50, wall=wall, files=made)
         for state, gpus, wall, made in runs
     ]
     report.runs[2].failed = {"a": "out of GPU memory"}
