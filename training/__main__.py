@@ -106,12 +106,12 @@ def main() -> None:
     pictures.train_transformer(arguments.steps, arguments.seconds - (time.monotonic() - started), report)
     output.save(trained=round(time.monotonic() - started, 1))
     for steps, scale in ((STEPS, 1.0), (2 * STEPS, 1.0), (STEPS, GUIDANCE)):
-        found = pictures.measure(arguments.measured, steps, scale)
-        print(f"{steps} steps, guidance {scale:g}: {json.dumps(found)}", flush=True)
-        output.save(**{f"{steps} steps, guidance {scale:g}": found})
-    shown, asked = pictures.examples(min(16, arguments.measured), STEPS, GUIDANCE)
-    output.show(shown, len(asked) // 2)
-    output.save(asked=asked, whole=round(time.monotonic() - started, 1))
+        shares = pictures.measure(arguments.measured, steps, scale)
+        print(f"{steps} steps, guidance {scale:g}: {json.dumps(shares)}", flush=True)
+        output.save(**{f"{steps} steps, guidance {scale:g}": shares})
+    sheet, sentences = pictures.examples(min(16, arguments.measured), STEPS, GUIDANCE)
+    output.show(sheet, len(sentences) // 2)
+    output.save(asked=sentences, whole=round(time.monotonic() - started, 1))
 
 
 if __name__ == "__main__":

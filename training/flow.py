@@ -52,5 +52,5 @@ def loss(velocity: Velocity, clean: Tensor) -> Tensor:
     """Flow matching at random noise levels."""
     sigma = shifted(torch.sigmoid(SPREAD * torch.randn(len(clean), device=clean.device)))
     noise = torch.randn_like(clean)
-    made = velocity(torch.lerp(clean, noise, sigma[:, None, None]), sigma)
-    return (made.float() - (noise - clean)).square().mean()
+    prediction = velocity(torch.lerp(clean, noise, sigma[:, None, None]), sigma)
+    return (prediction.float() - (noise - clean)).square().mean()

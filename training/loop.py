@@ -39,8 +39,8 @@ class Muon:
         for group, momentum in zip(self._groups, self._momenta, strict=True):
             gradient = torch.stack([each.grad for each in group if each.grad is not None])
             momentum.lerp_(gradient, 0.05)
-            moved = _orthogonal(gradient.lerp(momentum, 0.95)) * (0.2 * math.sqrt(max(group[0].shape)))
-            for each, change in zip(group, moved.unbind(0), strict=True):
+            direction = _orthogonal(gradient.lerp(momentum, 0.95)) * (0.2 * math.sqrt(max(group[0].shape)))
+            for each, change in zip(group, direction.unbind(0), strict=True):
                 each.sub_(self._rate * (change + 0.01 * each))
 
 
@@ -81,9 +81,9 @@ class Loop:
         self._graphed = self._on_gpu and not eager
         self._now = torch.tensor(0.0, device=device)  # the learning rate, which a graph reads
         self._value = torch.zeros((), device=device)
-        taken = list(matrices)
-        self._muon = Muon(taken, self._now)
-        ids = {id(each) for each in taken}
+        matrices = list(matrices)
+        self._muon = Muon(matrices, self._now)
+        ids = {id(each) for each in matrices}
         self._adam = torch.optim.AdamW(
             [each for each in self._parameters if id(each) not in ids],
             lr=self._now,
@@ -95,7 +95,7 @@ class Loop:
 
     def run(self, steps: int, seconds: float, report: Callable[[], object] = lambda: None, every: float = 60) -> None:
         """Train for so many steps, or so long if that is shorter; `report` is called with the average in place."""
-        started = said = reported = time.monotonic()
+        started = last_line = last_report = time.monotonic()
         for module in self._modules:
             module.train()
         ways = self._graphs() if self._graphed else [lambda of=loss: self._step(of) for loss in self._losses]
@@ -116,13 +116,13 @@ class Loop:
             with torch.no_grad():
                 torch._foreach_lerp_(self._average, self._parameters, 1 - decay)
             now = time.monotonic()
-            if now - said > SAID:
-                said = now
+            if now - last_line > SAID:
+                last_line = now
                 self._say(f"{now - started:.0f} s, step {self.steps}, loss {value:.5f}")
-            if now - reported > every:
+            if now - last_report > every:
                 with self._averaged():
                     report()
-                reported = time.monotonic()
+                last_report = time.monotonic()
         with torch.no_grad():
             torch._foreach_copy_(self._parameters, self._average)
         for module in self._modules:
@@ -135,11 +135,11 @@ class Loop:
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """While open, the modules hold the moving average."""
-        kept = [each.detach().clone() for each in self._parameters]
+        copies = [each.detach().clone() for each in self._parameters]
         with torch.no_grad():
             torch._foreach_copy_(self._parameters, self._average)
             yield
-            torch._foreach_copy_(self._parameters, kept)
+            torch._foreach_copy_(self._parameters, copies)
 
     def _step(self, of: Callable[[], Tensor]) -> None:
         for each in self._parameters:

@@ -54,24 +54,24 @@ def labels(pictures: Tensor) -> Tensor:
     return torch.where(nearest < NEAR**2, number, -1)  # else the edge of something cyan would have green in it
 
 
-def picture(pictures: Tensor, asked: Scenes) -> Right:
+def picture(pictures: Tensor, scenes: Scenes) -> Right:
     """What is right of pictures of scenes."""
-    seen = labels(pictures)
-    first, second = (_thing(seen, asked.colour[:, number]) for number in range(2))
-    there = (first.area > LEAST_AREA) & ((second.area > LEAST_AREA) | ~asked.pair)
-    foreign = torch.stack([_area(seen == number) for number in range(len(COLOURS))])
-    wanted = torch.stack(
+    numbers = labels(pictures)
+    first, second = (_thing(numbers, scenes.colour[:, number]) for number in range(2))
+    there = (first.area > LEAST_AREA) & ((second.area > LEAST_AREA) | ~scenes.pair)
+    foreign = torch.stack([_area(numbers == number) for number in range(len(COLOURS))])
+    own = torch.stack(
         [
-            (asked.colour[:, 0] == number) | (asked.pair & (asked.colour[:, 1] == number))
+            (scenes.colour[:, 0] == number) | (scenes.pair & (scenes.colour[:, 1] == number))
             for number in range(len(COLOURS))
         ]
     )
-    pure = ((foreign < FOREIGN_AREA) | wanted).all(dim=0)
-    shapes = (first.shape == asked.shape[:, 0]) & ((second.shape == asked.shape[:, 1]) | ~asked.pair)
+    pure = ((foreign < FOREIGN_AREA) | own).all(dim=0)
+    shapes = (first.shape == scenes.shape[:, 0]) & ((second.shape == scenes.shape[:, 1]) | ~scenes.pair)
     return Right(
-        colour=there & pure & (_ground(seen) == asked.background),
+        colour=there & pure & (_ground(numbers) == scenes.background),
         shape=there & shapes,
-        place=there & torch.where(asked.pair, _related(first, second, asked.place), _placed(first, asked.place)),
+        place=there & torch.where(scenes.pair, _related(first, second, scenes.place), _placed(first, scenes.place)),
     )
 
 
@@ -79,14 +79,14 @@ def _area(mask: Tensor) -> Tensor:
     return mask.float().mean(dim=(1, 2))
 
 
-def _ground(seen: Tensor) -> Tensor:
+def _ground(numbers: Tensor) -> Tensor:
     """The number of the background that most of the picture's edge shows; -1 for another colour."""
-    edge = torch.cat([seen[:, 0], seen[:, -1], seen[:, :, 0], seen[:, :, -1]], dim=1)
+    edge = torch.cat([numbers[:, 0], numbers[:, -1], numbers[:, :, 0], numbers[:, :, -1]], dim=1)
     return edge.mode(dim=1).values - len(COLOURS)
 
 
-def _thing(seen: Tensor, colour: Tensor) -> Thing:
-    mask = (seen == colour[:, None, None]).float()
+def _thing(numbers: Tensor, colour: Tensor) -> Thing:
+    mask = (numbers == colour[:, None, None]).float()
     axis = (torch.arange(mask.shape[2], device=mask.device) + 0.5) / mask.shape[2]
     area = mask.mean(dim=(1, 2))
     total = mask.sum(dim=(1, 2)).clamp(min=1)
@@ -102,8 +102,8 @@ def _fitted(mask: Tensor, area: Tensor, x: Tensor, y: Tensor, axis: Tensor) -> T
         radius, low = (each.to(mask.device)[nearest][:, None, None] for each in (torch.tensor(RADII), lows))
         across = (axis[None, None, :] - x[:, None, None]) / radius
         down = (axis[None, :, None] - y[:, None, None] + low) / radius
-        fitted = distance(torch.tensor(number, device=mask.device), across, down) * radius < -OUTLINE
-        both, either = ((mask > 0) & fitted).sum(dim=(1, 2)), ((mask > 0) | fitted).sum(dim=(1, 2))
+        inside = distance(torch.tensor(number, device=mask.device), across, down) * radius < -OUTLINE
+        both, either = ((mask > 0) & inside).sum(dim=(1, 2)), ((mask > 0) | inside).sum(dim=(1, 2))
         likeness.append(both / either.clamp(min=1))
     return torch.stack(likeness).argmax(dim=0)
 
@@ -112,12 +112,12 @@ def _fitted(mask: Tensor, area: Tensor, x: Tensor, y: Tensor, axis: Tensor) -> T
 def _insides() -> list[tuple[Tensor, Tensor]]:
     """For each shape, of each of RADII: the area within its outline, and how far below its centre the centroid lies."""
     axis = (torch.arange(256) + 0.5) / 256 - 0.5
-    found = []
+    pairs = []
     for number in range(len(SHAPES)):
         radii = torch.tensor(RADII)[:, None, None]
         inside = distance(torch.tensor(number), axis / radii, axis[:, None] / radii) * radii < -OUTLINE
-        found.append((_area(inside), (inside * axis[:, None]).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)))
-    return found
+        pairs.append((_area(inside), (inside * axis[:, None]).sum(dim=(1, 2)) / inside.sum(dim=(1, 2)).clamp(min=1)))
+    return pairs
 
 
 def _related(first: Thing, second: Thing, relation: Tensor) -> Tensor:

@@ -58,13 +58,13 @@ class Pictures:
         self.vae.register_to_config(scaling_factor=1 / float(means.std()), shift_factor=float(means.mean()))
 
     def _autoencoder_loss(self) -> Tensor:
-        drawn = draw(self.grammar.scenes(self.settings.drawn), SIDE) * 2 - 1
-        mean, spread = self.vae.encoder(drawn).chunk(2, dim=1)
+        originals = draw(self.grammar.scenes(self.settings.drawn), SIDE) * 2 - 1
+        mean, spread = self.vae.encoder(originals).chunk(2, dim=1)
         spread = spread.clamp(-12, 4)
-        made = self.vae.decoder(mean + (0.5 * spread).exp() * torch.randn_like(mean))
-        loss = functional.l1_loss(made, drawn) + functional.mse_loss(made, drawn)
+        results = self.vae.decoder(mean + (0.5 * spread).exp() * torch.randn_like(mean))
+        loss = functional.l1_loss(results, originals) + functional.mse_loss(results, originals)
         for axis in (-1, -2):  # steps from pixel to pixel are edges
-            loss = loss + functional.l1_loss(made.diff(dim=axis), drawn.diff(dim=axis))
+            loss = loss + functional.l1_loss(results.diff(dim=axis), originals.diff(dim=axis))
         whole: Tensor = loss + KL * 0.5 * (mean.square() + spread.exp() - 1 - spread).mean()
         return whole
 
@@ -76,8 +76,8 @@ class Pictures:
     def decode(self, tokens: Tensor) -> Tensor:
         """The reverse of `encode`."""
         latents = flow.unpack(tokens, LATENT_SIDE) / self.vae.config.scaling_factor + self.vae.config.shift_factor
-        decoded: Tensor = self.vae.decode(latents).sample
-        return (decoded / 2 + 0.5).clamp(0, 1)
+        values: Tensor = self.vae.decode(latents).sample
+        return (values / 2 + 0.5).clamp(0, 1)
 
     def train_transformer(self, steps: int, seconds: float, report: Callable[[], object]) -> None:
         """Train the transformer and the text encoders on a pool of pictures, which is renewed little by little."""
@@ -118,27 +118,27 @@ class Pictures:
         self._at = (self._at + count) % len(self._before)
 
     def _made_loss(self) -> Tensor:
-        chosen, rows = self._chosen(self.settings.made, self._caption)
-        return flow.loss(self._velocity(rows, None), self._before[chosen])
+        choice, rows = self._chosen(self.settings.made, self._caption)
+        return flow.loss(self._velocity(rows, None), self._before[choice])
 
     def _edited_loss(self) -> Tensor:
-        chosen, rows = self._chosen(self.settings.edited, self._edit)
-        return flow.loss(self._velocity(rows, self._before[chosen]), self._after[chosen])
+        choice, rows = self._chosen(self.settings.edited, self._edit)
+        return flow.loss(self._velocity(rows, self._before[choice]), self._after[choice])
 
     def _chosen(self, count: int, sentences: Tensor) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(self._before), (count,), device=self.device)
-        unsaid = torch.rand(count, 1, device=self.device) < UNSAID
-        return chosen, torch.where(unsaid, -1, sentences[chosen])
+        choice = torch.randint(len(self._before), (count,), device=self.device)
+        silence = torch.rand(count, 1, device=self.device) < UNSAID
+        return choice, torch.where(silence, -1, sentences[choice])
 
-    def _velocity(self, rows: Tensor, given: Tensor | None) -> flow.Velocity:
+    def _velocity(self, rows: Tensor, inputs: Tensor | None) -> flow.Velocity:
         """What the transformer makes of these sentences, rows of word numbers, and of an input picture's tokens."""
         words = self.t5(t5_ids(rows), self._unmasked)[0]
         pooled = self.clip(clip_ids(rows, self._clip_numbers)).pooler_output
-        places = self._made if given is None else torch.cat([self._made, self._input])
+        places = self._made if inputs is None else torch.cat([self._made, self._input])
 
         def velocity(noisy: Tensor, sigma: Tensor) -> Tensor:
-            made: Tensor = self.transformer(
-                hidden_states=noisy if given is None else torch.cat([noisy, given], dim=1),
+            results: Tensor = self.transformer(
+                hidden_states=noisy if inputs is None else torch.cat([noisy, inputs], dim=1),
                 encoder_hidden_states=words,
                 pooled_projections=pooled,
                 timestep=sigma,
@@ -146,19 +146,19 @@ class Pictures:
                 txt_ids=self._words,
                 return_dict=False,
             )[0]
-            return made[:, : noisy.shape[1]]
+            return results[:, : noisy.shape[1]]
 
         return velocity
 
     @torch.no_grad()
-    def make(self, rows: Tensor, given: Tensor | None, steps: int, scale: float = 1.0) -> Tensor:
-        """Pictures, 0..1, that these sentences ask for; `given` are pictures to change, `scale` is that of guidance."""
-        tokens = None if given is None else self.encode(given)
-        said, unsaid = self._velocity(rows, tokens), self._velocity(torch.full_like(rows, -1), tokens)
+    def make(self, rows: Tensor, inputs: Tensor | None, steps: int, scale: float = 1.0) -> Tensor:
+        """Pictures, 0..1, that these sentences ask for; `inputs` are those to change, `scale` is that of guidance."""
+        tokens = None if inputs is None else self.encode(inputs)
+        sentence, silence = self._velocity(rows, tokens), self._velocity(torch.full_like(rows, -1), tokens)
 
         def velocity(noisy: Tensor, sigma: Tensor) -> Tensor:
-            made = said(noisy, sigma)
-            return made if scale == 1 else torch.lerp(unsaid(noisy, sigma), made, scale)
+            results = sentence(noisy, sigma)
+            return results if scale == 1 else torch.lerp(silence(noisy, sigma), results, scale)
 
         noise = torch.randn(len(rows), len(self._made), 4 * LATENT_CHANNELS, device=self.device)
         return self.decode(flow.sample(velocity, noise, steps))
@@ -167,26 +167,26 @@ class Pictures:
     def through_autoencoder(self, count: int) -> dict[str, float]:
         """How much of held-out pictures is right after encoding and decoding, and before."""
         scenes = Grammar(self.device, unseen=True).scenes(count)
-        drawn = draw(scenes, SIDE)
-        through = self.decode(self.encode(drawn))
-        before, after = (measuring.picture(each, scenes).shares() for each in (drawn, through))
-        psnr = round(float(-10 * (through - drawn).square().mean().log10()), 2)
+        originals = draw(scenes, SIDE)
+        through = self.decode(self.encode(originals))
+        before, after = (measuring.picture(each, scenes).shares() for each in (originals, through))
+        psnr = round(float(-10 * (through - originals).square().mean().log10()), 2)
         return {f"{name} drawn": value for name, value in before.items()} | after | {"psnr": psnr}
 
     def measure(self, count: int, steps: int, scale: float = 1.0) -> dict[str, dict[str, float]]:
         """How often held-out prompts and edits are drawn right."""
         grammar = Grammar(self.device, unseen=True)
         scenes = grammar.scenes(count)
-        made = self.make(grammar.captions(scenes), None, steps, scale)
+        results = self.make(grammar.captions(scenes), None, steps, scale)
         after, sentences, fair = grammar.edits(scenes)
-        changed = measuring.picture(self.make(sentences, draw(scenes, SIDE), steps, scale), after)
-        kept = measuring.Right(changed.colour[fair], changed.shape[fair], changed.place[fair])
-        return {"prompts": measuring.picture(made, scenes).shares(), "edits": kept.shares()}
+        changes = measuring.picture(self.make(sentences, draw(scenes, SIDE), steps, scale), after)
+        edits = measuring.Right(changes.colour[fair], changes.shape[fair], changes.place[fair])
+        return {"prompts": measuring.picture(results, scenes).shares(), "edits": edits.shares()}
 
     def examples(self, count: int, steps: int, scale: float) -> tuple[Tensor, list[str]]:
         """Pictures in three rows, made, drawn and edited, of held-out scenes; and the sentences of made and edited."""
         grammar = Grammar(self.device, unseen=True)
         scenes: Scenes = grammar.scenes(count)
-        rows, sentences, drawn = grammar.captions(scenes), grammar.edits(scenes)[1], draw(scenes, SIDE)
-        shown = [self.make(rows, None, steps, scale), drawn, self.make(sentences, drawn, steps, scale)]
-        return torch.cat(shown), text(rows) + text(sentences)
+        rows, sentences, originals = grammar.captions(scenes), grammar.edits(scenes)[1], draw(scenes, SIDE)
+        sheet = [self.make(rows, None, steps, scale), originals, self.make(sentences, originals, steps, scale)]
+        return torch.cat(sheet), text(rows) + text(sentences)

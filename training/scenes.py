@@ -166,9 +166,9 @@ class Grammar:
         where = torch.where(scenes.pair[:, None], relation, words["place"][scenes.place])
         second = [torch.where(scenes.pair, column, nothing) for column in self._thing(scenes, 1)]
         chance = torch.rand(count, device=self.device)
-        unsaid = (scenes.background == 0) & (chance < UNSAID)  # white is what is meant where nothing is said
+        silent = (scenes.background == 0) & (chance < UNSAID)  # white is what is meant where nothing is said
         ground = [self._word("on"), self._word("a"), words["background"][scenes.background], self._word("background")]
-        last = [torch.where(unsaid, nothing, column.expand(count)) for column in ground]
+        last = [torch.where(silent, nothing, column.expand(count)) for column in ground]
         return self._rows([*self._thing(scenes, 0), *where.unbind(1), *second, *last], count)
 
     def edits(self, scenes: Scenes) -> tuple[Scenes, Tensor, Tensor]:
@@ -179,20 +179,20 @@ class Grammar:
         words, count = self._words, len(scenes.pair)
         kind = self._number(count, 3)
         which = (torch.rand(count, device=self.device) < 0.5) & scenes.pair
-        chosen = which.long()[:, None]
-        other = 1 - chosen
-        colour, shape = (each.gather(1, chosen)[:, 0] for each in (scenes.colour, scenes.shape))
-        recoloured = self._recolours[colour, shape]
-        taken = torch.where(scenes.pair[:, None], scenes.colour.gather(1, other), -1)
-        recoloured = recoloured * (torch.arange(len(COLOURS), device=self.device) != taken)
-        new_colour, new_shape = (self._one_of(each) for each in (recoloured, self._reshapes[colour, shape]))
+        choice = which.long()[:, None]
+        other = 1 - choice
+        colour, shape = (each.gather(1, choice)[:, 0] for each in (scenes.colour, scenes.shape))
+        recolours = self._recolours[colour, shape]
+        partner = torch.where(scenes.pair[:, None], scenes.colour.gather(1, other), -1)
+        recolours = recolours * (torch.arange(len(COLOURS), device=self.device) != partner)
+        new_colour, new_shape = (self._one_of(each) for each in (recolours, self._reshapes[colour, shape]))
         ground = (scenes.background + 1 + self._number(count, len(BACKGROUNDS) - 1)) % len(BACKGROUNDS)
         after = replace(
             scenes,
             colour=torch.where(
-                kind[:, None] == 0, scenes.colour.scatter(1, chosen, new_colour[:, None]), scenes.colour
+                kind[:, None] == 0, scenes.colour.scatter(1, choice, new_colour[:, None]), scenes.colour
             ),
-            shape=torch.where(kind[:, None] == 1, scenes.shape.scatter(1, chosen, new_shape[:, None]), scenes.shape),
+            shape=torch.where(kind[:, None] == 1, scenes.shape.scatter(1, choice, new_shape[:, None]), scenes.shape),
             background=torch.where(kind == 2, ground, scenes.background),
         )
         sentences = [
@@ -210,7 +210,7 @@ class Grammar:
             [self._word("make"), self._word("the"), self._word("background"), words["background"][ground]],
         ]
         rows = torch.stack([self._rows(columns, count) for columns in sentences])
-        some = torch.stack([recoloured.amax(dim=1) > 0, self._reshapes[colour, shape].amax(dim=1) > 0, kind < 0])
+        some = torch.stack([recolours.amax(dim=1) > 0, self._reshapes[colour, shape].amax(dim=1) > 0, kind < 0])
         return after, rows.gather(0, kind[None, :, None].expand(1, -1, LENGTH))[0], some.gather(0, kind[None])[0]
 
     def _one_of(self, allowed: Tensor) -> Tensor:
