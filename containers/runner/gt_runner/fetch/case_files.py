@@ -42,9 +42,8 @@ def fetch(case: Case, folders: Folders, progress: Progress, identities: Fetched 
     Raises FetchError.
     """
     files = identities or identify(case, folders, progress)
-    commits = {name: repository["commit"] for name, repository in files["repositories"].items()}
     with _disk_errors_named():
-        return {**files, "repositories": weights.fetch(case, folders, progress, commits)}
+        return {**files, "repositories": weights.fetch(case, folders, progress, files["repositories"])}
 
 
 @contextmanager

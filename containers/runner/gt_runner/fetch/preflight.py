@@ -56,8 +56,7 @@ def _lacking(case: Case, job: Job, folders: Folders, store: Store | None) -> lis
     if "engine" in case:
         model = case["model"]
         return [Snapshot(model, commit_of(model["repo"], model.get("revision")), folders)]
-    commits = {name: repository["commit"] for name, repository in identities["repositories"].items()}
-    return [snapshot for snapshot in snapshots(case, folders, commits) if not snapshot.complete()]
+    return [snapshot for snapshot in snapshots(case, folders, identities["repositories"]) if not snapshot.complete()]
 
 
 @contextlib.contextmanager

@@ -63,30 +63,26 @@ def identify(case: Case, folders: Folders, progress: Progress) -> dict[str, Fetc
 
 
 def fetch(
-    case: Case, folders: Folders, progress: Progress, commits: Mapping[str, str | None]
+    case: Case, folders: Folders, progress: Progress, identities: Mapping[str, FetchedRepository]
 ) -> dict[str, FetchedRepository]:
-    """Every repository of a case, downloaded and verified; `commits` are those that are known already, by name.
+    """Every repository of a case, downloaded and verified; `identities` are what `identify` gave.
 
     Raises FetchError; for all repositories that are closed to the user at once, before the first byte.
     """
-    local = {
-        repository["repo"]: fetch_local(repository, folder, folders, progress)
-        for repository in needed(case)
-        if (folder := _stand_in(repository, case, folders)) is not None
-    }
-    of_hub = snapshots(case, folders, commits)
+    local = {name: repository for name, repository in identities.items() if repository["commit"] is None}
+    of_hub = snapshots(case, folders, identities)
     _obtain([snapshot for snapshot in of_hub if not snapshot.complete()], progress)
     for snapshot in of_hub:
         snapshot.remember()
     return local | {snapshot.repo: snapshot.result() for snapshot in of_hub}
 
 
-def snapshots(case: Case, folders: Folders, commits: Mapping[str, str | None]) -> list[Snapshot]:
+def snapshots(case: Case, folders: Folders, identities: Mapping[str, FetchedRepository]) -> list[Snapshot]:
     """The hub repositories of a case, as `fetch` takes them; none that a local folder stands in for."""
     return [
-        Snapshot(repository, commits.get(name) or commit_of(name, repository.get("revision")), folders)
+        Snapshot(repository, commit, folders)
         for repository in needed(case)
-        if _stand_in(repository, case, folders) is None and (name := repository["repo"])
+        if (commit := identities[repository["repo"]]["commit"]) is not None
     ]
 
 
