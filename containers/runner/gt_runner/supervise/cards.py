@@ -6,10 +6,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .. import environment
+from ..environment import nvidia_smi
 from ..tasks import Card, Run
 
 LOCKS = Path("/tmp/diffusion-gt-gpus")  # noqa: S108  # one place for all users, whatever their TMPDIR is
@@ -130,17 +130,17 @@ def _opened(name: str) -> int | None:
     return None
 
 
-def troubles(names: Iterable[str], ask: Callable[..., list[str]] = environment.nvidia_smi) -> Mapping[str, str]:
+def troubles(names: Iterable[str]) -> Mapping[str, str]:
     """Why each card is no good now: another process holds memory of it, or the driver does not know it any more.
 
     Empty where there is no driver to ask. The caller's own processes on these cards have ended.
     """
     cards = set(names)
-    memory_of = {cells[0]: cells[1] for cells in _rows(ask("uuid,memory.used"), 2)}
+    memory_of = {cells[0]: cells[1] for cells in _rows(nvidia_smi("uuid,memory.used"), 2)}
     if not memory_of:
         return {}
     reasons = dict.fromkeys(cards - memory_of.keys(), "the driver does not answer for it")
-    for uuid, process, memory in _rows(ask("gpu_uuid,pid,used_memory", apps=True), 3):
+    for uuid, process, memory in _rows(nvidia_smi("gpu_uuid,pid,used_memory", apps=True), 3):
         if uuid in cards:
             size = f"{_gb(memory)} GB" if memory.isdigit() else "memory"
             reasons.setdefault(uuid, f"process {process} holds {size} of it")

@@ -33,7 +33,7 @@ def scrub(text: str, hidden: Iterable[tuple[str, str]]) -> str:
     return text
 
 
-def hidden(places: Iterable[tuple[str, Path | None]]) -> list[tuple[str, str]]:
+def hidden(places: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
     """What must not stand in a manifest: secrets of the environment, and the folders of this machine."""
     secrets = [(value, "***") for name, value in os.environ.items() if name.endswith(("TOKEN", "SECRET", "PASSWORD"))]
     folders = [
@@ -45,4 +45,4 @@ def hidden(places: Iterable[tuple[str, Path | None]]) -> list[tuple[str, str]]:
         ("<home>", Path.home()),
         ("<temporary>", Path(tempfile.gettempdir())),
     ]
-    return [*secrets, *((str(path), stand_in) for stand_in, path in folders if path is not None and len(str(path)) > 1)]
+    return [*secrets, *((str(path), stand_in) for stand_in, path in folders if len(str(path)) > 1)]
