@@ -29,7 +29,7 @@ def end(kind: str, data: bytes) -> int | None:
         case "PNG":
             return next((at + 12 for name, at, _ in _chunks(data) if name == b"IEND"), None)
         case "JPEG":
-            return _jpeg_end(data)
+            return next((at for code, at in _markers(data) if code == _END_OF_IMAGE), None)
     size = 8 + int.from_bytes(data[4:8], "little")  # RIFF
     size += size % 2
     return size if size <= len(data) else None
@@ -79,10 +79,6 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
 def frame(data: bytes) -> int | None:
     """The marker of a JPEG file's frame, which says how it is coded."""
     return next((code for code, _ in _markers(data) if code in _FRAMES), None)
-
-
-def _jpeg_end(data: bytes) -> int | None:
-    return next((at for code, at in _markers(data) if code == _END_OF_IMAGE), None)
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:

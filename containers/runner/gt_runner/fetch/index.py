@@ -37,7 +37,7 @@ class Index:
     def __init__(self, beside: Path, cache: Path) -> None:
         place = hashlib.sha256(os.fsencode(beside.absolute())).hexdigest()[:32]
         self._beside = beside
-        self._path = beside if _writable(beside.parent) else cache / "indexes" / f"{place}.json"
+        self._path = beside if os.access(existing(beside.parent), os.W_OK) else cache / "indexes" / f"{place}.json"
         self._saving = threading.Lock()
 
     def load(self) -> dict[str, IndexedFile]:
@@ -97,7 +97,7 @@ def verify(path: Path, name: str, listed: IndexedFile, done: Callable[[int], Non
     sha256 = sha256_of(path, done)
     if listed.lfs_sha256 not in (None, sha256):
         raise FetchError(f"{name} has sha256 {sha256} where the hub lists {listed.lfs_sha256}")
-    if listed.lfs_sha256 is None and listed.git_oid not in (None, _git_oid(path, size)):
+    if listed.lfs_sha256 is None and listed.git_oid not in (None, _git_oid(path.read_bytes())):
         raise FetchError(f"{name} is not the git object {listed.git_oid} that the hub lists")
     return replace(listed, sha256=sha256)
 
@@ -129,8 +129,8 @@ def existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
-def _git_oid(path: Path, size: int) -> str:
-    return hashlib.sha1(b"blob %d\0" % size + path.read_bytes(), usedforsecurity=False).hexdigest()
+def _git_oid(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _compact(record: IndexedFile) -> dict[str, object]:
@@ -140,14 +140,7 @@ def _compact(record: IndexedFile) -> dict[str, object]:
 def _read(path: Path) -> dict[str, IndexedFile]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return (
-            {name: IndexedFile(**record) for name, record in data["files"].items()}
-            if data["version"] == _VERSION
-            else {}
-        )
+        files = data["files"] if data["version"] == _VERSION else {}
+        return {name: IndexedFile(**record) for name, record in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}  # the files are there all the same: they are hashed once more
-
-
-def _writable(folder: Path) -> bool:
-    return os.access(existing(folder), os.W_OK)

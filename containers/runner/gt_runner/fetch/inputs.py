@@ -106,11 +106,8 @@ class _Cached:
         """The file, from the cache if it is there and whole, else from the network."""
         self._urls.mkdir(parents=True, exist_ok=True)
         with alone(self._record.with_suffix(".lock"), f"fetching input {self._address}"):
-            file = self._find(pin or self._recorded())
-            return file or self._download(pin, progress)
-
-    def _recorded(self) -> str | None:
-        return self._record.read_text(encoding="utf-8").strip() if self._record.is_file() else None
+            sha256 = pin or (self._record.read_text(encoding="utf-8").strip() if self._record.is_file() else None)
+            return self._find(sha256) or self._download(pin, progress)
 
     def _find(self, sha256: str | None) -> FetchedInput | None:
         for path in self._folder.glob(f"{sha256}*") if sha256 else []:

@@ -23,7 +23,8 @@ def condition(rule: str, images: Sequence[Image.Image]) -> tuple[list[Image.Imag
     if rule == "raw":
         return [image.convert("RGB") for image in images], {}
     if rule == "flux":
-        prepared = [_color(image).resize(flux_size(*image.size), Image.Resampling.LANCZOS) for image in images]
+        colours = [image.convert("RGBA" if image.has_transparency_data else "RGB") for image in images]
+        prepared = [image.resize(flux_size(*image.size), Image.Resampling.LANCZOS) for image in colours]
         width, height = prepared[-1].size
     else:
         mode = "RGBA" if rule == "qwen_layered" else "RGB"
@@ -35,10 +36,6 @@ def condition(rule: str, images: Sequence[Image.Image]) -> tuple[list[Image.Imag
 def described(image: Image.Image) -> dict[str, Any]:
     """An image that is an argument, as JSON."""
     return {"mode": image.mode, "width": image.width, "height": image.height}
-
-
-def _color(image: Image.Image) -> Image.Image:
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
 def flux_size(width: int, height: int) -> tuple[int, int]:

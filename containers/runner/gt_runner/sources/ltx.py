@@ -88,7 +88,8 @@ class LoadedLtx:
         call = {"images": [], **case["call"]}
         dropped = self._dropped(call)
         passed = {name: value for name, value in call.items() if name not in dropped}
-        progress = reported(self._official("ltx_pipelines.utils.samplers"), step, self._steps(call))
+        steps = int(call["num_inference_steps"]) + max(0, len(call.get("stage_2_sigmas") or ()) - 1)
+        progress = reported(self._official("ltx_pipelines.utils.samplers"), step, steps)
         decoder = self._official("ltx_core.model.video_vae").VideoDecoder
         with (
             torch.inference_mode(),
@@ -118,9 +119,6 @@ class LoadedLtx:
         if "stage_2_sigmas" in dropped and sigmas not in (None, constant):
             raise SourceError(f"{self.pipeline} cannot be given stage_2_sigmas {sigmas}: it has {constant}")
         return dropped
-
-    def _steps(self, call: dict[str, Any]) -> int:
-        return int(call["num_inference_steps"]) + max(0, len(call.get("stage_2_sigmas") or ()) - 1)
 
 
 @contextmanager

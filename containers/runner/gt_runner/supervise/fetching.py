@@ -30,9 +30,9 @@ class ReadAhead:
     def may_read(self, job: str, size: int) -> int:
         """Wait for this job's turn; returns how many bytes it may read."""
         with self._change:
-            self._change.wait_for(lambda: self._reading is None and self._fits(size))
+            self._change.wait_for(lambda: self._reading is None and (not self._shares or size <= self._rest))
             self._reading = job
-            self._shares[job] = min(size, self._half - sum(self._shares.values()))
+            self._shares[job] = min(size, self._rest)
             return self._shares[job]
 
     def has_read(self, job: str) -> None:
@@ -49,8 +49,9 @@ class ReadAhead:
             self._change.notify_all()
         self.has_read(job)
 
-    def _fits(self, size: int) -> bool:
-        return not self._shares or sum(self._shares.values()) + size <= self._half
+    @property
+    def _rest(self) -> int:
+        return self._half - sum(self._shares.values())
 
 
 class Fetching:

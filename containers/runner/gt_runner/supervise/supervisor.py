@@ -175,8 +175,10 @@ class Supervisor:
         if most < work.cards:
             self._give_up_job(work, f"needs {work.cards} GPUs, and {most} are left that may load its model")
             return True
+        spares = self._processes.spares.items()
+        prepared = [name for cards, spare in spares for name in cards if spare.source == work.job["source"]]
         for model in work.models:
-            cards = self._cards.take(work.cards, work.refused(model), self._prepared(work.job["source"]))
+            cards = self._cards.take(work.cards, work.refused(model), prepared)
             if cards is not None:
                 self._start(work, cards, model)
                 return True
@@ -339,11 +341,6 @@ class Supervisor:
             self._change.notify_all()
 
     # Processes that wait for their task.
-
-    def _prepared(self, source: str) -> list[str]:
-        """GPUs whose next process has imported this source."""
-        spares = self._processes.spares.items()
-        return [name for cards, spare in spares for name in cards if spare.source == source]
 
     def _prepare(self) -> None:
         """Start the processes of what comes next, and give GPUs back that have had nothing to do for long.
