@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from ci import ROOT
 
@@ -34,7 +35,9 @@ class Finished:
 
 def run(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Finished:
     """Run a command in the project's root; its output goes to `log`. Raises BenchError with the log's end."""
-    with log.open("wb") as out, _gpu_samples(log.with_suffix(".gpu")) as samples:
+    samples = log.with_suffix(".gpu")
+    cards = ["0"] if shutil.which("nvidia-smi") else []
+    with log.open("wb") as out, samples.open("wb") as sink, sampler(["utilization.gpu"], cards, sink):
         before, started, since = _cpu_seconds(), time.time(), time.perf_counter()
         status = subprocess.run(
             command, cwd=ROOT, stdout=out, stderr=out, env=environment(env or {}), check=False
@@ -61,23 +64,26 @@ def _cpu_seconds() -> float:
 
 
 @contextlib.contextmanager
-def _gpu_samples(file: Path) -> Iterator[Path]:
-    """A process beside the measured one: sampling from a thread here would stand still whenever this process does."""
-    if shutil.which("nvidia-smi") is None:
-        yield file
+def sampler(
+    fields: Sequence[str], cards: Sequence[str], out: IO[bytes] | int
+) -> Iterator[subprocess.Popen[bytes] | None]:
+    """While open, nvidia-smi writes a line with these fields for each of these GPUs a few times a second.
+
+    It is a process beside the measured one: a thread here would stand still whenever this process does.
+    """
+    if not cards:
+        yield None
         return
-    query = ["nvidia-smi", "-i", "0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", EVERY_MS]
-    with file.open("wb") as out:
-        sampler = subprocess.Popen(query, stdout=out, stderr=subprocess.DEVNULL)
+    query = ["nvidia-smi", "-i", ",".join(cards), f"--query-gpu={','.join(fields)}"]
+    query += ["--format=csv,noheader,nounits", "-lms", EVERY_MS]
+    process = subprocess.Popen(query, stdout=out, stderr=subprocess.DEVNULL)
     try:
-        yield file
+        yield process
     finally:
-        sampler.terminate()
-        sampler.wait()
+        process.terminate()
+        process.wait()
 
 
 def _mean(samples: Path) -> float | None:
-    if not samples.is_file():
-        return None
     percent = [int(line) for line in samples.read_text().split() if line.isdigit()]
     return round(sum(percent) / len(percent) / 100, 3) if percent else None

@@ -14,7 +14,7 @@ from typing import Any
 from ci import ROOT
 from gt_runner.events import ON_STDERR, marked
 
-from .process import EVERY_MS, environment
+from .process import environment, sampler
 from .runs import GT
 
 FIELDS = ("index", "utilization.gpu", "memory.used")  # of a sample
@@ -56,23 +56,14 @@ def generate(options: Sequence[str], cache: Path, cards: Sequence[str], notice: 
 @contextmanager
 def _sampled(samples: list[list[float]], since: float, cards: Sequence[str]) -> Iterator[None]:
     """While open, adds a sample of each of these GPUs a few times a second."""
-    if not cards:
-        yield
-        return
-    query = f"--query-gpu={','.join(FIELDS)}"
-    command = ["nvidia-smi", "-i", ",".join(cards), query, "--format=csv,noheader,nounits", "-lms", EVERY_MS]
-    sampler = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with sampler(FIELDS, cards, subprocess.PIPE) as process:
 
-    def follow() -> None:
-        rows = (line.split(",") for line in sampler.stdout or ())
-        whole = (row for row in rows if len(row) == len(FIELDS))
-        samples.extend([round(time.perf_counter() - since, 3), *map(float, row)] for row in whole)
+        def follow() -> None:
+            rows = (line.split(b",") for line in (process and process.stdout) or ())
+            whole = (row for row in rows if len(row) == len(FIELDS))
+            samples.extend([round(time.perf_counter() - since, 3), *map(float, row)] for row in whole)
 
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
         yield
-    finally:
-        sampler.terminate()
-        sampler.wait()
-        thread.join()
+    thread.join()
