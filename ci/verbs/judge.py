@@ -52,7 +52,8 @@ class Compare:
     """Compare an artifact with published GT, and a serving engine's output with the artifact.
 
     Gives report.html, compare.json and junit.xml. `gt` exits with 0 when no case changed or is missing and the serving
-    engine passed, 1 when not, 2 where it could not be run.
+    engine passed, 1 when not, 2 where it could not be run; the module gives the files in each case, and `same` in
+    compare.json says whether all is well.
     """
 
     artifact: Artifact = GT
@@ -106,7 +107,8 @@ class Diverge:
     """Where does a run first differ from another one? Compares two traces, stage by stage.
 
     Gives a verdict in one sentence for each case, a table, diverge.json and a picture. `gt` exits with 0 when nothing
-    differs beyond its tolerance, 1 when something does, 2 where it could not be compared.
+    differs beyond its tolerance, 1 when something does, 2 where it could not be compared; the module gives the files in
+    each case.
     """
 
     reference: Annotated[Folder, Doc("The trace that is right: a folder with trace.json.")]
