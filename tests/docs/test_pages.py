@@ -112,6 +112,17 @@ def test_links_lead_to_files_and_headings_that_are_there(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target
 
 
+def test_a_page_leads_to_every_example_and_to_all_that_is_deployed() -> None:
+    linked = {
+        (page.parent / target).resolve()
+        for page in DOCS.rglob("*.md")
+        for target in re.findall(r"\]\((?!https?://)([^)\s#]+)", page.read_text())
+    }
+    offered = [path for folder in ("examples", "templates") for path in (ROOT / folder).iterdir()]
+    offered += [path for path in (ROOT / "deploy").rglob("*") if path.is_file()]
+    assert [path for path in offered if not any(path in (target, *target.parents) for target in linked)] == []
+
+
 def test_a_comment_or_message_that_names_a_page_names_one_that_is_there() -> None:
     folders = ("ci", "containers", "cases", "bench", "deploy", "examples", "templates", ".github")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
