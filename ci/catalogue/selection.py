@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import SelectionError, near
+from ..words import counted
 from .fields import ALL, NATIVE, OFFICIAL, SMOKE
 from .files import Catalogue
 from .model import Case
@@ -111,10 +112,9 @@ def _groups_of(case: Case) -> list[str]:
 def _nothing(catalogue: Catalogue, selection: Selection) -> str:
     official = sum(case.official and not case.by_name for case in catalogue.cases.values() if not selection.official)
     smoke = any(case.source == SMOKE for case in catalogue.cases.values())
-    hints = [f"--official selects {official} cases"] if official else []
-    hints += (
-        [f"without --official {len(catalogue.native)} native cases"] if selection.official and catalogue.native else []
-    )
+    hints = [f"--official selects {counted(official, 'case')}"] if official else []
+    if selection.official and catalogue.native:
+        hints.append(f"without --official {counted(len(catalogue.native), 'native case')}")
     by_name = {name for case in catalogue.of(selection.mode).values() if case.by_name for name in _groups_of(case)}
     hints += [f"made by name alone: --source-group {' or '.join(sorted(by_name))}"] if by_name else []
     hints += ["--source-group smoke those for trying out"] if smoke else []

@@ -81,6 +81,14 @@ def test_where_there_are_no_native_cases_an_official_one_is_said_to_be_official(
         select(official, Selection())
 
 
+def test_one_case_is_counted_as_one() -> None:
+    name = "flux_image_t2i"
+    with pytest.raises(SelectionError, match=r"\(--official selects 1 case\)"):
+        select(Catalogue({name: OURS.cases[name]}, {}), Selection())
+    with pytest.raises(SelectionError, match=r"\(without --official 1 native case\)"):
+        select(Catalogue({}, {}, {name: OURS.native[name]}), Selection(official=True))
+
+
 def test_an_empty_catalogue_is_an_empty_selection() -> None:
     with pytest.raises(SelectionError, match="the selection is empty"):
         select(Catalogue({}, {}), Selection(official=True))
