@@ -17,6 +17,7 @@ from ci.catalogue.model import Case
 from ci.catalogue.official import DiffusersCase
 from ci.catalogue.selection import Selection, select
 from ci.plan import jobs
+from ci.plan.matrix import data_of
 
 from .subject import official, write_cases
 
@@ -72,7 +73,7 @@ def bodies(count: int) -> dict[str, dict[str, Any]]:
 
 def plan(catalogue: Catalogue) -> int:
     """What `gt matrix` does with a catalogue; returns how many cases the matrix holds."""
-    matrix = jobs.matrix(jobs.plan(select(catalogue, Selection(official=True))))
+    matrix = data_of(jobs.plan(select(catalogue, Selection(official=True))))
     return sum(entry["case_count"] for entry in matrix["include"])
 
 

@@ -1,24 +1,19 @@
-"""Turns selected cases into jobs, and jobs into the entries of a CI matrix."""
+"""Turns selected cases into jobs."""
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
 
 from ..catalogue import gpus
 from ..catalogue.model import Case
 from ..catalogue.native import ServingCase
-from ..errors import GtError
-from ..words import at_least, counted
 
 ANYWHERE = "ubuntu-latest"  # the runner for a case that needs no certain card
 SEVERAL = "several models"
-GITHUB_LIMIT = 256  # entries of a matrix that GitHub runs; of more it runs none
 
 # How native cases are split: the defaults of sglang's scripts/ci/utils/diffusion/compute_diffusion_partitions.py.
 MIN_SECONDS = 1200.0
@@ -126,82 +121,6 @@ def _part_count(total: float) -> int:
     return max(1, min(max(minimum, min(math.ceil(total / TARGET_SECONDS), most)), MAX_PARTS))
 
 
-def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:
-    """At most `limit` jobs with the same cases: the shortest ones of one runner are put together.
-
-    Jobs of one model are put together first. Raises GtError where the limit is below the number of sources and runners
-    that the jobs need.
-    """
-    count = len({_same_runner(job) for job in jobs})
-    if limit < count:
-        most = counted(limit, "entry")
-        raise GtError(f"the jobs need {counted(count, 'kind')} of runner; a matrix of {most} is too small for them")
-    by_model = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
-    entries = _together(by_model, limit, _same_runner)
-    return sorted(entries, key=lambda job: (-job.minutes, job.name))
-
-
-def grouping(jobs: Sequence[Job], entries: Sequence[Job], limit: int) -> str | None:
-    """Say that jobs were put together, for a person; None if they were not."""
-    if len(entries) == len(jobs):
-        return None
-    words = f"{len(jobs)} jobs were put together into {counted(len(entries), 'entry')}"
-    return f"{words}: a matrix holds at most {limit}"
-
-
-def _same_runner(job: Job) -> tuple[str, str, int]:
-    return job.source, job.gpu, job.gpus
-
-
-def _together(jobs: Sequence[Job], limit: int, kind: Callable[[Job], Hashable]) -> list[Job]:
-    """Put together the two shortest jobs of one kind, again and again, until there are no more than `limit`."""
-    heaps: defaultdict[Hashable, list[tuple[float, str, Job]]] = defaultdict(list)
-    for job in jobs:
-        heapq.heappush(heaps[kind(job)], (job.minutes, job.name, job))
-    pairs = [(_shortest_two(heap), position) for position, heap in enumerate(heaps.values()) if len(heap) > 1]
-    heapq.heapify(pairs)
-    count, of_kind, names = len(jobs), list(heaps.values()), {job.name for job in jobs}
-    while count > limit and pairs:
-        _, position = heapq.heappop(pairs)
-        heap = of_kind[position]
-        one, other = heapq.heappop(heap)[2], heapq.heappop(heap)[2]
-        model = one.model if one.model == other.model else SEVERAL
-        name = f"{one.cases[0].id}-and-more"
-        while name in names:
-            name += "-more"
-        names.add(name)
-        job = Job(name, one.source, model, one.gpu, one.gpus, (*one.cases, *other.cases))
-        heapq.heappush(heap, (job.minutes, job.name, job))
-        if len(heap) > 1:
-            heapq.heappush(pairs, (_shortest_two(heap), position))
-        count -= 1
-    return [job for heap in of_kind for _, _, job in heap]
-
-
-def _shortest_two(heap: Sequence[tuple[float, str, Job]]) -> float:
-    return heap[0][0] + min(entry[0] for entry in heap[1:3])
-
-
 def _name(source: str, model: str, gpu: str, gpus: str) -> str:
     slug = model.lower().replace("/", "--")  # a hub name holds nothing that a file or job name may not
     return "-".join([source, slug, *([gpu] if gpu != "any" else []), *([f"{gpus}gpu"] if gpus != "1" else [])])
-
-
-def matrix(jobs: Iterable[Job]) -> dict[str, list[dict[str, Any]]]:
-    """The jobs as a CI matrix. The case count stands in each entry: a further top-level key would be a matrix axis."""
-    return {
-        "include": [
-            {
-                "job": job.name,
-                "case_ids": " ".join(case.id for case in job.cases),
-                "case_count": len(job.cases),
-                "source": job.source,
-                "model": job.model,
-                "gpu": job.gpu,
-                "gpus": job.gpus,
-                "runner": job.runner_label,
-                "minutes": at_least(job.minutes, 3),
-            }
-            for job in jobs
-        ]
-    }

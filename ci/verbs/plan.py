@@ -23,7 +23,7 @@ from ..catalogue.selection import Selection, select
 from ..errors import printable
 from ..plan import host, jobs, slurm, workflow
 from ..plan.gitlab import pipeline
-from ..plan.jobs import GITHUB_LIMIT, grouped, grouping
+from ..plan.matrix import GITHUB_LIMIT, data_of, grouped, grouping
 from ..run.on_machine import Places
 from ..run.on_slurm.generate import FOLDER
 from ..run.on_slurm.sending import COMMAND
@@ -159,7 +159,7 @@ class Matrix(Chosen):
         note = grouping(work, entries, self.limit)
         if note is not None:
             say(note)
-        return Answer(json.dumps(jobs.matrix(entries)))
+        return Answer(json.dumps(data_of(entries)))
 
 
 @dataclass(frozen=True, kw_only=True)

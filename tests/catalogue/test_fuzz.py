@@ -22,8 +22,7 @@ from ci.catalogue.files import CASES, Catalogue
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, Mistake, SelectionError
 from ci.plan import matrix, slurm
-from ci.plan.jobs import grouped, plan
-from ci.plan.jobs import matrix as matrix_of
+from ci.plan.jobs import plan
 from ci.plan.tracing import Tracing
 from ci.verbs.options import Folder
 from ci.verbs.plan import PlanOnEngine
@@ -168,7 +167,7 @@ def check_plan(known: Catalogue, selection: Selection) -> None:
     json.dumps([case.data() for case in cases], allow_nan=False)
     for per_case in (False, True):
         jobs = plan(cases, per_case=per_case)
-        text = json.dumps(matrix_of(grouped(jobs)), allow_nan=False)
+        text = json.dumps(matrix.data_of(matrix.grouped(jobs)), allow_nan=False)
         entries = matrix.entries(text)
         assert sorted(name for entry in entries for name in entry.cases) == sorted(case.id for case in cases)
         assert all(slurm.script(each, slurm.Site(), "", Path("folder"), ["gt"]) for each in slurm.arrays(jobs))

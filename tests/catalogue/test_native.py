@@ -16,7 +16,8 @@ from ci.catalogue.model import RESERVED, Case, model_of
 from ci.catalogue.native import PER_CASE, ServingCase, ServingEngine
 from ci.catalogue.selection import Selection, select
 from ci.errors import CatalogueError, GtError, PublishError, SelectionError
-from ci.plan.jobs import MAX_SECONDS, SEVERAL, matrix, partition, plan
+from ci.plan.jobs import MAX_SECONDS, SEVERAL, partition, plan
+from ci.plan.matrix import data_of
 from ci.plan.workflow import publish_target
 from ci.publish.batch import batch
 from ci.run import recipes
@@ -331,7 +332,7 @@ def test_each_suite_beside_upstreams_gt_workflow_is_planned_by_its_name(catalogu
 
 
 def test_the_matrix_of_our_native_cases_is_that_of_upstreams_suites(catalogue: Catalogue) -> None:
-    entries = matrix(plan(select(catalogue, Selection())))["include"]
+    entries = data_of(plan(select(catalogue, Selection())))["include"]
     suites: dict[str, set[str]] = {}
     for entry in entries:
         suite, _, part = entry["job"].removeprefix("sglang-").rpartition("-")

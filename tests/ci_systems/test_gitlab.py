@@ -16,6 +16,7 @@ from ci.catalogue import files as catalogue
 from ci.catalogue.selection import Selection, select
 from ci.errors import GtError
 from ci.plan import gitlab, jobs
+from ci.plan.matrix import data_of
 from tests.ci_systems.conftest import tool
 from tests.ci_systems.other import CASES, MODULE, Machine
 from tests.ci_systems.stand_in import VERSION
@@ -57,7 +58,7 @@ def gitlab_ci(tmp_path: Path) -> GitLab:
 
 def matrix(*, official: bool = False, group: str = "", on: str | None = None, per_case: bool = False) -> str:
     chosen = select(catalogue.load(), Selection(official, source_group=group))
-    return json.dumps(jobs.matrix(jobs.plan(chosen, on=on, per_case=per_case)))
+    return json.dumps(data_of(jobs.plan(chosen, on=on, per_case=per_case)))
 
 
 def test_the_files_are_what_gitlab_takes(tmp_path: Path) -> None:
