@@ -14,6 +14,7 @@ from ..catalogue.native import ServingCase
 
 ANYWHERE = "ubuntu-latest"  # the runner for a case that needs no certain card
 SEVERAL = "several models"
+Key = tuple[str, str, str, int, str]  # source, model or suite, GPU kind, number of GPUs, and the case if it is alone
 
 # How native cases are split: the defaults of sglang's scripts/ci/utils/diffusion/compute_diffusion_partitions.py.
 MIN_SECONDS = 1200.0
@@ -53,11 +54,11 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
 
     `per_case` gives each case a job of its own; `on` runs every case on that GPU kind, whatever the case needs.
     """
-    groups: dict[tuple[str, ...], list[Case]] = {}
+    groups: dict[Key, list[Case]] = {}
     for case in cases:
         gpu = on or case.spec.needs.gpu
         unit = case.spec.suite if isinstance(case.spec, ServingCase) and not per_case else case.model
-        key = (case.source, unit, gpu, str(case.spec.needs.gpus), case.id if per_case else "")
+        key = (case.source, unit, gpu, case.spec.needs.gpus, case.id if per_case else "")
         groups.setdefault(key, []).append(case)
     parts: Counter[tuple[str, str]] = Counter()
     jobs = [job for key, group in groups.items() for job in _jobs(key, group, parts)]
@@ -84,18 +85,18 @@ def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
         parts[number] = [replace(job, cases=job.cases[start::count]) for start in range(count)]
 
 
-def _jobs(key: tuple[str, ...], cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:
+def _jobs(key: Key, cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:
     """One job, or the parts of a suite; `parts` counts those before, by source and suite."""
     source, unit, gpu, gpus, case_id = key
     if case_id or not isinstance(cases[0].spec, ServingCase):
-        yield Job(case_id or _name(*key[:-1]), source, unit, gpu, int(gpus), tuple(cases))
+        yield Job(case_id or _name(source, unit, gpu, gpus), source, unit, gpu, gpus, tuple(cases))
         return
     by_id = {case.id: case for case in cases}
     for ids in partition({case.id: case.spec.needs.minutes * 60 for case in cases}):
         part = tuple(by_id[name] for name in ids)
         models = {case.model for case in part}
         model = models.pop() if len(models) == 1 else SEVERAL
-        yield Job(f"{source}-{unit}-{parts[source, unit]}", source, model, gpu, int(gpus), part)
+        yield Job(f"{source}-{unit}-{parts[source, unit]}", source, model, gpu, gpus, part)
         parts[source, unit] += 1
 
 
@@ -121,6 +122,6 @@ def _part_count(total: float) -> int:
     return max(1, min(max(minimum, min(math.ceil(total / TARGET_SECONDS), most)), MAX_PARTS))
 
 
-def _name(source: str, model: str, gpu: str, gpus: str) -> str:
+def _name(source: str, model: str, gpu: str, gpus: int) -> str:
     slug = model.lower().replace("/", "--")  # a hub name holds nothing that a file or job name may not
-    return "-".join([source, slug, *([gpu] if gpu != "any" else []), *([f"{gpus}gpu"] if gpus != "1" else [])])
+    return "-".join([source, slug, *([gpu] if gpu != "any" else []), *([f"{gpus}gpu"] if gpus != 1 else [])])
