@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Protocol, get_type_hints
@@ -25,10 +25,6 @@ from .options import Folder, FromCaller, OneOf, Secret, Written
 
 TRACE = re.compile(r" ?\[traceparent:[^\]]*\]")  # in what the engine says of its own errors
 TYPES: Mapping[type, type] = {Folder: dagger.Directory, Path: dagger.File, Secret: dagger.Secret}
-_WRAPPED: Mapping[type, Callable[[Any], Any]] = {
-    Folder: lambda directory: Folder(directory=directory),
-    Secret: lambda secret: Secret(secret=secret),
-}
 for words in (GpuKind, PublishWay, Source):
     enum_type(words)
 
@@ -127,7 +123,9 @@ async def _value(field: Field, value: Any) -> Any:
         return value.value
     if field.kind is Path:
         return await transfer.exported_file(value)
-    return _WRAPPED[field.kind](value) if field.kind in _WRAPPED else value
+    if field.kind is Folder:
+        return Folder(directory=value)
+    return Secret(secret=value) if field.kind is Secret else value
 
 
 @contextmanager
