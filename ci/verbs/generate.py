@@ -24,9 +24,20 @@ from ..run.on_slurm.waiting import Screen
 from ..run.progress import drawn
 from ..words import are, counted
 from .answers import Answer, print_log, say
-from .options import GT, Devices, Folder, Models, ServingCheckout, Written, check_checkout, path_of
+from .options import (
+    GT,
+    Devices,
+    Folder,
+    Models,
+    ServingCheckout,
+    Slurm,
+    SlurmSite,
+    Written,
+    check_checkout,
+    path_of,
+    site_of,
+)
 from .plan import Chosen, SkipPreflight
-from .slurm import Slurm, SlurmSite, site_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,8 @@ from typing_extensions import Doc
 
 from ..catalogue.files import CASES
 from ..errors import GtError, reading, writing
+from ..plan import slurm
+from ..plan.slurm import Site
 from .choices import GpuKind
 
 if TYPE_CHECKING:
@@ -147,6 +149,16 @@ Ref = Annotated[str, Doc("Ref of the CI run."), Typed(variable="GITHUB_REF")]
 MatrixFile = Annotated[Path, Doc("The CI matrix, as gt matrix printed it.")]
 Devices = Annotated[tuple[str, ...], Doc("Only these GPUs, by number as nvidia-smi counts; all if none is named.")]
 Models = Annotated[Folder | None, Doc("DIR/<owner>/<name> stands in for repositories, DIR/inputs/<file> for inputs.")]
+Slurm = Annotated[
+    str | None,
+    Doc("Run each job as a task of a job array of this Slurm partition; without a name, of the default one."),
+    Typed(value="PARTITION"),
+]
+SlurmSite = Annotated[
+    Path | None,
+    Doc("A file of the cluster's words: how its GPUs are asked for, containers, options; see docs/run/slurm.md."),
+    Typed(variable="GT_SLURM_SITE"),
+]
 
 
 def check_checkout(engine: Folder | None, *, native: bool) -> None:
@@ -166,3 +178,12 @@ def write_text(path: Path, text: str) -> None:
     with writing(path, advice="choose another one"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+
+def site_of(file: Path | None) -> Site:
+    """The cluster's words; plain ones where no file is named. Raises SiteError."""
+    if file is None:
+        return Site()
+    with reading(file):
+        data = file.read_bytes()
+    return slurm.read(file.name, data)

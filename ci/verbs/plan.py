@@ -39,12 +39,13 @@ from .options import (
     On,
     PerCase,
     Ref,
+    SlurmSite,
     SourceGroup,
     TargetDir,
     Typed,
     read_text,
+    site_of,
 )
-from .slurm import SlurmSite, site_of
 
 SkipPreflight = Annotated[bool, Doc("Do not look first whether models are open to the token and fit onto the disk.")]
 NARROW = 80  # columns of a table: the least, and where nothing says how wide the screen is
