@@ -85,7 +85,7 @@ def check_kind(kind: str | None) -> None:
         raise HostError(mistake)
 
 
-def place(cases: Iterable[Case], host: Host, on: str | None, hints: Iterable[str] = ()) -> None:
+def check(cases: Iterable[Case], host: Host, on: str | None, hints: Iterable[str] = ()) -> None:
     """Check that every case may run on this machine. Raises HostError with what `misplaced` says."""
     lines = misplaced(cases, host, on, "this machine", hints)
     if lines:

@@ -62,7 +62,7 @@ def plan(cases: Iterable[Case], *, per_case: bool = False, on: str | None = None
         groups.setdefault(key, []).append(case)
     parts: Counter[tuple[str, str]] = Counter()
     jobs = [job for key, group in groups.items() for job in _jobs(key, group, parts)]
-    return sorted(jobs, key=lambda job: (-job.minutes, job.name))
+    return longest_first(jobs)
 
 
 def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
@@ -79,10 +79,15 @@ def spread(jobs: Sequence[Job], gpus: int) -> list[Job]:
             if len(most.cases) > 1 and most.gpus <= room and most.cases[0].serving is None
         ]
         if not candidates:
-            return sorted(chain(*parts), key=lambda job: (-job.minutes, job.name))
+            return longest_first(chain(*parts))
         number = max(candidates, key=lambda number: (len(parts[number][0].cases), parts[number][0].minutes))
         job, count = jobs[number], len(parts[number]) + 1
         parts[number] = [replace(job, cases=job.cases[start::count]) for start in range(count)]
+
+
+def longest_first(jobs: Iterable[Job]) -> list[Job]:
+    """The jobs in the order in which they are begun."""
+    return sorted(jobs, key=lambda job: (-job.minutes, job.name))
 
 
 def _jobs(key: Key, cases: Sequence[Case], parts: Counter[tuple[str, str]]) -> Iterator[Job]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from ..catalogue.gpus import ANY
 from ..errors import GtError, printable
 from ..words import at_least, counted, first_mistake
-from .jobs import ANYWHERE, SEVERAL, Job
+from .jobs import ANYWHERE, SEVERAL, Job, longest_first
 
 GITHUB_LIMIT = 256  # entries of a matrix that GitHub runs; of more it runs none
 
@@ -77,7 +77,7 @@ def grouped(jobs: Sequence[Job], limit: int = GITHUB_LIMIT) -> list[Job]:
         raise GtError(f"the jobs need {counted(count, 'kind')} of runner; a matrix of {most} is too small for them")
     by_model = _together(jobs, limit, lambda job: (*_same_runner(job), job.model))
     entries = _together(by_model, limit, _same_runner)
-    return sorted(entries, key=lambda job: (-job.minutes, job.name))
+    return longest_first(entries)
 
 
 def grouping(jobs: Sequence[Job], entries: Sequence[Job], limit: int) -> str | None:

@@ -93,7 +93,7 @@ class GenerateOnMachine(Generate):
             raise SelectionError(advice.offers(catalogue, machine))
         generation = self.generation(machine)
         if self.slurm is None:
-            host.place(generation.cases, machine, self.kind, hints=advice.instead(catalogue, self.selection, machine))
+            host.check(generation.cases, machine, self.kind, hints=advice.instead(catalogue, self.selection, machine))
         folder.check(self.output.path, generation, catalogue.of(self.selection.mode), replace=self.replace)
         models, previous, engine = map(path_of, (self.models, self.previous, self.engine))
         places = on_machine.Places(models, previous, engine=engine, insist=bool(self.devices))

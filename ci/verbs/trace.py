@@ -66,7 +66,7 @@ class TraceOnMachine(Trace):
     def run(self) -> Answer:
         """How many cases are traced, and a line for each that is not, and for each stage that there is none of."""
         generation = self.generation(host.this_host(self.devices))
-        host.place(generation.cases, generation.host, generation.on)
+        host.check(generation.cases, generation.host, generation.on)
         traces.begin(self.output.path, [case.id for case in generation.cases])
         outcome = self._outcome(generation)
         cases = traces.traced(traces.read(self.output.path), outcome.manifest)

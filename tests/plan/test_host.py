@@ -45,13 +45,13 @@ def test_the_driver_is_asked_for_the_gpus(
 
 
 def test_a_case_runs_on_the_kind_that_it_needs_and_any_case_anywhere() -> None:
-    host.place([case("one", gpu="h100"), case("two", gpu="any")], H100, None)
-    host.place([case("two", gpu="any")], CPU, None)
+    host.check([case("one", gpu="h100"), case("two", gpu="any")], H100, None)
+    host.check([case("two", gpu="any")], CPU, None)
 
 
 def test_cases_that_need_another_kind_are_all_named_before_anything_runs() -> None:
     with pytest.raises(HostError) as error:
-        host.place([case("one", gpu="h200"), case("two", gpu="b200"), case("three")], H100, None)
+        host.check([case("one", gpu="h200"), case("two", gpu="b200"), case("three")], H100, None)
     text = str(error.value)
     assert "h200: one" in text
     assert "b200: two" in text
@@ -61,16 +61,16 @@ def test_cases_that_need_another_kind_are_all_named_before_anything_runs() -> No
 
 def test_on_any_runs_them_on_what_is_here_and_on_a_kind_only_where_it_is() -> None:
     cases = [case("one", gpu="h200")]
-    host.place(cases, H100, "any")
-    host.place(cases, CPU, "any")
-    host.place(cases, H100, "cpu")
+    host.check(cases, H100, "any")
+    host.check(cases, CPU, "any")
+    host.check(cases, H100, "cpu")
     with pytest.raises(HostError, match="b200: one"):
-        host.place(cases, H100, "b200")
+        host.check(cases, H100, "b200")
 
 
 def test_too_few_gpus_or_too_little_memory_is_said_before_anything_runs() -> None:
     with pytest.raises(HostError, match=r"4 GPUs \(there is 1\): one"):
-        host.place([case("one", gpu="h100", gpus=4)], H100, None)
+        host.check([case("one", gpu="h100", gpus=4)], H100, None)
 
 
 UUIDS = ["GPU-0a000000-0000-0000-0000-000000000000", "GPU-1b000000-0000-0000-0000-000000000000"]

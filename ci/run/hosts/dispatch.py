@@ -12,7 +12,7 @@ from ...catalogue import gpus
 from ...catalogue.gpus import CPU
 from ...plan.fleet import FleetHost
 from ...plan.host import Host
-from ...plan.jobs import Job, spread
+from ...plan.jobs import Job, longest_first, spread
 
 MOST_MOVES = 2  # after so many faults a job is not sent to a further host: it may be what brings hosts down
 PART_MINUTES = 2.0  # least mean of a part: it is a call and a load of its own, 74 s or so, see docs/hosts/scale.md
@@ -61,7 +61,7 @@ class Dispatch:
     """One call's jobs over its places; `moves` and `leftovers` say what did not go as planned."""
 
     def __init__(self, jobs: Sequence[Job], places: Sequence[Place]) -> None:
-        self._jobs = sorted(parts(jobs, places), key=lambda job: (-job.minutes, job.name))
+        self._jobs = longest_first(parts(jobs, places))
         self._places, self._alive = places, list(places)
         self._faults: dict[str, str] = {}  # by host: what it died of
         self._free = {place.name: [card.number for card in place.machine.cards] or [""] for place in places}
