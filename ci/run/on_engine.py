@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # the runner has a container of its own
 
 CASES, STORE, MODELS, PREVIOUS, OUT = "/gt/cases", "/gt/store", "/gt/models", "/gt/previous", "/gt/out"
 FIRST, SECOND = "/gt/first", "/gt/second"  # of a double run: the files that were made first, and a store for the others
-TRACES = "/gt/traces"
+TRACES, CACHE = "/gt/traces", f"{WEIGHTS}/diffusion-gt"
 RUN, EVENTS = "/gt/run.json", "/gt/events.jsonl"
 KEEP = ["python", "-m", "gt_runner", "prepare", RUN]
 LOG = 20  # last lines of a runner that did not start
@@ -179,7 +179,7 @@ class Engine:
         """Make a job's cases again, in a container and a store that go when it is done."""
         generation = double_run.again(self._generation)
         job = {**ready, "prepared": ready["prepared"][::-1]}
-        places = {"store": SECOND, "cache": f"{WEIGHTS}/diffusion-gt", "models": None, "previous": None}
+        places = {"store": SECOND, "cache": CACHE, "models": None, "previous": None}
         run = json.dumps(generation.run([job], **places, against=FIRST))
         worker = worker.with_env_variable("GT_NONCE", generation.nonce).with_mounted_directory(FIRST, first)
         return (await self._exec(worker, "run", run, "generate again")).outcomes
@@ -256,7 +256,7 @@ class Engine:
 
     def _run(self, jobs: Sequence[Mapping[str, Any]], **flags: Any) -> str:
         code = any("code" in case for job in jobs for case in job["cases"])
-        places = {"store": STORE, "cache": f"{WEIGHTS}/diffusion-gt", "deliver": OUT}
+        places = {"store": STORE, "cache": CACHE, "deliver": OUT}
         previous = PREVIOUS if self._settings.previous is not None else None
         checkout = self._settings.engine
         serving = {} if checkout is None else {"serving": ENGINE, "serving_identity": checkout.identity}
