@@ -43,7 +43,7 @@ class Field:
     @property
     def option(self) -> str:
         """As it is written on a command line."""
-        return f"--{self.name.removesuffix('_').replace('_', '-')}"
+        return f"--{self.name.replace('_', '-')}"
 
     @property
     def help(self) -> str:

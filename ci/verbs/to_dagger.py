@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol, get_type_hints
 
 import anyio
 import dagger
-from dagger import Doc, Name, enum_type, function
+from dagger import Doc, enum_type, function
 from dagger.mod._exceptions import FunctionError  # what the SDK reports without a traceback
 
 from ..errors import GtError
@@ -100,8 +100,6 @@ def _parameter(field: Field) -> inspect.Parameter:
         default = REQUIRED
     if (source := field.mark(FromCaller)) is not None:
         marks += from_caller(source.path, source.without)
-    if field.name.endswith("_"):  # a name that Python or this code has taken
-        marks.append(Name(field.name.removesuffix("_")))
     if choice is not None and default is not REQUIRED:
         default = choice.words(default)
     return inspect.Parameter(
