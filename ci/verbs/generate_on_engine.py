@@ -92,7 +92,7 @@ class GenerateOnEngine(MakingOnEngine, Generate):
 
     async def run_on_engine(self) -> dagger.Directory:
         """The artifact."""
-        verb = replace(self, cases=await near_folder(self.cases, "cases"))
+        verb = replace(self, cases=await near_cases(self.cases))
         cases = verb.select()
         images = runner_images(self.base_image, self.images, [case.source for case in cases])
         generation = verb.generation(await engine_host(images, self.kind, self.devices))
@@ -145,6 +145,6 @@ async def engine_host(images: Images, kind: str | None, devices: tuple[str, ...]
     return of_devices(machine.cards, devices) if devices else machine
 
 
-async def near_folder(folder: Folder, name: str) -> Folder:
-    """A folder of the engine with a copy in this process, under this name."""
-    return Folder(await transfer.exported(folder.directory, name), folder.directory)
+async def near_cases(cases: Folder) -> Folder:
+    """A folder of case files on the engine, with a copy in this process."""
+    return Folder(await transfer.exported(cases.directory, "cases"), cases.directory)

@@ -13,7 +13,7 @@ from ..errors import GtError
 from ..run.on_engine import TRACES
 from ..run.session import Session
 from .answers import say
-from .generate_on_engine import MakingOnEngine, engine_host, near_folder
+from .generate_on_engine import MakingOnEngine, engine_host, near_cases
 from .images import runner_images
 from .trace import Trace
 
@@ -24,7 +24,7 @@ class TraceOnEngine(MakingOnEngine, Trace):
 
     async def run_on_engine(self) -> dagger.Directory:
         """The traces of all cases that could be made. Raises GtError where none could, or nothing was kept."""
-        verb = replace(self, cases=await near_folder(self.cases, "cases"))
+        verb = replace(self, cases=await near_cases(self.cases))
         images = runner_images(self.base_image, self.images)
         generation = verb.generation(await engine_host(images, self.kind, self.devices))
         tracing = self.tracing.as_runner_reads_it(TRACES, version())
