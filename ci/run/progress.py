@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -22,19 +21,10 @@ ENDS = {"done": "ok", "reused": "ok, made before", "failed": "failed", "skipped"
 class Bars:
     """One bar for all cases, one for each that is under way, with the GPU that it is on."""
 
-    def __init__(self, console: Console, cases: int) -> None:
-        words = TextColumn("{task.description}", markup=False)
-        columns = (words, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=console)
-        self._all = self._progress.add_task("cases", total=cases)
+    def __init__(self, progress: Progress, cases: int) -> None:
+        self._progress = progress
+        self._all = progress.add_task("cases", total=cases)
         self._tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._progress.stop()
 
     def show(self, event: Event) -> None:
         """Draw one event."""
@@ -75,6 +65,12 @@ class Bars:
         self._progress.advance(self._all)
 
 
+def progress_on(console: Console) -> Progress:
+    """The columns of the bars."""
+    words = TextColumn("{task.description}", markup=False)
+    return Progress(words, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
+
+
 @contextmanager
 def drawn(cases: int) -> Iterator[Bars | None]:
     """Bars on a terminal that can draw them; None elsewhere, where the runner's lines are shown as they come.
@@ -85,5 +81,5 @@ def drawn(cases: int) -> Iterator[Bars | None]:
     if not (console.is_interactive and sys.stderr is not None and sys.stderr.isatty()):
         yield None
         return
-    with Bars(console, cases) as bars:
-        yield bars
+    with progress_on(console) as progress:
+        yield Bars(progress, cases)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ci.run.progress import Bars, drawn
+from ci.run.progress import Bars, drawn, progress_on
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "notice", "text": "GPU 2 is busy: process 12 holds 31.5 GB of it; it is left out"},
@@ -22,10 +22,11 @@ EVENTS: list[dict[str, Any]] = [
 
 def test_each_gpu_that_is_at_work_has_a_bar_with_its_case() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=100)
-    with Bars(screen, 2) as bars:
+    with progress_on(screen) as progress:
+        bars = Bars(progress, 2)
         for event in EVENTS:
             bars.show(event)  # type: ignore[arg-type]
-        bars._progress.refresh()
+        progress.refresh()
     assert isinstance(screen.file, io.StringIO)
     text = screen.file.getvalue()
     assert "GPU 2 is busy: process 12 holds 31.5 GB of it; it is left out" in text
@@ -37,7 +38,8 @@ def test_each_gpu_that_is_at_work_has_a_bar_with_its_case() -> None:
 def test_no_word_of_an_event_is_an_instruction_to_the_terminal() -> None:
     screen = Console(file=io.StringIO(), force_terminal=True, width=200)
     odd = "[/x] [bold]y :smile: \x1b[2J\x07"
-    with Bars(screen, 2) as bars:
+    with progress_on(screen) as progress:
+        bars = Bars(progress, 2)
         for event in [
             {"event": "phase", "case": "one", "phase": odd},
             {"event": "fetching", "case": "two", "what": odd, "done": 1, "total": 0},
@@ -45,7 +47,7 @@ def test_no_word_of_an_event_is_an_instruction_to_the_terminal() -> None:
             {"event": "notice", "text": odd},
         ]:
             bars.show(event)  # type: ignore[arg-type]
-        bars._progress.refresh()
+        progress.refresh()
     assert isinstance(screen.file, io.StringIO)
     text = screen.file.getvalue()
     assert text.count("[/x] [bold]y :smile: \\x1b[2J\\x07") >= 4
