@@ -33,35 +33,32 @@ def check_writable(path: Path, advice: str = "choose another one with -o") -> No
     with writing(path, ArtifactError, advice):
         if path.is_symlink() and not path.exists():
             raise ArtifactError(f"{path} cannot be written: it is a link to nothing; {advice}")
-        there = next(each for each in (path, *path.absolute().parents) if each.exists())
-        if not there.is_dir():
-            raise ArtifactError(f"{path} cannot be written: {there} is a file; {advice}")
-        with tempfile.TemporaryDirectory(prefix=".gt-", dir=there) as probe:
-            below = Path(probe, *path.absolute().relative_to(there.absolute()).parts)
+        parent = next(each for each in (path, *path.absolute().parents) if each.exists())
+        if not parent.is_dir():
+            raise ArtifactError(f"{path} cannot be written: {parent} is a file; {advice}")
+        with tempfile.TemporaryDirectory(prefix=".gt-", dir=parent) as probe:
+            below = Path(probe, *path.absolute().relative_to(parent.absolute()).parts)
             below.mkdir(parents=True, exist_ok=True)
             with (below / "probe").open("wb") as file:
                 file.write(bytes(PROBE))
                 os.fsync(file.fileno())
 
 
-def check(directory: Path, run: Generation, known: Mapping[str, Case] | None = None, *, replace: bool = False) -> None:
+def check(directory: Path, run: Generation, cases: Mapping[str, Case], *, replace: bool = False) -> None:
     """Raises ArtifactError where a run could not be written into a directory: asked before anything is made.
 
-    `known` are the case files' cases: an earlier artifact's case that stays must still be the one of that name.
+    An earlier artifact's case that stays must still be what the case files' `cases` have under its name.
     """
     check_writable(directory)
     earlier = None if replace else _earlier(directory)
     if earlier is None:
         return
-    made = [case.id for case in run.cases]
-    _refuse(directory, earlier, run.selection.mode, run.on, made)
-    changed = [
-        name
-        for name, record in earlier.cases.items()
-        if name not in made and known is not None and name in known and record.case != known[name].data()
-    ]
-    if changed:
-        raise ArtifactError(f"{directory} holds {', '.join(changed)} as the case files had it before; {OTHERWISE}")
+    ids = [case.id for case in run.cases]
+    _refuse(directory, earlier, run.selection.mode, run.on, ids)
+    others = [name for name in earlier.cases if name in cases and name not in ids]
+    changes = [name for name in others if earlier.cases[name].case != cases[name].data()]
+    if changes:
+        raise ArtifactError(f"{directory} holds {', '.join(changes)} as the case files had it before; {OTHERWISE}")
 
 
 @contextmanager
@@ -133,8 +130,8 @@ def _refuse(directory: Path, earlier: Manifest, mode: str, on: str | None, names
     elif selection.mode != mode:
         reason = f"an artifact of mode {selection.mode}, and this run's is {mode}"
     elif others and selection.on != on:
-        moved = [f"moved to GPU kind {kind}" if kind else "on the kinds that they need" for kind in (selection.on, on)]
-        reason = f"cases {moved[0]}, and this run's are {moved[1]}"
+        kinds = [f"moved to GPU kind {kind}" if kind else "on the kinds that they need" for kind in (selection.on, on)]
+        reason = f"cases {kinds[0]}, and this run's are {kinds[1]}"
     elif twins:
         reason = f"case {twins[0]}, which is {twins[1]} where upper and lower case are the same"
     else:
@@ -158,8 +155,8 @@ def _merged(directory: Path, earlier: Manifest, new: Manifest) -> Manifest:
     kept = {name: reason for name, reason in earlier.run.kept.items() if name not in new.cases} | reasons
     names = list(dict.fromkeys([*earlier.run.selection.case_ids, *selection.case_ids]))
     group = selection.source_group if selection.source_group == earlier.run.selection.source_group else ALL
-    chosen = selection.model_copy(update={"case_ids": names, "source_group": group})
-    run = new.run.model_copy(update={"selection": chosen, "kept": kept})
+    selection = selection.model_copy(update={"case_ids": names, "source_group": group})
+    run = new.run.model_copy(update={"selection": selection, "kept": kept})
     return Manifest.model_validate({**dict(new), "run": run, "cases": cases})
 
 

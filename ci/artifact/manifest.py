@@ -100,11 +100,6 @@ def read(artifact: Path) -> Manifest:
     path = folder_of(artifact) / NAME
     if not path.is_file():
         raise ArtifactError(f"{artifact} is no artifact: it holds no {NAME}; `gt generate -o DIR` makes one")
-    return read_file(path)
-
-
-def read_file(path: Path) -> Manifest:
-    """Read a manifest, whatever its name. Raises ArtifactError where it cannot be read."""
     with reading(path, ArtifactError):
         content = path.read_bytes()
     return parse(content, str(path))

@@ -36,13 +36,13 @@ class Ground:
     inputs: Path  # the folder that inputs of cases start from
     models: Path | None = None  # stands in for repositories
     environment: str | None = None  # digest; None where a container's is not known before it runs
-    image: str | None = None  # None: no containers
+    containers: bool = False
     serving: str | None = None  # identity of the checkout that makes native cases; None: there is none
     tool: Tool = field(default_factory=of_checkout)
 
 
 @dataclass
-class Again:
+class Replay:
     """What is to be run, and how it differs from what the manifest names, as far as that is known before."""
 
     generation: Generation
@@ -50,7 +50,7 @@ class Again:
     notes: list[str] = field(default_factory=list)
 
 
-def again(manifest: Manifest, ids: Collection[str], ground: Ground, *, anyway: bool = False) -> Again:
+def replay(manifest: Manifest, ids: Collection[str], ground: Ground, *, anyway: bool = False) -> Replay:
     """The run that makes the cases of a manifest again, or those `ids` of them.
 
     Raises ReproduceError with everything that is missing or cannot be had; with `anyway`, another GPU kind and other
@@ -72,7 +72,7 @@ def again(manifest: Manifest, ids: Collection[str], ground: Ground, *, anyway: b
     on = ANY if differences else request.on  # whatever the cases need, they run where they did, or were allowed to
     generation = Generation(selection, list(cases.values()), work, ground.host, on, fresh=True)
     notes = [*differences, *_skipped(manifest, ids), *_notes(manifest, records, ground)]
-    return Again(generation, records, list(dict.fromkeys(notes)))
+    return Replay(generation, records, list(dict.fromkeys(notes)))
 
 
 def pinned(record: CaseRecord) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _notes(manifest: Manifest, records: Mapping[str, CaseRecord], ground: Ground
         if ground.environment is not None and record.environment != ground.environment:
             yield f"the Python environment was {_short(record.environment)}, here it is {_short(ground.environment)}"
         image = None if record.image is None else record.image.digest or record.image.recipe
-        if ground.image is None and image is not None:
+        if image is not None and not ground.containers:
             yield f"it ran in the image {_short(image)}, here without containers"
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from ..words import are, counted
 from .manifest import NAME, Manifest
 from .records import CaseRecord
-from .replay import Again, origin
+from .replay import Replay, origin
 from .verdict import has_digest
 
 # Of a case's record: all that may explain other bytes.
@@ -68,10 +68,10 @@ class Reproduction(BaseModel):
         yield f"{counted(same, 'case', of=total)} {are(same, of=total)} byte for byte the same"
 
 
-def reproduction(old: Manifest, again: Again, new: Manifest) -> Reproduction:
+def reproduction(old: Manifest, plan: Replay, new: Manifest) -> Reproduction:
     """Compare the records of the two runs."""
-    cases = {name: _case(name, record, old, new) for name, record in again.records.items()}
-    return Reproduction(identical=all(case.identical for case in cases.values()), notes=again.notes, cases=cases)
+    cases = {name: _case(name, record, old, new) for name, record in plan.records.items()}
+    return Reproduction(identical=all(case.identical for case in cases.values()), notes=plan.notes, cases=cases)
 
 
 def measure(report: Reproduction, then: Path, now: Path, compare: Measure) -> None:

@@ -30,25 +30,29 @@ def begin(folder: Path, cases: Iterable[str]) -> None:
     if not (folder / NAME).exists():
         return
     with writing(folder, ArtifactError), alone(folder):  # other runs may add to the index
-        index = _read(folder)
+        index = read(folder)
         for case in set(cases) & index["cases"].keys():
             (folder / index["cases"].pop(case)["file"]).unlink(missing_ok=True)
         (folder / NAME).write_text(text(index), encoding="utf-8")
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """The index of a folder. Raises ArtifactError where it is none, or names a file that lies elsewhere."""
+def read(folder: Path) -> dict[str, Any]:
+    """The index of a folder; an empty one where there is none yet.
+
+    Raises ArtifactError where it is none, or names a file that lies elsewhere.
+    """
+    if not (folder / NAME).exists():
+        return {"cases": {}}
     with reading(folder / NAME, ArtifactError):
         index: Any = json.loads((folder / NAME).read_text(encoding="utf-8"))
     try:
         names = [entry["file"] for entry in index["cases"].values()]
-        sound = all(Path(name).name == name for name in names)
+        is_sound = all(Path(name).name == name for name in names)
     except (AttributeError, KeyError, TypeError):
-        sound = False
-    if not sound:
+        is_sound = False
+    if not is_sound:
         raise ArtifactError(f"{folder / NAME} is no index of traces; choose another folder with -o")
-    whole: dict[str, Any] = index
-    return whole
+    return dict(index)
 
 
 def merged(indexes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -67,11 +71,6 @@ def text(index: Mapping[str, Any]) -> str:
 def traced(index: Mapping[str, Any], manifest: Manifest) -> dict[str, Any]:
     """What an index says of the cases of a run, but for those that failed."""
     return {name: index["cases"][name] for name, record in manifest.cases.items() if record.status == "ok"}
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """The index of a folder; an empty one where there is none yet. Raises ArtifactError."""
-    return _read(folder) if (folder / NAME).exists() else {"cases": {}}
 
 
 def count(folder: Path, cases: Mapping[str, Any], of: int) -> str:

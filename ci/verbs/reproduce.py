@@ -14,7 +14,7 @@ from typing_extensions import Doc
 from ..artifact import folder
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Again, Ground, again, serving_of
+from ..artifact.replay import Ground, Replay, replay, serving_of
 from ..artifact.replay_report import Metrics, measure, reproduction
 from ..errors import GtError
 from ..judge import on_machine as judge
@@ -69,7 +69,7 @@ class ReproduceOnMachine(Reproduce):
             folder.check_writable(self.json_file.parent)
         manifest = manifests.read(self.artifact.path)
         check_checkout(self.engine, native=serving_of(manifest) is not None)
-        plan = again(manifest, self.case_ids, self._here(), anyway=self.anyway)
+        plan = replay(manifest, self.case_ids, self._here(), anyway=self.anyway)
         for note in plan.notes:
             say(note)
         with ExitStack() as stack:
@@ -90,7 +90,7 @@ class ReproduceOnMachine(Reproduce):
         machine, models = host.this_host(), path_of(self.models)
         return Ground(machine, identity["runner"], self.cases.path, models, identity["environment"], serving=checkout)
 
-    def _generate(self, plan: Again, scratch: Path, output: Path) -> Manifest:
+    def _generate(self, plan: Replay, scratch: Path, output: Path) -> Manifest:
         places = Places(path_of(self.models), results=scratch / "results", engine=path_of(self.engine))
         outcome = on_machine.generate(plan.generation, places)
         folder.write(output, outcome.manifest, outcome.results)

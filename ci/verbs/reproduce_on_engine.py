@@ -14,7 +14,7 @@ from typing_extensions import Doc
 
 from ..artifact import manifest as manifests
 from ..artifact.manifest import Manifest
-from ..artifact.replay import Ground, again, serving_of
+from ..artifact.replay import Ground, replay, serving_of
 from ..artifact.replay_report import Metrics, Reproduction, measure, reproduction
 from ..errors import ReproduceError
 from ..judge import on_engine as judge
@@ -47,11 +47,11 @@ class ReproduceOnEngine(MakingOnEngine, Reproduce):
             await probe(images.base()),
             runner.identity()["runner"],
             inputs,
-            image="built",
+            containers=True,
             serving=commit,
             tool=await module_tool(),
         )
-        plan = again(manifest, self.case_ids, ground, anyway=self.anyway)
+        plan = replay(manifest, self.case_ids, ground, anyway=self.anyway)
         artifact, _ = await Session(plan.generation, self.settings(self.cases, checkout), images).generate()
         new = await transfer.exported(artifact, "again")
         report = reproduction(manifest, plan, manifests.read(new))

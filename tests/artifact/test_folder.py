@@ -249,10 +249,10 @@ def generation(*cases: Case, on: str | None = None, group: str = "smoke") -> Gen
 
 def test_a_run_is_checked_against_the_directory_before_anything_is_made(gt_dir: Path, tmp_path: Path) -> None:
     three = case("three")
-    folder.check(gt_dir, generation(three))
+    folder.check(gt_dir, generation(three), {})
     with pytest.raises(ArtifactError, match="an artifact of mode smoke"):
-        folder.check(gt_dir, generation(three, group=""))
-    folder.check(gt_dir, generation(three, group=""), replace=True)
+        folder.check(gt_dir, generation(three, group=""), {})
+    folder.check(gt_dir, generation(three, group=""), {}, replace=True)
     with pytest.raises(ArtifactError, match="holds one as the case files had it before; choose"):
         folder.check(gt_dir, generation(three), {"one": case("one"), "three": three})
     folder.check(gt_dir, generation(case("one"), three), {"one": case("one"), "three": three})

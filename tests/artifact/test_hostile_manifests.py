@@ -30,7 +30,7 @@ from ci.artifact.records import (
     Seconds,
     Verification,
 )
-from ci.artifact.replay import Ground, again, serving_of
+from ci.artifact.replay import Ground, replay, serving_of
 from ci.artifact.replay_report import reproduction
 from ci.artifact.verdict import verdict
 from ci.catalogue.files import CASES, Catalogue
@@ -177,7 +177,7 @@ def every_reader(place: Path, catalogue: Catalogue) -> None:
         json.loads(manifest.text(), parse_constant=pytest.fail)
         for text in summary.texts(manifest, []).values():
             assert all(character.isprintable() or character == "\n" for character in text)
-        plan = attempt(lambda: again(manifest, [], HERE, anyway=True))
+        plan = attempt(lambda: replay(manifest, [], HERE, anyway=True))
         attempt(lambda: serving_of(manifest))
         if plan is not None:
             list(reproduction(manifest, plan, manifest).lines())  # type: ignore[arg-type]

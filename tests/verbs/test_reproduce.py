@@ -22,7 +22,7 @@ from ci.artifact.records import (
     Tool,
     WeightsRecord,
 )
-from ci.artifact.replay import Ground, again, pinned
+from ci.artifact.replay import Ground, pinned, replay
 from ci.artifact.replay_report import reproduction
 from ci.artifact.tool import of_module
 from ci.catalogue.fields import Input
@@ -77,7 +77,7 @@ def of(*records: CaseRecord, mode: str = "official") -> Manifest:
 def test_every_official_case_comes_back_from_its_record_with_its_commits_and_digests(catalogue: Catalogue) -> None:
     for name in [name for name, case in catalogue.cases.items() if case.official]:
         record = recorded(catalogue, name)
-        (case,) = again(of(record), [], OURS).generation.cases
+        (case,) = replay(of(record), [], OURS).generation.cases
         assert case.data() == pinned(record)
         places = [case.spec.model, *getattr(case.spec, "loras", [])]
         places += [case.spec.text_encoder] if hasattr(case.spec, "text_encoder") else []
@@ -88,7 +88,7 @@ def test_every_official_case_comes_back_from_its_record_with_its_commits_and_dig
 
 def test_a_case_that_was_made_on_a_cpu_is_made_on_one_again_whatever_is_here(catalogue: Catalogue) -> None:
     record = recorded(catalogue, "smoke_t2i", gpu=GpuRecord(kind=CPU, name=None, memory_bytes=None))
-    (job,) = again(of(record, mode="smoke"), [], OURS).generation.jobs
+    (job,) = replay(of(record, mode="smoke"), [], OURS).generation.jobs
     assert job.gpu == CPU
 
 
@@ -97,22 +97,22 @@ def test_all_that_cannot_be_had_is_named_at_once(catalogue: Catalogue, tmp_path:
     one = recorded(catalogue, "smoke_ti2i", weights=local_weights, gpu=None)
     ground = replace(OURS, inputs=tmp_path)
     with pytest.raises(ReproduceError) as refusal:
-        again(of(one, mode="smoke"), [], ground)
+        replay(of(one, mode="smoke"), [], ground)
     assert f"input inputs/shapes.png is not in {tmp_path}; --cases names" in str(refusal.value)
     assert "owner/local was a local folder" in str(refusal.value)
     with pytest.raises(ReproduceError, match=r"inputs/shapes\.png in .* is another file"):
-        again(of(one, mode="smoke"), [], OURS)
+        replay(of(one, mode="smoke"), [], OURS)
 
 
 def test_another_gpu_kind_and_other_code_of_the_runner_are_refused_by_name_unless_allowed(catalogue: Catalogue) -> None:
     record = recorded(catalogue, "flux_image_t2i", gpu=GpuRecord(kind="h200", name=None, memory_bytes=None))
     ground = replace(OURS, runner="sha256:" + "1" * 64)
     with pytest.raises(ReproduceError) as refusal:
-        again(of(record), [], ground)
+        replay(of(record), [], ground)
     assert "flux_image_t2i: made on h200, here is h100" in str(refusal.value)
     assert "made by the runner's code 000000000000, here it is 111111111111" in str(refusal.value)
     assert "--anyway" in str(refusal.value)
-    plan = again(of(record), [], ground, anyway=True)
+    plan = replay(of(record), [], ground, anyway=True)
     assert plan.notes[0] == "flux_image_t2i: made on h200, here is h100"
     assert plan.generation.jobs[0].gpu == "h100"
 
@@ -122,7 +122,7 @@ def test_what_else_differs_from_what_the_manifest_names_is_said(catalogue: Catal
     old = of(record)
     record_of_run = old.run.model_copy(update={"tool": old.run.tool.model_copy(update={"commit": "a" * 40})})
     ground = replace(OURS, environment="sha256:" + "2" * 64)
-    notes = again(old.model_copy(update={"run": record_of_run}), [], ground).notes
+    notes = replay(old.model_copy(update={"run": record_of_run}), [], ground).notes
     assert any(note.startswith(f"the tool was at commit {'a' * 40}, here it is ") for note in notes)
     assert "the Python environment was 000000000000, here it is 222222222222" in notes
 
@@ -130,7 +130,7 @@ def test_what_else_differs_from_what_the_manifest_names_is_said(catalogue: Catal
 def noted(catalogue: Catalogue, then: Tool, now: Tool) -> list[str]:
     old = of(recorded(catalogue, "flux_image_t2i"))
     run = old.run.model_copy(update={"tool": then})
-    notes = again(old.model_copy(update={"run": run}), [], replace(OURS, tool=now)).notes
+    notes = replay(old.model_copy(update={"run": run}), [], replace(OURS, tool=now)).notes
     return [note for note in notes if "tool" in note]
 
 
@@ -150,27 +150,27 @@ def test_the_tool_is_compared_as_far_as_it_is_known(catalogue: Catalogue) -> Non
 def test_cases_that_failed_then_are_left_out_and_said(catalogue: Catalogue) -> None:
     old = of(recorded(catalogue, "flux_image_t2i"))
     failure = manifest({"bad": "failed"}).cases["bad"]
-    plan = again(old.model_copy(update={"cases": {**old.cases, "bad": failure}}), [], OURS)
+    plan = replay(old.model_copy(update={"cases": {**old.cases, "bad": failure}}), [], OURS)
     assert plan.records.keys() == {"flux_image_t2i"}
     assert "bad: was not made then either: failed: broken on purpose" in plan.notes
     with pytest.raises(ReproduceError, match="did you mean flux_image_t2i"):
-        again(old, ["flux_imag_t2i"], OURS)
+        replay(old, ["flux_imag_t2i"], OURS)
     with pytest.raises(ReproduceError, match="no finished case"):
-        again(manifest({"bad": "failed"}), [], OURS)
+        replay(manifest({"bad": "failed"}), [], OURS)
 
 
 def test_a_case_that_this_version_does_not_know_is_refused_with_the_way_out(catalogue: Catalogue) -> None:
     record = recorded(catalogue, "flux_image_t2i")
     newer = record.model_copy(update={"case": {**record.case, "sampler": "new"}})
     with pytest.raises(ReproduceError, match=r"sampler.*check out the tool's commit"):
-        again(of(newer), [], OURS)
+        replay(of(newer), [], OURS)
 
 
 def test_published_gt_of_several_runs_can_be_made_again(catalogue: Catalogue) -> None:
     one, other = of(recorded(catalogue, "flux_image_t2i")), of(recorded(catalogue, "qwen_image_t2i"))
     publication = merge(merge(None, one, ["flux_image_t2i"]), other, ["qwen_image_t2i"])
     assert publication is not None
-    assert again(publication, [], OURS).records.keys() == {"flux_image_t2i", "qwen_image_t2i"}
+    assert replay(publication, [], OURS).records.keys() == {"flux_image_t2i", "qwen_image_t2i"}
 
 
 def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: Catalogue) -> None:
@@ -178,7 +178,7 @@ def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: C
     file = FileRecord(name="flux_image_t2i_1gpu.png", size=1, sha256="f" * 64, width=1, height=1)
     gpu = GpuRecord(kind="h100", name="NVIDIA H100 NVL", memory_bytes=94)
     now = recorded(catalogue, "flux_image_t2i", files=[file], versions={"torch": "3.0"}, gpu=gpu)
-    report = reproduction(old, again(old, [], OURS), of(now))
+    report = reproduction(old, replay(old, [], OURS), of(now))
     assert not report.identical
     differs = report.cases["flux_image_t2i"].differs
     assert differs["versions.torch"] == ("2.11.0", "3.0")
@@ -190,7 +190,7 @@ def test_where_bytes_differ_every_field_that_may_explain_it_is_said(catalogue: C
 def test_a_case_that_could_not_be_made_again_is_not_the_same(catalogue: Catalogue) -> None:
     old = of(recorded(catalogue, "flux_image_t2i"))
     failed = CaseRecord(status="failed", reason="no network", source="diffusers", case={"id": "flux_image_t2i"})
-    report = reproduction(old, again(old, [], OURS), of(failed))
+    report = reproduction(old, replay(old, [], OURS), of(failed))
     assert not report.identical
     assert "flux_image_t2i: was not made: no network" in list(report.lines())
 
