@@ -120,24 +120,24 @@ def _short(text: str) -> str:
 def _expected(detail: ErrorDetails, keys: Sequence[str], model: TypeAdapter[Any]) -> str:
     """Say what was expected, in the words of the file."""
     context, value = detail.get("ctx", {}), detail["input"]
-    words, got = detail["msg"].replace("Input should be ", ""), f", got {_short(repr(value))}"
+    words, actual = detail["msg"].replace("Input should be ", ""), f", got {_short(repr(value))}"
     match detail["type"]:
         case "missing" | "union_tag_not_found":
             return "expected; it is missing"
         case "extra_forbidden":
             return f"unknown key {_short(keys[-1])!r}; {near(keys[-1], _allowed(detail['loc'], model))}"
         case "value_error":
-            words, got = str(context["error"]), ""
+            words, actual = str(context["error"]), ""
         case "union_tag_invalid":
-            words, got = f"one of {context['expected_tags']}", f", got {_short(repr(context['tag']))}"
+            words, actual = f"one of {context['expected_tags']}", f", got {_short(repr(context['tag']))}"
         case "model_type" | "model_attributes_type" | "dict_type":
             words = "keys and values"
         case "too_short":
-            words, got = f"at least {context['min_length']} of them", ""
+            words, actual = f"at least {context['min_length']} of them", ""
         case _:
             words = words.replace("String should ", "a string to ")
-            got = "" if isinstance(value, dict | list) else got
-    return f"expected {words}{got}"
+            actual = "" if isinstance(value, dict | list) else actual
+    return f"expected {words}{actual}"
 
 
 def _allowed(location: Sequence[int | str], model: TypeAdapter[Any]) -> set[str]:

@@ -38,9 +38,8 @@ class Catalogue:
 
     @property
     def native_groups(self) -> set[str]:
-        """The same of native cases; the names of serving engines and of their suites are groups too."""
-        cases = self.native.values()
-        return _groups(self.native) | {name for case in cases for name in (case.source, *case.suites)}
+        """The same of native cases; the names of serving engines are groups too."""
+        return _groups(self.native) | {case.source for case in self.native.values()}
 
 
 def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
@@ -55,7 +54,7 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
     catalogue = Catalogue({}, {}, {}, {})
     mistakes: list[Mistake] = []
     ids: dict[str, tuple[str, str]] = {}  # id and file, by the id as a file system sees it that ignores case
-    seen: inputs.Seen | None = {} if with_inputs else None
+    cache: inputs.Cache | None = {} if with_inputs else None
     for path in paths:
         try:
             file = documents.read(path.name, bounded.content(path, MOST_BYTES), MODEL)
@@ -64,14 +63,14 @@ def load(folder: Path = CASES, *, with_inputs: bool = False) -> Catalogue:
         except ValueError as error:
             mistakes.append(Mistake(path.name, 1, "", "", f"expected {error}"))
         else:
-            mistakes.extend(_taken(catalogue, file, path, ids, seen))
+            mistakes.extend(_add(catalogue, file, path, ids, cache))
     if mistakes:
         raise CatalogueError(mistakes)
     return catalogue
 
 
-def _taken(
-    catalogue: Catalogue, file: Validated, path: Path, ids: dict[str, tuple[str, str]], seen: inputs.Seen | None
+def _add(
+    catalogue: Catalogue, file: Validated, path: Path, ids: dict[str, tuple[str, str]], cache: inputs.Cache | None
 ) -> Iterator[Mistake]:
     """Put a file's cases into the catalogue, and name what is wrong beside the files before it."""
     serving = file.model.engine if isinstance(file.model, ServingFile) else None
@@ -95,10 +94,10 @@ def _taken(
             serving=serving,
             by_name=bool(groups) and groups <= set(file.model.by_name),
         )
-        for key, expected in inputs.mistakes(case, seen) if seen is not None else ():
+        for key, expected in inputs.mistakes(case, cache) if cache is not None else ():
             yield file.mistake(("cases", name, *key.split(".")), expected)
     (catalogue.unavailable if serving is None else catalogue.unavailable_native).update(file.model.unavailable)
 
 
 def _groups(cases: Mapping[str, Case]) -> set[str]:
-    return {group for case in cases.values() for group in case.spec.groups}
+    return {group for case in cases.values() for group in case.groups}

@@ -15,29 +15,29 @@ PNG, JPEG, RIFF, WEBP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"WEBP"
 
 
 # What is wrong with a file, and the sha256 of one that is right; by whether tensors are expected in it.
-Seen = dict[tuple[Path, bool], tuple[str, str]]
+Cache = dict[tuple[Path, bool], tuple[str, str]]
 
 
-def mistakes(case: Case, seen: Seen) -> Iterator[tuple[str, str]]:
+def mistakes(case: Case, cache: Cache) -> Iterator[tuple[str, str]]:
     """The key of each input of a case that is not as the case says, and what was expected there.
 
-    `seen` holds the files that were read before, since cases share them. Inputs by URL are looked at when they are
+    `cache` holds the files that were read before, since cases share them. Inputs by URL are looked at when they are
     fetched.
     """
     for position, entry in enumerate(case.inputs):
         if entry.path is not None:
-            yield from _mistakes(case, (f"inputs.{position}", "path", entry.path), entry.sha256, seen)
+            yield from _mistakes(case, (f"inputs.{position}", "path", entry.path), entry.sha256, cache)
     if case.latents is not None and case.latents.file is not None:
-        yield from _mistakes(case, ("latents", "file", case.latents.file), case.latents.sha256, seen)
+        yield from _mistakes(case, ("latents", "file", case.latents.file), case.latents.sha256, cache)
 
 
-def _mistakes(case: Case, field: tuple[str, str, str], sha256: str | None, seen: Seen) -> Iterator[tuple[str, str]]:
+def _mistakes(case: Case, field: tuple[str, str, str], sha256: str | None, cache: Cache) -> Iterator[tuple[str, str]]:
     above, key, path = field
     tensors = key == "file"
     place = case.file.parent / path
-    if (place, tensors) not in seen:
-        seen[place, tensors] = _file(case.file.parent, path, tensors=tensors)
-    problem, digest = seen[place, tensors]
+    if (place, tensors) not in cache:
+        cache[place, tensors] = _file(case.file.parent, path, tensors=tensors)
+    problem, digest = cache[place, tensors]
     if problem:
         yield f"{above}.{key}", f"expected {'a safetensors' if tensors else 'an image'} file; {path} {problem}"
     elif sha256 not in (None, digest):
@@ -46,8 +46,8 @@ def _mistakes(case: Case, field: tuple[str, str, str], sha256: str | None, seen:
 
 def obstacles(cases: Iterable[Case]) -> list[str]:
     """A line for each input of these cases that lies on this machine and is not as its case says."""
-    seen: Seen = {}
-    return [f"{case.id}: {key}: {expected}" for case in cases for key, expected in mistakes(case, seen)]
+    cache: Cache = {}
+    return [f"{case.id}: {key}: {expected}" for case in cases for key, expected in mistakes(case, cache)]
 
 
 def _file(folder: Path, path: str, *, tensors: bool) -> tuple[str, str]:

@@ -176,6 +176,11 @@ class Case:
         """The suites of the serving engine's tests in which it stands, its own first; none of an official case."""
         return [self.spec.suite, *self.spec.also] if isinstance(self.spec, ServingCase) else []
 
+    @property
+    def groups(self) -> list[str]:
+        """The groups in which it stands; the suites are groups too."""
+        return [*self.spec.groups, *self.suites]
+
     def in_suite(self, suite: str) -> Case:
         """The case as it stands in one of its suites, and in no other; itself for another name."""
         if not isinstance(self.spec, ServingCase) or suite not in self.spec.also:

@@ -20,25 +20,25 @@ from . import files
 from .strict_yaml import child
 
 Where = tuple[str | int, ...]
-Find = Callable[[str], "list[Open]"]
+Find = Callable[[str], "list[Gap]"]
 PLACES = ("model", "text_encoder")  # keys of a case that name a repository; `loras` holds a list of them
 
 
 @dataclass(frozen=True)
-class Open:
+class Gap:
     """A value that is open: where it is in the data, and how it is written into the text."""
 
     what: str  # the repository or image that it is a version of
     where: Where
     start: int
     end: int
-    written: str = "{}"  # what takes the place of start..end, with {} for the value
-    known: str | None = None  # the value, where the same case names it in another place
+    template: str = "{}"  # what takes the place of start..end, with {} for the value
+    value: str | None = None  # where the same case names it in another place
 
 
-def open_revisions(text: str) -> list[Open]:
+def open_revisions(text: str) -> list[Gap]:
     """The repositories of a case file that have no revision. One that several cases share is there once."""
-    spots: dict[int, Open] = {}
+    spots: dict[int, Gap] = {}
     cases = child(yaml.compose(text), "cases")
     for key, case in cases.value if isinstance(cases, yaml.MappingNode) else ():
         places = dict(_places(case))
@@ -54,21 +54,21 @@ def open_revisions(text: str) -> list[Open]:
     return list(spots.values())
 
 
-def open_digest(text: str) -> list[Open]:
+def open_digest(text: str) -> list[Gap]:
     """The base image of `images.yaml`, if it has no digest."""
     base = child(yaml.compose(text), "base")
     digest, reference = child(base, "digest"), child(base, "reference")
     if reference is None or digest is None or not _is_null(digest):
         return []
-    return [Open(reference.value, ("base", "digest"), digest.start_mark.index, digest.end_mark.index)]
+    return [Gap(reference.value, ("base", "digest"), digest.start_mark.index, digest.end_mark.index)]
 
 
-def written(text: str, spots: Iterable[Open], values: Mapping[str, str]) -> str:
+def filled(text: str, spots: Iterable[Gap], values: Mapping[str, str]) -> str:
     """The text with the values that are known. Raises PinError rather than change anything else."""
-    pairs = [(spot, value) for spot in spots if (value := spot.known or values.get(spot.what)) is not None]
+    pairs = [(spot, value) for spot in spots if (value := spot.value or values.get(spot.what)) is not None]
     new = text
     for spot, value in sorted(pairs, key=lambda each: -each[0].start):
-        new = new[: spot.start] + spot.written.format(value) + new[spot.end :]
+        new = new[: spot.start] + spot.template.format(value) + new[spot.end :]
     expected = yaml.safe_load(text)
     for spot, value in pairs:
         _set(expected, spot.where, value)
@@ -86,15 +86,15 @@ def pin(path: Path, find: Find, resolve: Callable[[list[str]], Mapping[str, str]
     with reading(path, PinError):
         text = path.read_bytes().decode("utf-8")
     spots = find(text)
-    values = resolve(sorted({spot.what for spot in spots if spot.known is None})) if spots else {}
+    values = resolve(sorted({spot.what for spot in spots if spot.value is None})) if spots else {}
     try:
-        new = written(text, spots, values)
+        new = filled(text, spots, values)
     except PinError as error:
         raise PinError(f"{path}: {error}") from None
     if new != text:
         with writing(path, PinError, "let it be written, or write the pins by hand"):
             _replace(path.resolve(), new)
-    pins = {spot.what: spot.known or values.get(spot.what) for spot in spots}
+    pins = {spot.what: spot.value or values.get(spot.what) for spot in spots}
     return [f"{path.name}: {what} is pinned to {value}" for what, value in pins.items() if value is not None]
 
 
@@ -122,21 +122,21 @@ def _places(case: yaml.Node) -> Iterator[tuple[Where, yaml.Node]]:
         yield ("loras", number), entry
 
 
-def _revision(text: str, node: yaml.Node, where: Where, revisions: Mapping[str, str]) -> Open | None:
+def _revision(text: str, node: yaml.Node, where: Where, revisions: Mapping[str, str]) -> Gap | None:
     repo, revision = child(node, "repo"), child(node, "revision")
     if not isinstance(node, yaml.MappingNode) or repo is None or not (revision is None or _is_null(revision)):
         return None
     at, value = (*where, "revision"), revisions.get(repo.value)
     if revision is not None:
-        return Open(repo.value, at, revision.start_mark.index, revision.end_mark.index, known=value)
+        return Gap(repo.value, at, revision.start_mark.index, revision.end_mark.index, value=value)
     end = repo.end_mark.index
     if node.flow_style:
-        return Open(repo.value, at, end, end, ", revision: {}", value)
+        return Gap(repo.value, at, end, end, ", revision: {}", value)
     newline = next((ending for ending in ("\r\n", "\n", "\r") if ending in text), "\n")
     line_end = text.find(newline, end)
     line_end = len(text) if line_end < 0 else line_end
     indent = " " * next(key.start_mark.column for key, each in node.value if each is repo)
-    return Open(repo.value, at, line_end, line_end, f"{newline}{indent}revision: {{}}", value)
+    return Gap(repo.value, at, line_end, line_end, f"{newline}{indent}revision: {{}}", value)
 
 
 def _set(data: Any, where: Where, value: str) -> None:

@@ -46,8 +46,8 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     reasons = [_why_not(name, catalogue, selection) for name in selection.ids if name not in candidates]
     if reasons:
         raise SelectionError("\n".join(reasons))
-    open_ = selection.group in (ALL, *(case.source for case in candidates.values() if case.serving))
-    ids = set(selection.ids) or {name for name, case in candidates.items() if not (open_ and case.by_name)}
+    is_whole = selection.group in (ALL, *(case.source for case in candidates.values() if case.serving))
+    ids = set(selection.ids) or {name for name, case in candidates.items() if not (is_whole and case.by_name)}
     cases = [case for name, case in candidates.items() if name in ids]
     if not cases:
         raise SelectionError(_nothing(catalogue, selection))
@@ -84,8 +84,7 @@ def _candidates(catalogue: Catalogue, selection: Selection) -> Mapping[str, Case
     return {
         name: case.in_suite(group)
         for name, case in cases.items()
-        if case.source != SMOKE
-        and group in (ALL, *case.spec.groups, *([case.source] if case.serving else []), *case.suites)
+        if case.source != SMOKE and group in (ALL, *([case.source] if case.serving else []), *case.groups)
     }
 
 
@@ -101,12 +100,8 @@ def _why_not(name: str, catalogue: Catalogue, selection: Selection) -> str:
         return f"case {name!r} is for trying out; add --source-group smoke"
     if case.official == native:
         return f"case {name!r} is {'official; add' if case.official else 'native; leave out'} --official"
-    groups = " and ".join(_groups_of(case)) or "no group but all"
+    groups = " and ".join(case.groups) or "no group but all"
     return f"case {name!r} is not in group {selection.group!r}; it is in {groups}"
-
-
-def _groups_of(case: Case) -> list[str]:
-    return [*case.spec.groups, *case.suites]
 
 
 def _nothing(catalogue: Catalogue, selection: Selection) -> str:
@@ -115,7 +110,7 @@ def _nothing(catalogue: Catalogue, selection: Selection) -> str:
     hints = [f"--official selects {counted(official, 'case')}"] if official else []
     if selection.official and catalogue.native:
         hints.append(f"without --official {counted(len(catalogue.native), 'native case')}")
-    by_name = {name for case in catalogue.of(selection.mode).values() if case.by_name for name in _groups_of(case)}
+    by_name = {name for case in catalogue.of(selection.mode).values() if case.by_name for name in case.groups}
     hints += [f"made by name alone: --source-group {' or '.join(sorted(by_name))}"] if by_name else []
     hints += ["--source-group smoke those for trying out"] if smoke else []
     hint = f" ({', '.join(hints)})" if hints else ""

@@ -49,7 +49,7 @@ class Document:
     root: yaml.Node | None = None
     content: Any = None
     flaws: list[Flaw] = field(default_factory=list)
-    allowed: int = MOST_REPEATED  # values that may still be read
+    allowance: int = MOST_REPEATED  # values that may still be read
 
     def line(self, keys: Sequence[str]) -> int:
         """The line of the last of these keys that the text holds, counted from 1."""
@@ -101,7 +101,7 @@ def _structure(document: Document, text: str) -> Iterator[Flaw]:
     depth = documents = 0
     for event in yaml.parse(text, _LOADER):
         line = 1 if event.start_mark is None else event.start_mark.line + 1
-        document.allowed += 1
+        document.allowance += 1
         documents += isinstance(event, yaml.DocumentStartEvent)
         if isinstance(event, yaml.DocumentStartEvent) and documents == 2:  # noqa: PLR2004
             yield Flaw((), line, "expected one document; --- starts another one")
@@ -114,8 +114,8 @@ def _structure(document: Document, text: str) -> Iterator[Flaw]:
 
 
 def _value(document: Document, node: yaml.Node | None, keys: Keys) -> Any:
-    document.allowed -= 1
-    if document.allowed < 0 or len(keys) > DEEPEST:
+    document.allowance -= 1
+    if document.allowance < 0 or len(keys) > DEEPEST:
         raise _Huge
     if isinstance(node, yaml.MappingNode):
         return _mapping(document, node, keys)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import dagger
 from dagger import dag
 
-from ..catalogue.pin import case_files, open_digest, open_revisions, written
+from ..catalogue.pin import case_files, filled, open_digest, open_revisions
 from ..errors import PinError
 from . import recipes, transfer
 from .images import Images, with_hub
@@ -24,16 +24,16 @@ async def pinned(
     folder = await transfer.exported(cases, "cases")
     texts = {path.name: path.read_bytes().decode("utf-8") for path in case_files(folder)}
     spots = {name: open_revisions(text) for name, text in texts.items()}
-    repos = sorted({spot.what for places in spots.values() for spot in places if spot.known is None})
+    repos = sorted({spot.what for places in spots.values() for spot in places if spot.value is None})
     commits = await _newest(repos, (await images.image(recipes.FETCH)).container, token, endpoint) if repos else {}
     result = dag.directory()
     for name, text in texts.items():
-        new = written(text, spots[name], commits)
+        new = filled(text, spots[name], commits)
         result = result.with_new_file(f"cases/{name}", new) if new != text else result
     base = (recipes.CONTAINERS / "images.yaml").read_text(encoding="utf-8")
     base_spots = open_digest(base)
     digests = {spot.what: await _digest(spot.what) for spot in base_spots}
-    return result.with_new_file("containers/images.yaml", written(base, base_spots, digests)) if base_spots else result
+    return result.with_new_file("containers/images.yaml", filled(base, base_spots, digests)) if base_spots else result
 
 
 async def _newest(

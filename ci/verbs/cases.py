@@ -63,7 +63,7 @@ def _by_group(cases: Mapping[str, Case]) -> dict[str, list[str]]:
     """The ids of each group; a source is one too, and so is ALL."""
     groups: dict[str, list[str]] = {ALL: []}
     for case in cases.values():
-        for group in dict.fromkeys((ALL, case.source, *case.spec.groups, *case.suites)):
+        for group in dict.fromkeys((ALL, case.source, *case.groups)):
             groups.setdefault(group, []).append(case.id)
     return groups
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ci.catalogue import files
 from ci.catalogue.files import CASES
-from ci.catalogue.pin import Open, open_digest, open_revisions, pin, written
+from ci.catalogue.pin import Gap, filled, open_digest, open_revisions, pin
 from ci.errors import PinError
 from ci.run.recipes import CONTAINERS
 from tests.conftest import Gt
@@ -80,7 +80,7 @@ def test_in_whatever_style_a_file_is_written_the_data_is_what_it_was_and_the_rev
         for n, body in enumerate(bodies)
     )
     text = text.replace("\n", newline)
-    new = written(text, open_revisions(text), dict.fromkeys(repos, COMMIT))
+    new = filled(text, open_revisions(text), dict.fromkeys(repos, COMMIT))
     data = yaml.safe_load(text)
     for case in data["cases"].values():
         case["model"]["revision"] = COMMIT
@@ -92,21 +92,21 @@ def test_in_whatever_style_a_file_is_written_the_data_is_what_it_was_and_the_rev
 
 def test_a_repository_that_several_cases_share_is_pinned_once_and_one_that_has_a_revision_not_at_all() -> None:
     text = "cases:\n  a:\n    model: &m {repo: o/m}\n  b:\n    model: *m\n  c:\n    model: {repo: o/n, revision: abc}\n"
-    new = written(text, open_revisions(text), {"o/m": COMMIT, "o/n": COMMIT})
+    new = filled(text, open_revisions(text), {"o/m": COMMIT, "o/n": COMMIT})
     assert new == text.replace("{repo: o/m}", f"{{repo: o/m, revision: {COMMIT}}}")
 
 
 def test_a_case_that_names_a_repository_twice_gets_one_revision_for_both() -> None:
     text = "cases:\n  a:\n    model: {repo: o/m, revision: abc}\n    loras:\n      - {repo: o/m, file: x}\n"
     (spot,) = open_revisions(text)
-    assert spot.known == "abc"
-    assert "- {repo: o/m, revision: abc, file: x}" in written(text, [spot], {})
+    assert spot.value == "abc"
+    assert "- {repo: o/m, revision: abc, file: x}" in filled(text, [spot], {})
 
 
 def test_a_change_that_would_reach_further_is_refused() -> None:
     text = "cases:\n  a:\n    model: {repo: o/m}\n"
     with pytest.raises(PinError, match="write the pins by hand"):
-        written(text, [Open("o/m", ("cases", "a", "model", "revision"), 0, 5)], {"o/m": COMMIT})
+        filled(text, [Gap("o/m", ("cases", "a", "model", "revision"), 0, 5)], {"o/m": COMMIT})
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_file_that_cannot_be_written_is_named_and_stays(tmp_path: Path, monkey
 @pytest.mark.parametrize("wrong", ["[", "a: b"])
 def test_a_change_that_is_refused_names_the_file(tmp_path: Path, wrong: str) -> None:
     text = place_case(tmp_path / "a.yaml")
-    spot = Open("a/b", ("cases", "one", "model", "revision"), len(text), len(text), f"{wrong}\n")
+    spot = Gap("a/b", ("cases", "one", "model", "revision"), len(text), len(text), f"{wrong}\n")
     with pytest.raises(PinError, match=r"a\.yaml: the file is written in a way that "):
         pin(tmp_path / "a.yaml", lambda _: [spot], lambda _: {"a/b": COMMIT})
     assert (tmp_path / "a.yaml").read_text() == text

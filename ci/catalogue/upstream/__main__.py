@@ -8,7 +8,7 @@ from pathlib import Path
 from .. import files
 from . import recorded
 from .diff import defined
-from .recorded import Recorded, digest
+from .recorded import Record, digest
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     definitions = defined(files.load(options.cases), options.checkout)
     digests = {name: digest(each) for name, each in definitions.items()}
-    record = Recorded(repo=options.repo, ref=options.ref, definitions=digests)
+    record = Record(repo=options.repo, ref=options.ref, definitions=digests)
     print(recorded.write(options.cases, record))  # noqa: T201
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..native import ServingCase
 from . import checkout as checkouts
 from . import recorded as records
 from . import texts
-from .recorded import Recorded, digest
+from .recorded import Record, digest
 from .texts import Definition, Tasks
 
 GONE = "no suite defines it"
@@ -35,10 +35,6 @@ class Change:
             return self.new.splitlines()
         difference = difflib.unified_diff(self.old.splitlines(), self.new.splitlines(), lineterm="", n=1)
         return [line for line in difference if not line.startswith(("---", "+++", "@@"))]
-
-    def data(self) -> dict[str, str | None]:
-        """As JSON."""
-        return {"old": self.old, "new": self.new}
 
 
 @dataclass
@@ -60,11 +56,6 @@ class Cases:
             yield from (f"    {line}".rstrip() for line in lines)
         yield from (f"  dropped  {name}: {why}" for name, why in self.dropped.items())
 
-    def data(self) -> dict[str, Any]:
-        """As JSON."""
-        changes = {name: change.data() for name, change in self.changed.items()}
-        return {"added": self.added, "changed": changes, "dropped": self.dropped}
-
 
 @dataclass(frozen=True)
 class Differences:
@@ -76,7 +67,7 @@ class Differences:
     ref: str
 
     def __bool__(self) -> bool:
-        return any(any(self.data()[mode].values()) for mode in ("official", "native"))
+        return any(cases.added or cases.changed or cases.dropped for cases in (self.official, self.native))
 
     def lines(self) -> Iterator[str]:
         """For a person."""
@@ -92,7 +83,7 @@ class Differences:
     def data(self) -> dict[str, Any]:
         """As JSON."""
         since = {"repo": self.repo, "ref": self.ref}
-        return {"official": self.official.data(), "native": self.native.data(), "since": since}
+        return {"official": asdict(self.official), "native": asdict(self.native), "since": since}
 
 
 def differences(ours: Catalogue, checkout: Path) -> Differences:
@@ -104,12 +95,12 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
     native = {name: case for name, case in ours.native.items() if case.source == SGLANG}
     if not native:
         raise DefinitionsError(f"the case files hold no native case of {SGLANG}, so there is nothing to compare with")
-    recorded = records.read(next(iter(native.values())).file.parent)
+    record = records.read(next(iter(native.values())).file.parent)
     definitions = defined(ours, checkout)
-    changes = _changes(ours, checkout, recorded, definitions)
+    changes = _changes(ours, checkout, record, definitions)
     official = {name for name, case in ours.cases.items() if case.official}
     of_matrix = {name for name in official if not ours.cases[name].by_name}
-    names = recorded.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
+    names = record.definitions.keys() | ours.native.keys() | ours.unavailable_native.keys()
     new = {name: f"new in {definition.place}" for name, definition in definitions.items() if name not in names}
     ids = official | ours.unavailable.keys()
     report = Differences(
@@ -123,8 +114,8 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
             {name: change for name, change in changes.items() if name in native and name not in official},
             {name: f"{GONE}; it was in {case.suites[0]}" for name, case in native.items() if name not in definitions},
         ),
-        recorded.repo,
-        recorded.ref,
+        record.repo,
+        record.ref,
     )
     matrix = texts.official_ids(checkouts.files(checkout))
     if matrix is not None:
@@ -134,13 +125,13 @@ def differences(ours: Catalogue, checkout: Path) -> Differences:
 
 
 def _changes(
-    ours: Catalogue, checkout: Path, recorded: Recorded, definitions: Mapping[str, Definition]
+    ours: Catalogue, checkout: Path, record: Record, definitions: Mapping[str, Definition]
 ) -> dict[str, Change]:
     """The definitions of which another text is recorded, or none, each with the recorded text if the history has it."""
-    others = {name: each for name, each in definitions.items() if digest(each) != recorded.definitions.get(name)}
-    read = checkouts.history(checkout, recorded.ref) if others else None
+    others = {name: each for name, each in definitions.items() if digest(each) != record.definitions.get(name)}
+    read = checkouts.history(checkout, record.ref) if others else None
     history = {} if read is None else texts.definitions(read, _tasks(ours))
-    originals = {name: str(each) for name, each in history.items() if digest(each) == recorded.definitions.get(name)}
+    originals = {name: str(each) for name, each in history.items() if digest(each) == record.definitions.get(name)}
     return {name: Change(originals.get(name), str(each)) for name, each in others.items()}
 
 

@@ -22,7 +22,7 @@ FILE = Path("upstream/sglang.json")
 MOST_BYTES = 4 * 2**20
 
 
-class Recorded(Strict):
+class Record(Strict):
     """The digests of a checkout's definitions."""
 
     repo: RepoName = Field(description="The repository whose definitions these are.")
@@ -37,12 +37,12 @@ def digest(definition: Definition) -> str:
     return hashlib.sha256(str(definition).encode()).hexdigest()
 
 
-def read(folder: Path) -> Recorded:
+def read(folder: Path) -> Record:
     """What is recorded beside the case files of a folder. Raises DefinitionsError where there is nothing."""
     path = folder / FILE
     advice = "`python -m ci.catalogue.upstream CHECKOUT REF --cases DIR` writes it from a checkout"
     try:
-        return Recorded.model_validate_json(bounded.content(path, MOST_BYTES))
+        return Record.model_validate_json(bounded.content(path, MOST_BYTES))
     except ValidationError as error:
         problem = printable(first_mistake(error))
         raise DefinitionsError(f"{path} is no record of definitions: {problem}; {advice}") from None
@@ -50,9 +50,9 @@ def read(folder: Path) -> Recorded:
         raise DefinitionsError(f"{path}: expected {error}; {advice}") from None
 
 
-def write(folder: Path, recorded: Recorded) -> Path:
+def write(folder: Path, record: Record) -> Path:
     """Write the record beside the case files of a folder, and say where."""
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
-    path.write_text(recorded.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return path

@@ -46,8 +46,8 @@ class _Module:
     source: str
     statements: list[ast.stmt]
     lines: list[bytes] = field(init=False)
-    defined: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imported: dict[str, tuple[PurePosixPath, str]] = field(default_factory=dict)
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, tuple[PurePosixPath, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.lines = re.sub("\r\n?", "\n", self.source).encode().split(LINE_END)
@@ -55,11 +55,11 @@ class _Module:
             match statement:
                 case ast.ImportFrom(module=str(module), level=0):
                     path = PurePosixPath("python", *module.split(".")).with_suffix(".py")
-                    self.imported |= {each.asname or each.name: (path, each.name) for each in statement.names}
+                    self.imports |= {each.asname or each.name: (path, each.name) for each in statement.names}
                 case ast.FunctionDef(name=name):
-                    self.defined.setdefault(name, []).append(statement)
+                    self.definitions.setdefault(name, []).append(statement)
                 case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-                    self.defined.setdefault(name, []).append(statement)
+                    self.definitions.setdefault(name, []).append(statement)
 
     def text(self, node: ast.stmt | ast.expr) -> str:
         """A piece of the file, under the file's name; as `ast.get_source_segment`, which splits the file each time."""
@@ -110,29 +110,29 @@ class _Checkout:
     def _pieces(self, suites: _Module, case: str, call: ast.Call, whole: ast.stmt | ast.expr) -> Iterator[str]:
         """The texts that define a case: its own, and those of the names that these lead to."""
         yield suites.text(whole)
-        to_follow = [(suites, name) for name in _names(whole)]
+        queue = [(suites, name) for name in _names(whole)]
         configs = self._module(CONFIGS)
         if _callee(call) == CASE_CLASS and not _has_parameters(call) and configs is not None:
             for part in _of_tasks(configs, self._tasks.get(case, ())):
                 yield configs.text(part)
-                to_follow += [(configs, name) for name in _names(part)]
+                queue += [(configs, name) for name in _names(part)]
         ids: set[int] = {id(whole)}
-        while to_follow:
-            for module, node in self._defined(*to_follow.pop(0)):
+        while queue:
+            for module, node in self._definitions(*queue.pop(0)):
                 if id(node) not in ids and not any(True for _ in _cases(node)):
                     ids.add(id(node))
                     yield module.text(node)
-                    to_follow += [(module, name) for name in _names(node)]
+                    queue += [(module, name) for name in _names(node)]
 
-    def _defined(self, module: _Module | None, name: str) -> Iterator[tuple[_Module, ast.stmt]]:
+    def _definitions(self, module: _Module | None, name: str) -> Iterator[tuple[_Module, ast.stmt]]:
         """The statements that define a name, in this module or where it is imported from."""
         places = set()
         while module is not None and (module.path, name) not in places:
             places.add((module.path, name))
-            if name in module.defined or name not in module.imported:
-                yield from ((module, statement) for statement in module.defined.get(name, ()))
+            if name in module.definitions or name not in module.imports:
+                yield from ((module, statement) for statement in module.definitions.get(name, ()))
                 return
-            path, name = module.imported[name]
+            path, name = module.imports[name]
             module = self._module(path)
 
     def _module(self, path: PurePosixPath) -> _Module | None:
@@ -180,7 +180,7 @@ def _has_parameters(call: ast.Call) -> bool:
 
 def _of_tasks(configs: _Module, tasks: Collection[str]) -> Iterator[ast.stmt]:
     """What the function of the defaults says of some tasks; all of it, where that cannot be told apart."""
-    for function in configs.defined.get(DEFAULTS, ()):
+    for function in configs.definitions.get(DEFAULTS, ()):
         conditions = [part for part in getattr(function, "body", []) if isinstance(part, ast.If)]
         parts: list[ast.stmt] = [part for part in conditions if _attributes(part.test) & set(tasks)]
         yield from parts or [function]

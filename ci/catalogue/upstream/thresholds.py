@@ -75,8 +75,8 @@ def updated(before: Mapping[str, Any], checkout: Path, ref: str) -> dict[str, An
 
 def _bounds(limits: Mapping[str, float], name: str) -> dict[str, float]:
     """By measure; a case that lacks one has the default, as upstream takes it."""
-    given = {measure: limits.get(name.format(measure)) for measure in MEASURES}
-    return {measure: float(limit) for measure, limit in given.items() if limit is not None}
+    bounds = {measure: limits.get(name.format(measure)) for measure in MEASURES}
+    return {measure: float(limit) for measure, limit in bounds.items() if limit is not None}
 
 
 def lines(content: Mapping[str, Any]) -> Iterator[str]:
