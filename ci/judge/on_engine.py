@@ -18,16 +18,14 @@ from ..plan.generation import now
 from ..run import transfer
 from . import on_machine
 
-ARTIFACT, PUBLISHED, SERVING = "/gt/artifact", "/gt/published", "/gt/engine"
-MODELS = "/gt/models"
-REFERENCE, OTHER = "/gt/reference", "/gt/other"
+ARTIFACT, REFERENCE, OTHER = "/gt/artifact", "/gt/reference", "/gt/other"
 FLOOR, SPEC, OUT = "/gt/noise_floor.yaml", "/gt/spec.json", "/gt/out"
 HISTORY = "history.jsonl"  # in what comes back
 NAMES = {"artifact": "the artifact", "published": "published GT", "engine": "the engine's output"}
 MOUNTED = {  # by the name in what is judged, and in the judge's spec
-    "published": PUBLISHED,
-    "engine": SERVING,
-    "models": MODELS,
+    "published": "/gt/published",
+    "engine": "/gt/engine",
+    "models": "/gt/models",
     "reference": REFERENCE,
     "other": OTHER,
 }
@@ -35,7 +33,7 @@ MANIFESTS = [manifests.NAME, f"*/{manifests.NAME}"]  # published GT has some in 
 
 
 @dataclass(frozen=True)
-class Judged:
+class Subject:
     """What is judged, and what it is held against."""
 
     artifact: dagger.Directory
@@ -50,25 +48,25 @@ class Judged:
     other: dagger.Directory | None = None  # the trace that is compared with it
 
 
-async def gate(container: dagger.Container, judged: Judged) -> list[str]:
+async def gate(container: dagger.Container, subject: Subject) -> list[str]:
     """The quality gate: its summary. Raises GateError with a line for each bad file, GtError where it cannot run."""
-    result = await check(container, judged)
+    result = await check(container, subject)
     return on_machine.passed(json.loads(await result.contents()))
 
 
-async def check(container: dagger.Container, judged: Judged) -> dagger.File:
+async def check(container: dagger.Container, subject: Subject) -> dagger.File:
     """The quality gate's result, with every number. Raises GtError where it cannot run."""
-    return (await _ran(container, "check", judged)).file(OUT)
+    return (await _result(container, "check", subject)).file(OUT)
 
 
-async def compare(container: dagger.Container, judged: Judged) -> dagger.Directory:
+async def compare(container: dagger.Container, subject: Subject) -> dagger.Directory:
     """Report, JSON and JUnit XML. Raises GtError."""
-    return (await _ran(container, "compare", judged)).directory(OUT)
+    return (await _result(container, "compare", subject)).directory(OUT)
 
 
 async def against(container: dagger.Container, artifact: dagger.Directory, published: Path) -> dict[str, Metrics]:
     """How much files differ from published ones of their names, for whoever needs no report. Raises GtError."""
-    result = await compare(container, Judged(artifact, published=transfer.folder(published)))
+    result = await compare(container, Subject(artifact, published=transfer.folder(published)))
     return on_machine.metrics(json.loads(await result.file(on_machine.COMPARISON).contents()))
 
 
@@ -80,36 +78,35 @@ async def diverge(
     return (await _judge(container, "diverge", {"reference": REFERENCE, "other": OTHER, **options})).directory(OUT)
 
 
-async def _ran(container: dagger.Container, what: on_machine.Command, judged: Judged) -> dagger.Container:
-    spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": judged.images_only, "gpu_folders": FOLDERS}
-    spec["engine_gpu"] = judged.engine_gpu
-    container = container.with_mounted_directory(ARTIFACT, judged.artifact)
+async def _result(container: dagger.Container, what: on_machine.Command, subject: Subject) -> dagger.Container:
+    spec: dict[str, Any] = {"artifact": ARTIFACT, "images_only": subject.images_only, "gpu_folders": FOLDERS}
+    spec["engine_gpu"] = subject.engine_gpu
+    container = container.with_mounted_directory(ARTIFACT, subject.artifact)
     for name, path in MOUNTED.items():
-        directory = getattr(judged, name)
+        directory = getattr(subject, name)
         if directory is not None:
             container, spec[name] = container.with_mounted_directory(path, directory), path
-    if judged.noise_floor is not None:
-        with reading(judged.noise_floor):
-            floor = judged.noise_floor.read_text(encoding="utf-8")
+    if subject.noise_floor is not None:
+        with reading(subject.noise_floor):
+            floor = subject.noise_floor.read_text(encoding="utf-8")
         container, spec["noise_floor"] = container.with_new_file(FLOOR, floor), FLOOR
-    if judged.history is not None:
-        with reading(judged.history):
-            history = transfer.file(judged.history.read_text(encoding="utf-8"), HISTORY)
+    if subject.history is not None:
+        with reading(subject.history):
+            history = transfer.file(subject.history.read_text(encoding="utf-8"), HISTORY)
         place = f"{OUT}/{HISTORY}"
         container, spec["history"], spec["date"] = container.with_file(place, history), place, now()
     spec["names"] = {name: words for name, words in NAMES.items() if name in spec}
-    published = await _manifests(judged.published, "published") if judged.published is not None else None
-    on_machine.validate(what, spec, await _manifests(judged.artifact, "gt"), published)
+    published = await _manifests(subject.published, "published") if subject.published is not None else None
+    on_machine.validate(what, spec, await _manifests(subject.artifact, "gt"), published)
     return await _judge(container, what, spec)
 
 
 async def _judge(container: dagger.Container, what: on_machine.Command, spec: Mapping[str, Any]) -> dagger.Container:
-    ran = container.with_new_file(SPEC, json.dumps(spec)).with_exec(
-        ["python", *on_machine.command(what, SPEC, OUT)], expect=dagger.ReturnType.ANY
-    )
-    if await ran.exit_code():
-        raise GtError((await ran.stderr()).strip())
-    return ran
+    command = ["python", *on_machine.command(what, SPEC, OUT)]
+    container = container.with_new_file(SPEC, json.dumps(spec)).with_exec(command, expect=dagger.ReturnType.ANY)
+    if await container.exit_code():
+        raise GtError((await container.stderr()).strip())
+    return container
 
 
 async def _manifests(directory: dagger.Directory, name: str) -> Path:

@@ -41,8 +41,7 @@ def check(spec: Spec) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="gt-check-") as folder:
         out = Path(folder) / RESULT
         _run("check", spec, out)
-        result: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-        return result
+        return _content(out)
 
 
 def against(artifact: Path, published: Path) -> dict[str, Metrics]:
@@ -54,15 +53,18 @@ def against(artifact: Path, published: Path) -> dict[str, Metrics]:
 def compare(spec: Spec, out: Path) -> dict[str, Any]:
     """Compare on this machine; report, JSON and JUnit XML go into the folder. Raises GtError."""
     _run("compare", spec, out)
-    result: dict[str, Any] = json.loads((out / COMPARISON).read_text(encoding="utf-8"))
-    return result
+    return _content(out / COMPARISON)
 
 
 def diverge(spec: Spec, out: Path) -> dict[str, Any]:
     """Compare two traces on this machine; JSON, table and pictures go into the folder. Raises GtError."""
     _judge("diverge", spec, out)
-    result: dict[str, Any] = json.loads((out / DIVERGENCE).read_text(encoding="utf-8"))
-    return result
+    return _content(out / DIVERGENCE)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def _run(what: Command, spec: Spec, out: Path) -> None:
@@ -104,8 +106,9 @@ def validate(what: Command, spec: Spec, artifact: Path, published: Path | None) 
         if artifact.is_dir() and not (artifact / manifests.NAME).exists():
             raise GtError(f"{artifact} holds no {manifests.NAME}; --images-only takes its images as they are")
         manifests.read(artifact)
-    for path in (published and [*published.glob(manifests.NAME), *published.glob(f"*/{manifests.NAME}")]) or []:
-        manifests.read(path.parent)
+    if published is not None:
+        for path in (*published.glob(manifests.NAME), *published.glob(f"*/{manifests.NAME}")):
+            manifests.read(path.parent)
 
 
 def metrics(comparison: Mapping[str, Any]) -> dict[str, Metrics]:

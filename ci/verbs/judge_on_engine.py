@@ -20,7 +20,7 @@ class CheckOnEngine(InImage, Check):
 
     async def run_on_engine(self) -> str:
         """What was looked at. Raises GtError with a line for each bad file."""
-        return "\n".join(await on_engine.gate(await self.container(CHECK), _judged(self)))
+        return "\n".join(await on_engine.gate(await self.container(CHECK), _subject(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class MetricsOnEngine(InImage, Check):
 
     async def run_on_engine(self) -> dagger.File:
         """The JSON file."""
-        return await on_engine.check(await self.container(CHECK), _judged(self))
+        return await on_engine.check(await self.container(CHECK), _subject(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class CompareOnEngine(InImage, Compare):
     async def run_on_engine(self) -> dagger.Directory:
         """Report, JSON and JUnit XML."""
         check_kind(self.engine_gpu)
-        judged = on_engine.Judged(
+        subject = on_engine.Subject(
             self.artifact.directory,
             self.images_only,
             directory_of(self.published),
@@ -51,7 +51,7 @@ class CompareOnEngine(InImage, Compare):
             directory_of(self.reference_trace),
             directory_of(self.other_trace),
         )
-        return await on_engine.compare(await self.container(COMPARE if self.models else CHECK), judged)
+        return await on_engine.compare(await self.container(COMPARE if self.models else CHECK), subject)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,5 +64,5 @@ class DivergeOnEngine(InImage, Diverge):
         return await on_engine.diverge(judge, self.reference.directory, self.other.directory, self.options)
 
 
-def _judged(verb: Check) -> on_engine.Judged:
-    return on_engine.Judged(verb.artifact.directory, verb.images_only, directory_of(verb.published))
+def _subject(verb: Check) -> on_engine.Subject:
+    return on_engine.Subject(verb.artifact.directory, verb.images_only, directory_of(verb.published))

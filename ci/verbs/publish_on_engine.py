@@ -58,7 +58,7 @@ class PublishOnEngine(InImage, FromEngine, Publish):
 
         async def gate(_: Path, published: Path) -> None:
             directory = transfer.folder(published) if any(published.iterdir()) else None
-            await on_engine.gate(judge, on_engine.Judged(self.artifact.directory, published=directory))
+            await on_engine.gate(judge, on_engine.Subject(self.artifact.directory, published=directory))
 
         async def compare(_: Path, published: Path) -> dict[str, Metrics]:
             return await on_engine.against(judge, self.artifact.directory, published)
