@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,6 +62,6 @@ class Fetch:
         result = run(order, self.opened, Patience(say=say, outcome=NOTHING))
         return Answer(result.lock.commit, lines(order, result))
 
-    def opened(self, repository: str) -> GitReader:
+    def opened(self, repository: str) -> AbstractContextManager[GitReader]:
         """The data repository, to be read."""
         return reading(repository, "" if self.token is None else self.token.text, self.user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class FetchOnEngine(Fetch):
     """Into a new directory, so that all of it is fetched."""
 
-    def opened(self, repository: str) -> GitReader:
+    def opened(self, repository: str) -> AbstractContextManager[GitReader]:
         """The data repository. Raises PublishError for an address that only the caller's machine reaches."""
         check_reached(repository, "--address", "gt fetch", READ)
         return super().opened(repository)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dulwich.client import FetchPackResult, SubprocessGitClient
 from dulwich.object_store import PackBasedObjectStore
@@ -36,26 +35,22 @@ logging.getLogger("dulwich").setLevel(logging.ERROR)  # it warns of servers that
 
 
 class GitRemote:
-    """See `Remote`. A context manager, since it keeps what it fetched in a temporary folder."""
+    """See `Remote`. To be closed, since it keeps what it fetched in a temporary folder."""
 
-    def __init__(
-        self, url: str, branch: str = "", token: str = "", user: str = "", author: Author | None = None, base: str = ""
-    ) -> None:
+    def __init__(self, url: str, branch: str, token: str, user: str, author: Author, base: str) -> None:
         """A branch that is not there begins where `base` is, or the default branch."""
         self.branch = branch
         self._base = Ref(f"refs/heads/{base}".encode()) if base else _HEAD
-        self._url, self._author = url, author or Author()
+        self._url, self._author = url, author
         self._client, self._path = connect(url, token, user)
         self._head: ObjectID | None = None
         self._existed = False  # the branch, at some time
         self._objects: dict[ObjectID, list[ShaFile]] = {}
-
-    def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="gt-publish-")
         self._repo = Repo.init_bare(self._folder.name)
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Forget what was fetched."""
         self._repo.close()
         self._client.close()
         self._folder.cleanup()

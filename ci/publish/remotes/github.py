@@ -7,8 +7,7 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import PurePosixPath
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx  # what dagger-io brings already; the few routes need no client of their own
@@ -40,9 +39,9 @@ _HEADERS = {
 
 
 class GithubRemote:
-    """See `Remote`. A context manager, since it keeps a connection."""
+    """See `Remote`. To be closed, since it keeps a connection."""
 
-    def __init__(self, url: str, branch: str = "", token: str = "", base: str = "") -> None:
+    def __init__(self, url: str, branch: str, token: str, base: str) -> None:
         """A branch that is not there begins where `base` is, or the default branch."""
         self.branch, self._base = branch, base
         self._url = url
@@ -57,10 +56,8 @@ class GithubRemote:
             follow_redirects=True,
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End the connection."""
         self._http.close()
 
     def check_access(self) -> None:

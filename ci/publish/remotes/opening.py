@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from contextlib import AbstractContextManager, closing
 from typing import TYPE_CHECKING
 
 from ...errors import PublishError, near
@@ -24,7 +24,7 @@ def opened(
     user: str = "",
     author: Author | None = None,
     base: str = "",
-) -> contextlib.AbstractContextManager[Remote]:
+) -> AbstractContextManager[Remote]:
     """The data repository at an address; a branch that is not there begins at `base`.
 
     Raises PublishError for an address, a way, a branch or a token that is none.
@@ -34,16 +34,16 @@ def opened(
         case "git":
             from .git import GitRemote  # noqa: PLC0415  # a client takes longer to import than most commands run
 
-            return GitRemote(url, branch, token, user, author, base)
+            return closing(GitRemote(url, branch, token, user, author or Author(), base))
         case "github-api":
             from .github import GithubRemote  # noqa: PLC0415
 
-            return GithubRemote(url, branch, token, base)
+            return closing(GithubRemote(url, branch, token, base))
     raise PublishError(f"no way is named {way!r}; {near(way, WAYS)}")
 
 
-def reading(url: str, token: str = "", user: str = "") -> GitReader:
+def reading(url: str, token: str = "", user: str = "") -> AbstractContextManager[GitReader]:
     """The data repository at an address, to be read. Raises PublishError or FetchError for an address that is none."""
     from .reading import GitReader  # noqa: PLC0415  # as above
 
-    return GitReader(url, sound_token(token, READ), user)
+    return closing(GitReader(url, sound_token(token, READ), user))

@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import unquote
 
 from dulwich.client import GitClient
@@ -31,9 +29,9 @@ _ABSENT = ("not our ref", "not a valid object", "no such")
 
 
 class GitReader:
-    """Reads by the git protocol, or from a path of this machine. A context manager, since it keeps what it fetched."""
+    """Reads by the git protocol, or from a path of this machine. To be closed, since it keeps what it fetched."""
 
-    def __init__(self, url: str, token: str = "", user: str = "") -> None:
+    def __init__(self, url: str, token: str, user: str) -> None:
         """Raises PublishError or FetchError for an address that cannot be one."""
         self._url = url
         path = _path(url)
@@ -41,10 +39,8 @@ class GitReader:
         self._folder = tempfile.TemporaryDirectory(prefix="gt-fetch-")
         self._repo = _opened(path) if path else Repo.init_bare(self._folder.name)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Forget what was fetched."""
         self._repo.close()
         if self._client is not None:
             self._client[0].close()
