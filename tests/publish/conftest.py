@@ -41,11 +41,16 @@ def path(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    github = FakeGithub(bare(tmp_path / "data.git", OTHERS))
-    monkeypatch.setenv("GITHUB_API_URL", github.api)
-    with github.serving():
-        yield Place("github", github.url, github.token, github.bare, github.faults, "github-api")
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGithub]:
+    hub = FakeGithub(bare(tmp_path / "data.git", OTHERS))
+    monkeypatch.setenv("GITHUB_API_URL", hub.api)
+    with hub.serving():
+        yield hub
+
+
+@pytest.fixture
+def github(hub: FakeGithub) -> Place:
+    return Place("github", hub.url, hub.token, hub.bare, hub.faults, "github-api")
 
 
 @pytest.fixture(params=["http", "path", "github"])

@@ -18,8 +18,8 @@ from tests.conftest import Gt
 from tests.publish.fetch.conftest import Consumer
 from tests.support import pictures
 from tests.support.fake_github import FakeGithub
-from tests.support.git_server import Fault, GitServer, bare, git
-from tests.support.publishers import DIRECTORY, FOLDER, OTHERS, QUICK, Place, artifact, passes
+from tests.support.git_server import Fault, GitServer, git
+from tests.support.publishers import DIRECTORY, FOLDER, QUICK, Place, artifact, passes
 
 NAME = "case_1gpu.jpg"
 ACCEPT = ("--accept", "case", "--reason", "a new | camera\n@team <b>")
@@ -81,25 +81,17 @@ def test_a_branch_is_pushed_and_the_text_shows_measures_pictures_and_the_lines_t
     assert "no branch nowhere" in nowhere.stderr
 
 
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGithub:
-    hub = FakeGithub(bare(tmp_path / "data.git", OTHERS))
-    monkeypatch.setenv("GITHUB_API_URL", hub.api)
-    return hub
-
-
 def test_by_githubs_api_the_request_is_opened_once_into_the_branch_that_is_named(
     hub: FakeGithub, tmp_path: Path, gt: Gt
 ) -> None:
     pictures.artifact(tmp_path / "gt", {NAME: pictures.scene(1)})
     git("-C", str(hub.bare), "branch", "stable", "main")
     to = ("publish", "--to", hub.url, "--publish-target-dir", DIRECTORY, "--pull-request", "--via", "github-api")
-    with hub.serving():
-        for _ in range(2):
-            done = gt(*to, "--branch", "stable", env={"GT_PUBLISH_TOKEN": hub.token})
-            assert done.returncode == 0, done.stderr
-            commit, address = done.stdout.splitlines()
-            assert address == f"{hub.url}/pull/1"
+    for _ in range(2):
+        done = gt(*to, "--branch", "stable", env={"GT_PUBLISH_TOKEN": hub.token})
+        assert done.returncode == 0, done.stderr
+        commit, address = done.stdout.splitlines()
+        assert address == f"{hub.url}/pull/1"
     (request,) = hub.requests
     assert (request["base"], request["title"]) == ("stable", f"Publish 1 case ({FOLDER})")
     assert git("-C", str(hub.bare), "rev-parse", request["head"]) == commit
@@ -113,8 +105,7 @@ def test_a_token_that_may_not_open_requests_is_said_with_the_branch_that_is_ther
     pictures.artifact(tmp_path / "gt", {NAME: pictures.scene(1)})
     hub.faults.append(Fault("pulls", 403, times=9, method="POST", message="Resource not accessible"))
     to = ("publish", "--to", hub.url, "--publish-target-dir", DIRECTORY, "--pull-request", "--via", "github-api")
-    with hub.serving():
-        done = gt(*to, env={"GT_PUBLISH_TOKEN": hub.token})
+    done = gt(*to, env={"GT_PUBLISH_TOKEN": hub.token})
     assert (done.returncode, done.stdout) == (2, "")
     assert re.search(
         r"branch publish-\w{12} holds commit \w{40}, but the request was not opened: .*Resource", done.stderr
@@ -124,7 +115,7 @@ def test_a_token_that_may_not_open_requests_is_said_with_the_branch_that_is_ther
 def test_a_text_is_never_longer_than_a_server_takes(hub: FakeGithub, tmp_path: Path) -> None:
     made = artifact(tmp_path / "gt", {f"case_{number:04}": b"%d" % number for number in range(600)})
     order = Order(batch(made, DIRECTORY))
-    with hub.serving(), opened(hub.url, "github-api", "main", hub.token) as remote:
+    with opened(hub.url, "github-api", "main", hub.token) as remote:
         base = Base(hub.url, remote, push.look(order, remote, QUICK))
         with opened(hub.url, "github-api", branch_of(order, "main"), hub.token, base="main") as branch:
             done = push.run(made, order, branch, passes, QUICK)
