@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gt_pictures import names
 from gt_pictures.reading import FORMATS, is_image
 
 from . import records
@@ -45,15 +46,15 @@ class Artifact:
     def strays(self) -> Iterator[str]:
         """The names of what lies in the directory and is in no manifest."""
         if self.manifest is not None:
-            names = {MANIFEST, LOCK, *self.files}
-            yield from (printable(path.name) for path in sorted(self.folder.iterdir()) if path.name not in names)
+            ours = {MANIFEST, LOCK, *self.files}
+            yield from (printable(path.name) for path in sorted(self.folder.iterdir()) if path.name not in ours)
 
     def unnamed(self) -> Iterator[tuple[str, str]]:
         """Case and file name of each output that a case asks for, and the manifest does not name."""
         for name, record in self.cases.items():
             if record["status"] == "ok" and "output" in record["case"]:
-                names = records.file_names(name, record["case"]["output"])
-                yield from ((name, file) for file in names if file not in self.files)
+                files = names.of(name, record["case"]["output"])
+                yield from ((name, file) for file in files if file not in self.files)
 
 
 def read(folder: Path, *, images_only: bool = False) -> Artifact:

@@ -19,7 +19,6 @@ from .text import mistakes
 MANIFEST = "manifest.json"
 LOCK = "gt.lock"  # beside published GT that `gt fetch` brought
 VERSION = 1
-KEY_FRAMES = ("0", "mid", "last")  # of a video, as its files are named
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # goes into paths
 
@@ -135,14 +134,6 @@ def cases(folder: Path) -> Mapping[str, CaseRecord]:
     """The case records of a directory's manifest; none where there is none. Raises as `read`."""
     manifest = read(folder)
     return {} if manifest is None else manifest["cases"]
-
-
-def file_names(case: str, output: Output) -> list[str]:
-    """The names of the files that a case makes."""
-    stem = f"{case}_{output['name_gpus']}gpu"
-    if output["kind"] == "video":
-        return [f"{stem}_frame_{frame}.png" for frame in KEY_FRAMES]
-    return [f"{stem}.{output['format']}"]
 
 
 def kinds(records: Mapping[str, CaseRecord]) -> dict[str, str | None]:

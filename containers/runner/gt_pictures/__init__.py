@@ -1,1 +1,1 @@
-"""Opens every image that the product reads, and decides what a file may hold. Knows neither cases nor quality."""
+"""Opens every image that the product reads, decides what a file may hold, and names what a case publishes."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gt_pictures.errors import PictureError
+from gt_pictures.names import is_frame
 from gt_pictures.reading import content, decode, read
 
 from .. import records
@@ -19,7 +20,7 @@ from ..text import printable
 from . import provenance, similarity
 from . import thresholds as limits
 from .learned import Learned
-from .pairing import Pair, is_frame, match
+from .pairing import Pair, match
 from .result import CaseResult, Comparison, FileResult, Grade, Measurement, Verdict
 
 PERFECT = {"clip": 1.0, "lpips": 0.0}  # of two identical images

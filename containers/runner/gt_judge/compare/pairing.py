@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gt_pictures.errors import PictureError
+from gt_pictures.names import case_of
 from gt_pictures.reading import content, decode, twins
 
 from .. import records
 from ..artifact import Artifact, File, images
 from ..errors import JudgeError
 from ..published import Published
-
-NAME = re.compile(r"(?P<case>.+)_\d+gpu(?P<frame>_frame_(?:0|mid|last))?\.\w+")
 
 
 @dataclass
@@ -42,18 +40,6 @@ class Pairing:
     missing: dict[str, str] = field(default_factory=dict)  # case by file
     not_in_run: list[str] = field(default_factory=list)
     extra_serving: list[str] = field(default_factory=list)
-
-
-def case_of(name: str) -> str:
-    """The case that a published file name belongs to."""
-    parts = NAME.fullmatch(name)
-    return parts["case"] if parts else Path(name).stem
-
-
-def is_frame(name: str) -> bool:
-    """Whether a published file name is that of a video's frame."""
-    parts = NAME.fullmatch(name)
-    return bool(parts and parts["frame"])
 
 
 def match(artifact: Artifact, published: Published | None, serving: Path | None) -> Pairing:

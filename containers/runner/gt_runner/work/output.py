@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gt_pictures import names
+
 from ..contract import Case, Output
 from ..errors import SourceError
 from ..sources.frames import Frames
 
-KEY_FRAMES = ("0", "mid", "last")
 GRIDS = (8, 16, 32)  # sides that pipelines floor a request to: the VAE's factor, and patches of 2 or 4 on top of it
 
 
@@ -45,19 +46,10 @@ def save(frames: Frames, case: Case, folder: Path) -> list[Path]:
         raise SourceError(f"the pipeline returned {len(frames)} images; say `keep: first` in the case's output")
     else:
         pictures = [frames[0]]
-    paths = [folder / name for name in names(case)]
+    paths = [folder / name for name in names.of(case["id"], output)]
     for path, frame in zip(paths, pictures, strict=True):
         _write(frame, path, output)
     return paths
-
-
-def names(case: Case) -> list[str]:
-    """The published names of a case's files."""
-    output = case["output"]
-    stem = f"{case['id']}_{output['name_gpus']}gpu"
-    if output["kind"] == "video":
-        return [f"{stem}_frame_{frame}.png" for frame in KEY_FRAMES]
-    return [f"{stem}.{output['format']}"]
 
 
 def _write(frame: Frames, path: Path, output: Output) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from gt_pictures import names
 from gt_pictures.errors import PictureError
 from gt_pictures.reading import read, twins
 
@@ -22,7 +23,7 @@ from ..errors import CommandError
 from ..events import Phase
 from ..supervise import reaper
 from ..supervise.process import ending
-from . import noise, output, record
+from . import noise, record
 from .base import Worker
 from .saving import Save
 
@@ -95,18 +96,18 @@ def arguments(case: Case, places: Mapping[str, str]) -> list[str]:
 
 def _complete(case: Case, out: Path) -> list[str]:
     """The names of the case's files. Raises CommandError where one of them is not there, or not the only one."""
-    names, files = output.names(case), sorted(path.name for path in out.iterdir())
-    missing = [name for name in names if not (out / name).is_file()]
+    targets, files = names.of(case["id"], case["output"]), sorted(path.name for path in out.iterdir())
+    missing = [name for name in targets if not (out / name).is_file()]
     if missing:
         raise CommandError(
             f"the serving engine's command made no {', '.join(missing)}; it made {', '.join(files) or 'nothing'}"
         )
     for same in twins(files).values():
-        if set(same) & set(names):
+        if set(same) & set(targets):
             raise CommandError(
                 f"the serving engine's command made {' and '.join(same)}: it is not known which one counts"
             )
-    return names
+    return targets
 
 
 def _copied(path: Path, folder: Path) -> Path:
