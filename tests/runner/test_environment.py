@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ci.run import recipes
+from gt_runner import environment
 from gt_runner.contract import Job
 from gt_runner.supervise.session import worker_env
 
@@ -97,3 +98,9 @@ def test_a_worker_has_the_variables_on_which_results_depend(monkeypatch: pytest.
     assert (env["HF_HUB_OFFLINE"], "HF_TOKEN" in env) == ("1", False)
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:64")
     assert worker_env(job, ["0"])["PYTORCH_CUDA_ALLOC_CONF"] == "max_split_size_mb:64"
+
+
+def test_cores_are_counted_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= environment.cores() <= (os.cpu_count() or 1)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # macOS has none
+    assert environment.cores() == os.cpu_count()

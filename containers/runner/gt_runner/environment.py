@@ -115,6 +115,13 @@ def memory() -> int:
     return size
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # not Linux
+
+
 def available_memory() -> float:
     """Bytes of memory that nobody uses, the page cache counted as free; infinity where the system does not say."""
     with contextlib.suppress(OSError, ValueError, StopIteration):  # not Linux

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..contract import FetchedRepository, Repository
+from ..environment import cores
 from ..errors import FetchError, os_reason
 from . import variants
 from .folders import Folders
@@ -16,7 +17,7 @@ from .index import Index, IndexedFile, digest, matching, select, sha256_of
 from .progress import Meter, Progress, in_parallel
 
 INDEX = ".diffusion-gt-index.json"
-_THREADS = min(8, os.cpu_count() or 1)
+_THREADS = min(8, cores())
 
 
 def files_of(folder: Path) -> dict[str, os.stat_result]:

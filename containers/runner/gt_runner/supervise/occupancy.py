@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 
 from ..contract import Prepared
-from ..environment import available_memory
+from ..environment import available_memory, cores
 from .cards import Cards
 from .processes import Processes
 from .running import Running
@@ -44,8 +43,7 @@ class Occupancy:
         """Whether another process may work on the CPU, where each uses one core."""
         sessions = [each for each in self.sessions if not each.cards]
         loading = SPARE_HOST * sum(not each.loaded for each in sessions)  # bytes that these have not taken yet
-        cores = len(os.sched_getaffinity(0))
-        return not sessions or (len(sessions) < cores and self.host_room(loading + work.bytes))
+        return not sessions or (len(sessions) < cores() and self.host_room(loading + work.bytes))
 
     def ahead(self, work: Work) -> tuple[Running, Prepared] | None:
         """A session at the last case of its job, and a case whose model may be loaded behind it by now."""
