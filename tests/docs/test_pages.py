@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -67,6 +69,19 @@ def test_no_page_writes_a_call_of_a_function_in_another_way() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     spelled = set(re.findall(r"\bdagger (?:--?[\w=-]+ )*(?:call|core|functions|api|query)\b", text))
     assert spelled == {CALL, CORE, "dagger functions", "dagger api"}  # the last one where 1.0 is told of
+
+
+def options(command: Any) -> Iterator[str]:
+    """The options of a command and of those below it, as they are typed."""
+    for below in getattr(command, "commands", {}).values():
+        yield from options(below)
+    yield from (option for each in command.params for option in each.opts if option.startswith("--"))
+
+
+def test_every_option_of_gt_is_on_a_page() -> None:
+    text = "\n".join(page.read_text() for page in PAGES if page.name != "CHANGELOG.md")
+    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    assert sorted(set(options(typer.main.get_command(app))) - told) == []
 
 
 def test_the_page_on_installing_says_of_every_verb_what_it_needs() -> None:
