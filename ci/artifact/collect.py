@@ -20,6 +20,7 @@ from .verdict import whole
 
 Value = TypeVar("Value")
 ABSENT = "no artifact came from its job"
+PARTS = "name the folder in which the artifacts of the jobs lie, each in a folder of its own"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,12 @@ def ids_of(text: str) -> list[str]:
 def deliveries(folder: Path) -> list[Delivery]:
     """The artifacts below a folder, each in one of its own. Raises ArtifactError where there is none."""
     if not folder.is_dir():
-        raise ArtifactError(f"{folder} is no directory of artifacts")
+        raise ArtifactError(f"{folder} is no directory; {PARTS}")
     # actions/download-artifact makes no folder for an artifact that is the only one.
     single = (folder / manifests.NAME).is_file()
     folders = [folder] if single else sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
-        raise ArtifactError(f"{folder} holds no artifact: no job delivered one")
+        raise ArtifactError(f"{folder} holds no artifact, so no job delivered one; {PARTS}")
     return [Delivery(path.resolve().name, path, manifests.read(path)) for path in folders]
 
 

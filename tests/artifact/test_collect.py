@@ -201,9 +201,9 @@ def test_what_no_matrix_or_no_case_file_has_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_artifacts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="is no directory"):
+    with pytest.raises(ArtifactError, match="is no directory; name the folder in which the artifacts"):
         deliveries(tmp_path / "nowhere")
-    with pytest.raises(ArtifactError, match="no job delivered one"):
+    with pytest.raises(ArtifactError, match="no job delivered one; name the folder in which the artifacts"):
         deliveries(tmp_path)
     (tmp_path / "one").mkdir()
     with pytest.raises(ArtifactError, match=r"holds no manifest\.json"):

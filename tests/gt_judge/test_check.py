@@ -20,6 +20,7 @@ from PIL import Image
 from gt_judge import artifact as artifacts
 from gt_judge.check import quality, rules
 from gt_judge.check.check import check
+from gt_judge.errors import JudgeError
 from gt_judge.published import Published
 from gt_pictures.reading import decode
 from tests.conftest import SHARED
@@ -217,6 +218,22 @@ def test_a_published_manifest_says_what_its_images_were_made_on(tmp_path: Path) 
     folder = pictures.artifact(tmp_path / "gt", {ONE: scene(1)}, kind="h100")
     published = pictures.artifact(tmp_path / "published", {ONE: scene(1)}, kind="h200")
     assert judged(folder, published)["unreferenced"] == 1
+
+
+@pytest.mark.parametrize("file", ["official/h100/a_1gpu.png", "objects/pack/one.pack", "README.md", "h100/notes.txt"])
+def test_a_folder_that_holds_other_things_than_gt_is_not_taken_for_published_gt(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    with pytest.raises(JudgeError, match=r"holds no published GT, .*name the folder that does"):
+        Published(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["a_1gpu.png", "h100/a_1gpu.jpg", "manifest.json", "h100/manifest.json", None])
+def test_published_gt_may_be_images_a_manifest_or_nothing_yet(tmp_path: Path, file: str | None) -> None:
+    if file is not None:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert Published(tmp_path).folder == tmp_path
 
 
 def test_without_published_gt_nothing_more_is_promised_than_was_looked_for(sound: Path) -> None:

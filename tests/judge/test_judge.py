@@ -171,7 +171,8 @@ def test_a_repository_that_is_not_there_is_named_by_the_line_of_git_that_says_so
 
 
 @pytest.mark.parametrize(
-    ("ref", "path", "words"), [("no", PATH, "couldn't find remote ref no"), ("main", "no", "has no folder no")]
+    ("ref", "path", "words"),
+    [("no", PATH, "couldn't find remote ref no"), ("main", "no", f"has no folder no; nearest to it is .*{PATH}")],
 )
 def test_a_ref_or_folder_that_is_not_there_is_named(
     repository: Path, tmp_path: Path, ref: str, path: str, words: str

@@ -28,9 +28,18 @@ class Published:
     """A directory of the data repository, with its folders for GPU kinds."""
 
     def __init__(self, folder: Path, folders: Mapping[str, str] | None = None) -> None:
-        """Raises JudgeError where it is no directory. `folders`: of GPU kinds, where not named as the kind."""
+        """`folders`: of GPU kinds, where not named as the kind.
+
+        Raises JudgeError where it is no directory, or holds other things than GT: every image would be new beside them.
+        """
         if not folder.is_dir():
             raise JudgeError(f"{folder} is no directory of published GT")
+        places = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+        if any(folder.iterdir()) and not any(_holds_gt(place) for place in places):
+            raise JudgeError(
+                f"{folder} holds no published GT, neither itself nor in the folder of a GPU kind: name the folder that "
+                "does, of a git repository as URL#REF:PATH; where nothing is published yet, leave it out"
+            )
         self.folder = folder
         self._folders = folders or {}
         self._cases: dict[Path, Mapping[str, CaseRecord]] = {}
@@ -82,3 +91,7 @@ class Published:
         kind = kinds.pop() if len(kinds) == 1 else None
         folders = [self.folder, *([self._of(kind)] if kind and self._of(kind).is_dir() else [])]
         return {path.name: path for folder in folders for path in artifact.images(folder)}
+
+
+def _holds_gt(folder: Path) -> bool:
+    return (folder / records.MANIFEST).is_file() or bool(artifact.images(folder))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import subprocess
 from pathlib import Path
@@ -80,5 +81,12 @@ def fetch_folder(url: str, ref: str, path: str, folder: Path) -> Path:
     except GitError as error:
         raise FetchError(f"{url} at {ref}: git says: {error}; check the address, the ref and the network") from error
     if not (folder / path).is_dir():
-        raise FetchError(f"{url} at {ref} has no folder {path}")
+        raise FetchError(f"{url} at {ref} has no folder {path}; {_there(folder, path)}")
     return folder / path
+
+
+def _there(folder: Path, path: str) -> str:
+    """What to name in place of a path that the commit does not have: what is nearest to it there."""
+    folders = git(folder, "ls-tree", "-r", "-d", "--name-only", "FETCH_HEAD").splitlines()
+    near = difflib.get_close_matches(path, folders, cutoff=0) or ["nothing: it has files alone"]
+    return f"nearest to it is {', '.join(near)}"
