@@ -16,8 +16,6 @@ from ci.plan.nvidia import Card
 from ci.run.hosts.dispatch import MOST_MOVES, Dispatch, HostFaultError, Place, homeless, parts
 from tests.support.factory import case
 
-MINUTES = 1.5  # of a case of the factory
-
 
 def place(name: str, kind: str = "h100", gpus: int = 1) -> Place:
     cards = tuple(Card(f"GPU-{number}", str(number), kind, 80.0, 132) for number in range(gpus))
