@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from itertools import chain
 from pathlib import PurePosixPath
 
 import pytest
 
+from ci.cli import VERBS
+from ci.verbs.fields import fields
+from ci.verbs.options import Folder, Written
 from tests.conftest import ROOT
 from tests.support.pages import PAGES
 
@@ -70,7 +74,20 @@ def test_every_name_of_the_top_level_is_there(tracked: set[PurePosixPath]) -> No
     assert folders() | FILES == {path.parts[0] for path in tracked}
 
 
-def test_no_tracked_file_is_one_that_git_is_told_to_ignore(tracked: set[PurePosixPath]) -> None:
+@pytest.mark.usefixtures("tracked")  # no checkout, no answer
+def test_git_ignores_where_a_verb_writes_unless_it_is_told_otherwise() -> None:
+    written = [
+        field.default for verb in chain(*VERBS.values()) for field in fields(verb) if field.mark(Written) is not None
+    ]
+    folders = {f"{default.path}/file" for default in written if isinstance(default, Folder)}
+    assert len(folders) >= 5
+    command = ["git", "check-ignore", "--no-index", *folders]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert set(done.stdout.splitlines()) == folders
+
+
+@pytest.mark.usefixtures("tracked")
+def test_no_tracked_file_is_one_that_git_is_told_to_ignore() -> None:
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == ""
