@@ -220,7 +220,7 @@ def test_a_published_manifest_says_what_its_images_were_made_on(tmp_path: Path) 
     assert judged(folder, published)["unreferenced"] == 1
 
 
-@pytest.mark.parametrize("file", ["official/h100/a_1gpu.png", "objects/pack/one.pack", "README.md", "h100/notes.txt"])
+@pytest.mark.parametrize("file", ["official/h100/a_1gpu.png", "objects/pack/one.pack", "notes.txt", "h100/notes.txt"])
 def test_a_folder_that_holds_other_things_than_gt_is_not_taken_for_published_gt(tmp_path: Path, file: str) -> None:
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / file).touch()
@@ -228,7 +228,9 @@ def test_a_folder_that_holds_other_things_than_gt_is_not_taken_for_published_gt(
         Published(tmp_path)
 
 
-@pytest.mark.parametrize("file", ["a_1gpu.png", "h100/a_1gpu.jpg", "manifest.json", "h100/manifest.json", None])
+@pytest.mark.parametrize(
+    "file", ["a_1gpu.png", "h100/a_1gpu.jpg", "manifest.json", "h100/manifest.json", ".git/HEAD", "README.md", None]
+)
 def test_published_gt_may_be_images_a_manifest_or_nothing_yet(tmp_path: Path, file: str | None) -> None:
     if file is not None:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from .errors import JudgeError
 from .records import CaseRecord
 
 ANY = "any"
+OF_A_NEW_REPOSITORY = (".", "README", "LICENSE")  # how the names begin of what lies in one before GT does
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Published:
         """
         if not folder.is_dir():
             raise JudgeError(f"{folder} is no directory of published GT")
-        places = [folder, *(path for path in folder.iterdir() if path.is_dir())]
-        if any(folder.iterdir()) and not any(_holds_gt(place) for place in places):
+        content = [path for path in folder.iterdir() if not path.name.startswith(OF_A_NEW_REPOSITORY)]
+        if content and not any(_holds_gt(place) for place in (folder, *filter(Path.is_dir, content))):
             raise JudgeError(
                 f"{folder} holds no published GT, neither itself nor in the folder of a GPU kind: name the folder that "
                 "does, of a git repository as URL#REF:PATH; where nothing is published yet, leave it out"
