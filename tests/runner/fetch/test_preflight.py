@@ -112,3 +112,17 @@ def test_a_case_that_cannot_run_here_fails_before_the_hub_is_asked(
     prepare(fetch_task(run, run["jobs"][0]), events.append)
     assert [event["event"] for event in events] == ["failed"]
     assert not fake.asked("GET", "/")
+
+
+def test_whoever_reads_the_events_of_a_fetch_phase_is_told_how_far_the_hashing_of_a_local_model_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "local" / MODEL).mkdir(parents=True)
+    (tmp_path / "local" / MODEL / "a.safetensors").write_bytes(b"x" * 1000)
+    run = run_of(tmp_path, MODEL) | {"models": str(tmp_path / "local")}
+    events: list[Any] = []
+    prepare(fetch_task(run, run["jobs"][0]), events.append)
+    told = [event for event in events if event["event"] == "fetching"]
+    name = run["jobs"][0]["cases"][0]["id"]
+    assert told[-1] == {"event": "fetching", "case": name, "what": f"{MODEL}: sha256", "done": 1000, "total": 1000}
+    assert [event["event"] for event in events[: len(told)]] == ["fetching"] * len(told), "before anything is known"

@@ -16,6 +16,7 @@ from ..store import Store, case_key
 from ..tasks import FetchTask
 from . import case_files, retry
 from .folders import Folders
+from .progress import Progress
 from .read_ahead import half_of_memory, read_ahead, size_of
 
 
@@ -37,7 +38,7 @@ def _prepare(task: FetchTask, emit: Emit, may_read: Callable[[int], int]) -> Non
     for case in task["job"]["cases"]:
         try:
             refusals.check(case, task["job"]["device"])
-            identities = case_files.identify(case, folders)
+            identities = case_files.identify(case, folders, _progress(case, emit))
             key = case_key(case, identities, task["job"])
         except RunnerError as error:
             _failed(case, error, emit)
@@ -78,18 +79,20 @@ def _told(emit: Emit) -> Iterator[None]:
 
 def _fetch(case: Case, key: str, identities: Fetched, folders: Folders, emit: Emit) -> Fetched | None:
     start = time.perf_counter()
-
-    def progress(what: str, done: int, total: int) -> None:
-        emit({"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total})
-
     try:
-        fetched = case_files.fetch(case, folders, progress, identities)
+        fetched = case_files.fetch(case, folders, _progress(case, emit), identities)
     except RunnerError as error:
         _failed(case, error, emit)
         return None
     seconds = round(time.perf_counter() - start, 3)
     emit({"event": "ready", "case": case["id"], "key": key, "fetched": fetched, "seconds": seconds})
     return fetched
+
+
+def _progress(case: Case, emit: Emit) -> Progress:
+    return lambda what, done, total: emit(
+        {"event": "fetching", "case": case["id"], "what": what, "done": done, "total": total}
+    )
 
 
 def _failed(case: Case, error: RunnerError, emit: Emit) -> None:
