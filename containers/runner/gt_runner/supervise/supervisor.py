@@ -364,10 +364,13 @@ class Supervisor:
         self._cards.release([name])
 
     def _upcoming(self) -> list[Work]:
-        """Whose processes come next: jobs that are not begun, then those that could be split further, once for each."""
-        empty = self._run["fresh"] or self._empty
+        """Whose processes come next: jobs that are not begun, then those that could be split further.
+
+        Once for each process of theirs; of one job, as many as there are GPUs are enough, whatever waits.
+        """
+        empty, most = self._run["fresh"] or self._empty, len(self._cards.usable) + 1  # one may wait for the CPU
         jobs = [work for work in self._works if work.fetching is not None and not work.over and not served(work.job)]
         fresh = [work for work in jobs if not work.begun and (empty or work.missing)]
-        split = [work for work in jobs if work.cards and work.begun for _ in work.waiting]
-        split += [work for work in fresh if work.cards for _ in work.job["cases"][1:]]
+        split = [work for work in jobs if work.cards and work.begun for _ in work.waiting[:most]]
+        split += [work for work in fresh if work.cards for _ in work.job["cases"][1:most]]
         return fresh + split
