@@ -34,7 +34,7 @@ class Delivery:
 
 def ids_of(text: str) -> list[str]:
     """The cases of a CI matrix. Raises GtError where the text is none."""
-    return list(dict.fromkeys(name for entry in matrix.entries(text) for name in entry.cases))
+    return list(dict.fromkeys(name for entry in matrix.entries(text, matrix.Entry) for name in entry.cases))
 
 
 def deliveries(folder: Path) -> list[Delivery]:

@@ -16,12 +16,19 @@ FIXED = Path(__file__).with_name("gitlab.yml")
 MOST = 100_000  # bytes of the matrix in one variable; Linux takes 128 KiB of each string of an environment
 
 
+class JobEntry(matrix.Entry):
+    """What a job is made of."""
+
+    gpu: str
+    runner: matrix.Word
+
+
 def pipeline(text: str, tag: str) -> str:
     """The pipeline as YAML; `tag` is that of the runners for what needs no GPU.
 
     Raises GtError where the text is no matrix, or has more cases than a variable holds.
     """
-    entries = matrix.entries(text)
+    entries = matrix.entries(text, JobEntry)
     variable = json.dumps({"include": [entry.model_dump(include={"job", "case_ids"}) for entry in entries]})
     if len(variable) > MOST:
         raise GtError(f"{len(entries)} jobs are too many for one pipeline; select fewer cases")
@@ -32,7 +39,7 @@ def pipeline(text: str, tag: str) -> str:
     return json.dumps(jobs, indent=1) + "\n"  # which is YAML too
 
 
-def _job(entry: matrix.Entry) -> dict[str, Any]:
+def _job(entry: JobEntry) -> dict[str, Any]:
     variables: dict[str, Any] = {
         "GT_JOB": _as_it_is(entry.job),
         "GT_JOB_CASES": _as_it_is(",".join(entry.cases)),

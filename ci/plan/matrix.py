@@ -5,14 +5,13 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from ..catalogue.gpus import ANY
 from ..errors import GtError, printable
 from ..words import at_least, counted, first_mistake
-from .jobs import ANYWHERE, SEVERAL, Job, longest_first
+from .jobs import SEVERAL, Job, longest_first
 
 GITHUB_LIMIT = 256  # entries of a matrix that GitHub runs; of more it runs none
 
@@ -20,12 +19,10 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class Entry(BaseModel):
-    """A job of the matrix. A CI may carry its name and cases alone."""
+    """A job of the matrix; who reads it names the further keys that it needs."""
 
     job: Word
     case_ids: str = Field(pattern=r"^[A-Za-z0-9._ -]+$")
-    gpu: str = ANY
-    runner: Word = ANYWHERE
 
     @property
     def cases(self) -> list[str]:
@@ -33,14 +30,17 @@ class Entry(BaseModel):
         return self.case_ids.split()
 
 
-class _Matrix(BaseModel):
-    include: list[Entry] = Field(min_length=1)
+E = TypeVar("E", bound=Entry)
 
 
-def entries(text: str) -> list[Entry]:
+class _Matrix(BaseModel, Generic[E]):
+    include: list[E] = Field(min_length=1)
+
+
+def entries(text: str, entry: type[E]) -> list[E]:
     """The jobs of a matrix. Raises GtError where the text is none."""
     try:
-        return _Matrix.model_validate_json(text).include
+        return _Matrix[entry].model_validate_json(text).include  # type: ignore[valid-type]  # a type, at run time
     except ValidationError as error:
         raise GtError(f"this is no matrix: {printable(first_mistake(error))}; `gt matrix` prints one") from None
 

@@ -168,7 +168,7 @@ def check_plan(known: Catalogue, selection: Selection) -> None:
     for per_case in (False, True):
         jobs = plan(cases, per_case=per_case)
         text = json.dumps(matrix.data_of(matrix.grouped(jobs)), allow_nan=False)
-        entries = matrix.entries(text)
+        entries = matrix.entries(text, matrix.Entry)
         assert sorted(name for entry in entries for name in entry.cases) == sorted(case.id for case in cases)
         assert all(slurm.script(each, slurm.Site(), "", Path("folder"), ["gt"]) for each in slurm.arrays(jobs))
     shown = PlanOnEngine(official=selection.official, source_group=selection.group, cases=Folder(cases[0].file.parent))

@@ -137,6 +137,8 @@ def catalogue_ids() -> list[str]:
     [
         ("", "this is no matrix"),
         ('{"include": []}', "this is no matrix"),
+        ('{"include": [{"job": "a", "case_ids": "x", "runner": "y"}]}', "include.0.gpu"),
+        ('{"include": [{"job": "a", "case_ids": "x", "gpu": "h100"}]}', "include.0.runner"),
         ('{"include": [{"job": "../x", "case_ids": "a", "gpu": "any", "runner": "r"}]}', "include.0.job"),
         ('{"include": [{"job": "x", "case_ids": "a\\n$(b)", "gpu": "any", "runner": "r"}]}', "include.0.case_ids"),
         (
