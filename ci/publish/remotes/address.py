@@ -54,13 +54,18 @@ def sound_token(text: str, right: Right = WRITE) -> str:
 
 
 def sound_branch(name: str) -> str:
-    """The name of a branch, also where it is written in full. Raises PublishError for one that git does not take."""
+    """The name of a branch, also where it is written in full; none is the server's default branch.
+
+    Raises PublishError for one that git does not take.
+    """
+    if not name:
+        return name
     from dulwich.refs import Ref, check_ref_format  # noqa: PLC0415  # longer to import than most commands run
 
     branch = name.removeprefix("refs/heads/")
     # What `git check-ref-format --branch` refuses besides; a name below refs/ would be one of refs/heads/refs/.
     is_special = branch == "HEAD" or branch.startswith(("-", "refs/")) or not branch.isprintable()
-    if name and (is_special or not check_ref_format(Ref(f"refs/heads/{branch}".encode()))):
+    if is_special or not check_ref_format(Ref(f"refs/heads/{branch}".encode())):
         raise PublishError(f"{name!r} is no name of a branch that git takes; name another one with --branch")
     if len(branch.encode()) > _LONGEST:
         raise PublishError(
