@@ -133,7 +133,7 @@ class Array:
 
 
 def arrays(jobs: Sequence[Job], limit: int = MOST_TASKS) -> list[Array]:
-    """One array for each GPU kind and number of GPUs; several where there are more than `most` jobs."""
+    """One array for each GPU kind and number of GPUs; several where there are more than `limit` jobs."""
     groups: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
         groups.setdefault((job.gpu, 0 if job.gpu == CPU else job.gpus), []).append(job)

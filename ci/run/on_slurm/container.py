@@ -49,7 +49,7 @@ def weights() -> dict[Path, str]:
 
 
 def within(container: str, image: str, folders: Iterable[str], others: Mapping[Path, str]) -> list[str]:
-    """What stands in front of the runner's command; `folders` are at the same path inside, `moved` are elsewhere."""
+    """What stands in front of the runner's command; `folders` are at the same path inside, `others` are elsewhere."""
     mounts = {folder: folder for folder in folders} | {str(folder): inside for folder, inside in others.items()}
     binds = ",".join(f"{path}:{target}" for path, target in mounts.items())
     if container == "pyxis":

@@ -63,7 +63,7 @@ class Task:
         return [name for name in self.cases if self.outcomes.get(name, {"event": "skipped"})["event"] == "skipped"]
 
     def events(self, names: Iterable[str]) -> Iterator[Event]:
-        """The events since the last time, in all lives of the task; `there` are the names of its files."""
+        """The events since the last time, in all lives of the task; `names` are those of its files."""
         lives = [Path(name) for name in names if name.endswith(".jsonl")]
         for life in sorted(lives, key=lambda name: int(name.suffixes[-2][1:])):
             for event in events_in(self._lines(self.folder / life)):
